@@ -1,0 +1,1 @@
+"""Refined Weak Slices: a segmentation network improves itself where its own heat maps look away."""

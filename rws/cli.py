@@ -1,0 +1,160 @@
+"""Command line and YAML -> configuration: flags over YAML over typed defaults.
+
+A YAML file may name another as its `base` and then holds only what differs.
+"""
+
+import dataclasses
+import difflib
+from argparse import ArgumentError
+from dataclasses import MISSING
+from pathlib import Path
+
+import yaml
+from jsonargparse import ArgumentParser
+
+from rws.config import Config
+from rws.errors import UserError
+
+DEFAULT_CONFIG = "configs/demo.yaml"
+
+
+def _flatten(tree: dict, prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in tree.items():
+        nested = isinstance(value, dict)
+        flat.update(_flatten(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value})
+    return flat
+
+
+KEYS = tuple(_flatten(dataclasses.asdict(Config())))
+
+
+def _check_key(key: str, where: str) -> None:
+    if key not in KEYS:
+        near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.0)[0]
+        raise UserError(f"{where}: unknown key {key!r}; the nearest known one is {near!r}")
+
+
+def read_yaml(path: str | Path, seen: tuple[Path, ...] = ()) -> dict[str, object]:
+    """A configuration file and its bases, as dotted keys; the child's values win.
+
+    Raises: UserError for a missing file, broken YAML, an unknown key, or bases in a circle.
+    """
+    path = Path(path)
+    if not path.is_file():
+        known = ", ".join(sorted(str(p) for p in Path("configs").glob("*.yaml")))
+        raise UserError(f"{path}: no such configuration; there are: {known or 'none in configs/'}")
+    if path.resolve() in seen:
+        raise UserError(f"{path}: is its own base; remove one `base:`")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8-sig")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: holds a {type(tree).__name__}, needed are keys and values")
+    base = tree.pop("base", None)
+    if base is not None and not isinstance(base, str):
+        raise UserError(f"{path}: base must be a file name, not {base!r}")
+    values = read_yaml(path.parent / base, (*seen, path.resolve())) if base else {}
+    own = _flatten(tree)
+    for key in own:
+        _check_key(str(key), str(path))
+    return {**values, **own}
+
+
+def _nest(flat: dict[str, object]) -> dict:
+    tree: dict = {}
+    for key, value in flat.items():
+        *parents, leaf = key.split(".")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[leaf] = value
+    return tree
+
+
+def make_parser() -> ArgumentParser:
+    """The command line of train.py: --config and a flag for each key."""
+    parser = ArgumentParser(exit_on_error=False, description="Train a network with RWS.")
+    parser.add_argument("--config", help=f"YAML file; without it {DEFAULT_CONFIG}")
+    parser.add_class_arguments(Config)
+    return parser
+
+
+def _said(error: Exception) -> str:
+    """The library's message on one line."""
+    return " ".join(str(error).replace("Parser key ", "").split())
+
+
+def _check_values(parser: ArgumentParser, values: dict[str, object], path: str) -> None:
+    """Check each value's type by itself, so that the message names the file and the key."""
+    for key, value in values.items():
+        try:
+            parser.parse_object(_nest({key: value}))
+        except Exception as error:
+            raise UserError(f"{path}: {_said(error)}") from error
+
+
+def _normalise(flags: list[str]) -> list[str]:
+    """Allow `--cam-vis` for `--cam_vis`, and a bare flag for a switch; refuse unknown keys."""
+    switches = {
+        key for key, value in _flatten(dataclasses.asdict(Config())).items() if isinstance(value, bool)
+    }
+    out: list[str] = []
+    for position, flag in enumerate(flags):
+        if not flag.startswith("--"):
+            out.append(flag)
+            continue
+        name, equals, value = flag[2:].partition("=")
+        name = name.replace("-", "_")
+        if name not in ("config", "help"):
+            _check_key(name, "command line")
+        out.append(f"--{name}{equals}{value}")
+        last = position + 1 == len(flags) or flags[position + 1].startswith("--")
+        if name in switches and not equals and last:
+            out.append("true")
+    return out
+
+
+def _plain(value: object) -> object:
+    """Builtin types only: jsonargparse's PositiveInt and its kin cannot be written to YAML or checkpoints."""
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(v) for v in value)
+    return next((t(value) for t in (bool, int, float, str) if isinstance(value, t)), value)
+
+
+def _build(values: dict[str, object], parser: ArgumentParser) -> Config:
+    tree = _plain(parser.parse_object(_nest(values)).as_dict())
+    tree.pop("config", None)
+    parts = {
+        f.name: f.default_factory for f in dataclasses.fields(Config) if f.default_factory is not MISSING
+    }
+    return Config(**{k: parts[k](**v) if k in parts else v for k, v in tree.items()})
+
+
+def parse(flags: list[str]) -> tuple[Config, str]:
+    """The configuration of a command line, and the YAML file it starts from.
+
+    Raises: UserError naming the file or the flag, the value and the nearest known key.
+    """
+    parser = make_parser()
+    try:
+        given = parser.parse_args(_normalise(flags), defaults=False)
+    except ArgumentError as error:
+        raise UserError(f"command line: {_said(error)}") from error
+    file = given.pop("config", None) or DEFAULT_CONFIG
+    values = read_yaml(file)
+    _check_values(parser, values, file)
+    config = _build({**values, **_flatten(given.as_dict())}, parser)
+    if config.data.scale[0] > config.data.scale[1]:
+        raise UserError(f"data.scale: {list(config.data.scale)} must be [smallest, largest]")
+    return config, file
+
+
+def dump(config: Config) -> str:
+    """The resolved configuration as YAML that `parse` reads back."""
+    tree = dataclasses.asdict(config)
+    tree["data"] |= {key: list(tree["data"][key]) for key in ("crop_size", "scale")}
+    return yaml.safe_dump(tree, sort_keys=False)

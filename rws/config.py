@@ -1,0 +1,180 @@
+"""The configuration of a run: typed dataclasses with their defaults (the paper's own, where it has one)."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from jsonargparse.typing import (
+    ClosedUnitInterval,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+)
+
+
+@dataclass
+class ModelConfig:
+    """The network.
+
+    Args:
+        name: one of the networks in rws/models.
+        weights: auto (the family's own file), none (from scratch) or a path.
+        weights_dir: where `auto` looks for downloaded files.
+        stages: module names of the stages; null takes the family's own.
+        aux: train with the auxiliary head.
+        channels_last: memory format; faster on current CPUs and GPUs.
+    """
+
+    name: str = "deeplabv3_resnet50"
+    weights: str = "auto"
+    weights_dir: str = "weights"
+    stages: list[str] | None = None
+    aux: bool = True
+    channels_last: bool = True
+
+
+@dataclass
+class DataConfig:
+    """The data set.
+
+    Args:
+        name: demo, voc2012 or camvid.
+        root: folder of the set; nothing is ever written into it.
+        category: train this one class against the rest, on its own image lists; null for all classes.
+        lists_dir: folder of the class lists of VOC 2012.
+        train_list: name of the list to train on.
+        val_list: name of the list to evaluate on.
+        base_size: short side in pixels at which images are evaluated and scored.
+        crop_size: height and width in pixels of a training crop.
+        scale: range of the random factor on base_size in training.
+        hflip: probability of a horizontal flip in training.
+        workers: loader processes; null takes the cores, at most 8.
+        check: read every image and label before training.
+    """
+
+    name: Literal["demo", "voc2012", "camvid"] = "voc2012"
+    root: str = "data"
+    category: str | None = None
+    lists_dir: str = "FWM_datalist_20Class"
+    train_list: str = "train"
+    val_list: str = "val"
+    base_size: PositiveInt = 520
+    crop_size: tuple[PositiveInt, PositiveInt] = (480, 480)
+    scale: tuple[PositiveFloat, PositiveFloat] = (0.5, 2.0)
+    hflip: ClosedUnitInterval = 0.5
+    workers: NonNegativeInt | None = None
+    check: bool = True
+
+
+@dataclass
+class TrainConfig:
+    """One training; a run has several.
+
+    Args:
+        epochs: epochs of a training on whole images.
+        slice_epochs: epochs of a training on slices.
+        batch_size: images a step.
+        eval_batch_size: images a batch in evaluation and scoring.
+        optimizer: sgd or adamw.
+        lr: learning rate after warm-up.
+        momentum: of sgd.
+        weight_decay: on all parameters.
+        lr_poly_power: exponent of the polynomial decay to 0.
+        warmup_epochs: epochs of linear warm-up from a tenth of lr.
+        aux_loss: weight of the auxiliary head's loss.
+        aux_lr_factor: learning rate of the auxiliary head over lr.
+        head_lr_factor: learning rate of the segmentation head over lr.
+        precision: fp32, or bf16 autocast for the training forward pass.
+        eval_every: epochs between evaluations; the last epoch always is evaluated.
+        checkpoint_steps: steps between checkpoints inside an epoch; null for one an epoch.
+    """
+
+    epochs: PositiveInt = 1
+    slice_epochs: PositiveInt = 1
+    batch_size: PositiveInt = 4
+    eval_batch_size: PositiveInt = 4
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: PositiveFloat = 1e-4
+    momentum: ClosedUnitInterval = 0.9
+    weight_decay: NonNegativeFloat = 1e-4
+    lr_poly_power: NonNegativeFloat = 0.9
+    warmup_epochs: NonNegativeFloat = 1.0
+    aux_loss: NonNegativeFloat = 0.5
+    aux_lr_factor: PositiveFloat = 10.0
+    head_lr_factor: PositiveFloat = 1.0
+    precision: Literal["fp32", "bf16"] = "fp32"
+    eval_every: PositiveInt = 1
+    checkpoint_steps: PositiveInt | None = None
+
+
+@dataclass
+class SliceConfig:
+    """Windows and the weak-slice test.
+
+    Args:
+        geometry: covering (to the last row and column) or released (the 25 windows of the released script).
+        size: side of a window over the image's side.
+        step: step between windows over the image's side.
+        iou_weak_max: a slice is weak when 0 < IoU < this (T in the paper).
+        most_per_image: keep only so many of the weakest slices of an image; null keeps all.
+    """
+
+    geometry: Literal["covering", "released"] = "covering"
+    size: PositiveFloat = 0.5
+    step: PositiveFloat = 0.1
+    iou_weak_max: ClosedUnitInterval = 0.95
+    most_per_image: PositiveInt | None = None
+
+
+@dataclass
+class CycleConfig:
+    """The loop.
+
+    Args:
+        limit: cycles of score, slice, select and fused retraining at most.
+        delta: stop when the number of weak slices changes by fewer than this.
+        start: initial - each training starts from the initial weights (the paper) - or last.
+        plain: also train a plain network for the same number of images (slices included); off skips it.
+    """
+
+    limit: NonNegativeInt = 10
+    delta: NonNegativeInt = 20
+    start: Literal["initial", "last"] = "initial"
+    plain: bool = True
+
+
+@dataclass
+class Config:
+    """A run.
+
+    Args:
+        name: folder of the run under `runs`.
+        runs: folder of all runs.
+        seed: of everything random.
+        device: auto, cpu, cuda or cuda:N.
+        resume: go on with the run where it stopped.
+        overwrite: throw away a run of the same name.
+        cam_vis: write the heat maps of every stage as pictures.
+        cam_vis_images: number of training images in them.
+        check_data: check the data and stop.
+        model: the network.
+        data: the data set.
+        train: one training.
+        slices: windows and the weak-slice test.
+        cycles: the loop.
+    """
+
+    name: str = "run"
+    runs: str = "runs"
+    seed: int = 0
+    device: str = "auto"
+    resume: bool = False
+    overwrite: bool = False
+    cam_vis: bool = False
+    cam_vis_images: PositiveInt = 8
+    check_data: bool = False
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    slices: SliceConfig = field(default_factory=SliceConfig)
+    cycles: CycleConfig = field(default_factory=CycleConfig)

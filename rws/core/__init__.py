@@ -1,0 +1,1 @@
+"""The method: tensors in, tensors out. Imports torch and nothing else of this project."""

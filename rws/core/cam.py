@@ -1,0 +1,113 @@
+"""Steps 1 and 3, heat maps: Seg-Grad-CAM of all stages from one forward and one backward pass a class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rws.core.stages import captured, evaluating, logits_of
+
+
+@dataclass(frozen=True)
+class StageMaps:
+    """Heat maps and features of a batch, detached.
+
+    maps: (N, L, H, W) in [0, 1]; a pixel holds the map of its own label's class, 0 where it has none.
+    features: L tensors (N, C_l, H_l, W_l).
+    empty: (N,) bool, True where the label holds none of the classes asked for.
+    """
+
+    maps: Tensor
+    features: tuple[Tensor, ...]
+    empty: Tensor
+
+
+def scale_to_unit(cam: Tensor) -> Tensor:
+    """Shift and scale each map to [0, 1]; a constant map becomes 0.
+
+    Shape: (..., H, W) -> (..., H, W).
+    """
+    cam = cam - cam.amin((-2, -1), keepdim=True)
+    top = cam.amax((-2, -1), keepdim=True)
+    return torch.where(top > 0, cam / top.clamp_min(torch.finfo(cam.dtype).tiny), 0.0)
+
+
+def grad_cam(feature: Tensor, gradient: Tensor, size: tuple[int, int]) -> Tensor:
+    """Grad-CAM of one stage: channels weighted by their mean gradient, ReLU, resized, scaled to [0, 1].
+
+    Shape: feature and gradient (N, C, h, w) -> (N, H, W) for `size` = (H, W).
+    Source: Selvaraju et al., ICCV 2017; for segmentation, Vinogradova et al., AAAI 2020.
+    """
+    weight = gradient.mean((-2, -1))
+    cam = torch.einsum("nc,nchw->nhw", weight, feature).relu()
+    # Scaled before and after: gradients of a well-trained network are tiny, and resizing rounds.
+    cam = scale_to_unit(cam)
+    resized = F.interpolate(cam[:, None], size, mode="bilinear", align_corners=False)[:, 0]
+    return scale_to_unit(resized)
+
+
+def seg_grad_cam(
+    network: nn.Module,
+    stages: dict[str, nn.Module],
+    images: Tensor,
+    labels: Tensor,
+    classes: Sequence[int],
+) -> StageMaps:
+    """Seg-Grad-CAM of every stage for the classes of each image, in eval mode and full precision.
+
+    The score of class c is the sum of the class-c logits over the pixels labelled c. There is one forward
+    pass, and one backward pass for each further class of the image that holds most; parameters get no
+    gradient, and their state and the network's mode are left as they were.
+
+    Shape: images (N, 3, H, W); labels (N, H, W) integer, any value outside `classes` is ignored.
+    Raises: RuntimeError naming a stage that did not run; ValueError for a class the network lacks.
+    Source: METHOD step 1.
+    """
+    device = images.device.type
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast(device, enabled=False),
+        evaluating(network),
+        captured(stages, with_gradient=True) as outputs,
+    ):
+        images = images.clone() if images.is_inference() else images.detach()
+        logits = logits_of(network(images))
+        if missing := [name for name in stages if name not in outputs]:
+            raise RuntimeError(f"stage {missing[0]!r} did not run in the forward pass")
+        features = tuple(outputs[name] for name in stages)
+        return _maps(logits, features, labels, classes)
+
+
+def _maps(logits: Tensor, features: tuple[Tensor, ...], labels: Tensor, classes: Sequence[int]) -> StageMaps:
+    """Backward passes: in round r every image of the batch takes the r-th of its own classes."""
+    if bad := [c for c in classes if not 0 <= c < logits.shape[1]]:
+        raise ValueError(f"class {bad[0]} is not one of the network's {logits.shape[1]} classes")
+    size = labels.shape[-2:]
+    if logits.shape[-2:] != size:
+        logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
+    present = [[c for c in classes if (label == c).any()] for label in labels]
+    rounds = max((len(p) for p in present), default=0)
+    maps = logits.new_zeros(len(labels), len(features), *size)
+    for r in range(rounds):
+        own = torch.tensor([p[r] if r < len(p) else -1 for p in present], device=labels.device)
+        target = labels == own[:, None, None]  # (N, H, W)
+        gradients = _gradients(logits, features, own, target, last=r == rounds - 1)
+        for stage, (feature, gradient) in enumerate(zip(features, gradients)):
+            cam = grad_cam(feature.detach(), gradient, size)
+            maps[:, stage] = torch.where(target, cam, maps[:, stage])
+    empty = torch.tensor([not p for p in present], device=labels.device)
+    return StageMaps(maps, tuple(f.detach() for f in features), empty)
+
+
+def _gradients(
+    logits: Tensor, features: tuple[Tensor, ...], own: Tensor, target: Tensor, *, last: bool
+) -> tuple[Tensor, ...]:
+    """Gradients of each image's class score with respect to every stage's features."""
+    # d(score)/d(logits) is 1 at the class's own pixels and 0 elsewhere: no score needs to be built.
+    seed = torch.zeros_like(logits)
+    index = own.clamp_min(0)[:, None, None, None].expand(-1, 1, *target.shape[1:])
+    seed.scatter_(1, index, target[:, None].to(seed.dtype))
+    return torch.autograd.grad(logits, features, seed, retain_graph=not last)

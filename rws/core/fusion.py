@@ -1,0 +1,108 @@
+"""Step 5, fuse: F_l <- n_l F_l + (1 - n_l) f_l in the forward pass, through hooks on any network."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Blend:
+    """What is blended into one stage for a batch.
+
+    n: (N, 1, H_l, W_l) share of the batch's own features.
+    added: (N, C_l, H_l, W_l) the slices' part, (1 - n) f.
+    """
+
+    n: Tensor
+    added: Tensor
+
+
+@contextmanager
+def fused(stages: dict[str, nn.Module], blends: dict[str, Blend]) -> Iterator[None]:
+    """Forward passes inside the block put out n F + (1 - n) f at the stages that have a blend.
+
+    The network's code and state_dict do not change; the hooks are gone when the block ends, also by an
+    exception. The blended features are constants: no gradient flows into them.
+
+    Raises: ValueError in the forward pass when a blend does not have the shape of the stage's output.
+    Source: METHOD step 5.
+    """
+
+    def blending(name: str, blend: Blend):
+        def hook(module: nn.Module, args: tuple, output: Tensor) -> Tensor:
+            if blend.added.shape != output.shape:
+                raise ValueError(
+                    f"stage {name!r} puts out {tuple(output.shape)}, its blend is {tuple(blend.added.shape)}"
+                )
+            return output * blend.n.to(output.dtype) + blend.added.to(output.dtype)
+
+        return hook
+
+    handles = [stages[name].register_forward_hook(blending(name, b)) for name, b in blends.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def identity_coordinates(height: int, width: int) -> Tensor:
+    """For each pixel where it lies in its image: x and y in [-1, 1], pixel centres, and a 1 for "inside".
+
+    Augmented together with the image, it says for each pixel of the result where that came from. The third
+    plane marks what does not come from the image (padding), whatever value fills it.
+
+    Shape: (3, H, W) float32.
+    """
+    y = (torch.arange(height) * 2 + 1) / height - 1
+    x = (torch.arange(width) * 2 + 1) / width - 1
+    plane = torch.ones(height, width)
+    return torch.stack([x[None, :] * plane, y[:, None] * plane, plane])
+
+
+def sample_blend(rows: tuple[Tensor, Tensor, Tensor], grid: tuple[int, int], where: Tensor) -> Blend:
+    """Move the n and f of one image to where an augmentation has moved its pixels.
+
+    f is weighted with 1 - n before it is interpolated, so that cells that are not fused (whose f is
+    unknown) take no part. Outside the image n is 1.
+
+    Shape: rows = cells (P,) int64 flat on `grid` = (H, W), n (P,), f (P, C); where (3, h, w), augmented
+    `identity_coordinates` at the stage's size -> Blend with N = 1.
+    """
+    cells, n, f = rows
+    weight = (1 - n.float())[:, None]
+    dense = where.new_zeros(grid[0] * grid[1], 1 + f.shape[1])
+    dense[cells] = torch.cat([weight, weight * f.float()], 1)
+    dense = dense.T.reshape(1, -1, *grid)
+    moved = F.grid_sample(
+        dense, where[:2].permute(1, 2, 0)[None], mode="bilinear", padding_mode="border", align_corners=False
+    )
+    # Interpolated marks between image and padding belong to neither, so they count as outside.
+    moved = moved * ((where[2] - 1).abs() < 1e-3)
+    return Blend(1 - moved[:, :1], moved[:, 1:])
+
+
+def shrink_coordinates(where: Tensor, size: tuple[int, int]) -> Tensor:
+    """Coordinates at the centres of a stage's cells.
+
+    Shape: (3, H, W) -> (3, h, w) for `size` = (h, w).
+    """
+    return F.interpolate(where[None], size, mode="bilinear", align_corners=False)[0]
+
+
+def unfused(channels: int, size: tuple[int, int], device: torch.device | None = None) -> Blend:
+    """The blend that changes nothing: n = 1.
+
+    Shape: N = 1, `channels` planes of `size` = (H_l, W_l).
+    """
+    ones = torch.ones(1, 1, *size, device=device)
+    return Blend(ones, torch.zeros(1, channels, *size, device=device))
+
+
+def batch_blends(blends: list[Blend]) -> Blend:
+    """One blend for a batch from one for each of its images."""
+    return Blend(torch.cat([b.n for b in blends]), torch.cat([b.added for b in blends]))

@@ -1,0 +1,109 @@
+"""What the numbers in a label mean: names, colours, background and the value that counts nowhere."""
+
+import difflib
+from dataclasses import dataclass
+
+from rws.errors import UserError
+
+Colour = tuple[int, int, int]
+
+
+def voc_colour(index: int) -> Colour:
+    """The colour VOC's devkit gives to a label value: its bits, dealt to R, G and B from the top bit down.
+
+    Source: VOClabelcolormap.m of the PASCAL VOC development kit.
+    """
+    red = green = blue = 0
+    for shift in range(7, -1, -1):
+        red |= (index & 1) << shift
+        green |= (index >> 1 & 1) << shift
+        blue |= (index >> 2 & 1) << shift
+        index >>= 3
+    return red, green, blue
+
+
+@dataclass(frozen=True)
+class ClassSet:
+    """The classes of a data set; class i is `names[i]`, shown in `palette[i]` (8-bit RGB)."""
+
+    names: tuple[str, ...]
+    palette: tuple[Colour, ...]
+    background: int | None
+    ignore_index: int = 255
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.palette):
+            counts = f"{len(self.names)} class names but {len(self.palette)} colours"
+            raise UserError(f"{counts}: give one colour for each class")
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, the background included and the ignored value not."""
+        return len(self.names)
+
+    @property
+    def foreground(self) -> tuple[int, ...]:
+        """Indices of the classes that are not background."""
+        return tuple(index for index in range(self.num_classes) if index != self.background)
+
+    def index(self, category: str) -> int:
+        """Index of a foreground class.
+
+        Raises: UserError that lists the classes, and the nearest one, if there is none of this name.
+        """
+        known = {self.names[index]: index for index in self.foreground}
+        if category not in known:
+            near = difflib.get_close_matches(str(category).lower(), known, n=1)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            raise UserError(f"no class '{category}': {hint}the classes are {', '.join(known)}")
+        return known[category]
+
+    def binary(self, category: str) -> "ClassSet":
+        """The two classes of a one-class task: background 0 (black) and `category` 1 in its own colour.
+
+        Raises: UserError if there is no such foreground class.
+        """
+        colour = self.palette[self.index(category)]
+        return ClassSet(("background", category), ((0, 0, 0), colour), 0, self.ignore_index)
+
+    def flat_palette(self) -> list[int]:
+        """The 768 numbers for PIL's `putpalette`; values of no class show in VOC's colours."""
+        colours = [*self.palette, *map(voc_colour, range(self.num_classes, 256))]
+        colours[self.ignore_index] = voc_colour(255)  # (224, 224, 192), VOC's border
+        return [level for colour in colours for level in colour]
+
+
+# fmt: off
+_VOC_NAMES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "tvmonitor",
+)
+# fmt: on
+VOC2012 = ClassSet(_VOC_NAMES, tuple(map(voc_colour, range(21))), background=0)
+
+_CAMVID = {
+    "sky": (128, 128, 128),
+    "building": (128, 0, 0),
+    "pole": (192, 192, 128),
+    "road": (128, 64, 128),
+    "pavement": (60, 40, 222),
+    "tree": (128, 128, 0),
+    "sign": (192, 128, 128),
+    "fence": (64, 64, 128),
+    "car": (64, 0, 128),
+    "pedestrian": (64, 64, 0),
+    "bicyclist": (0, 128, 192),
+}
+CAMVID = ClassSet(tuple(_CAMVID), tuple(_CAMVID.values()), background=None)
+
+# Okabe and Ito's colours stay apart for all common kinds of colour blindness.
+_DEMO = {
+    "background": (0, 0, 0),
+    "kite": (240, 228, 66),
+    "fish": (86, 180, 233),
+    "lamp": (0, 158, 115),
+    "spider": (213, 94, 0),
+    "flower": (204, 121, 167),
+}
+DEMO = ClassSet(tuple(_DEMO), tuple(_DEMO.values()), background=0)

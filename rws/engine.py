@@ -1,0 +1,196 @@
+"""One training that can stop and go on, and evaluation."""
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from rws import checkpoint
+from rws.config import TrainConfig
+from rws.data.classes import ClassSet
+from rws.data.loading import EvalBatch, SeededBatches, TrainBatch, TrainViews, train_loader
+from rws.metrics import as_scores, confusion_matrix
+from rws.seeding import derive_seed
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one training works on.
+
+    key: names the training; with the run's seed it fixes all random numbers.
+    steps: optimizer steps in all; batch_size images each.
+    steps_per_epoch: how often the history gets a record.
+    evaluate: gives scores of the network, for the history; None trains without.
+    fusion: gives the context in which a batch's forward pass is fused; None trains plainly.
+    """
+
+    key: str
+    views: TrainViews
+    steps: int
+    steps_per_epoch: int
+    batch_size: int
+    seed: int
+    workers: int
+    evaluate: Callable[[nn.Module], dict] | None = None
+    fusion: Callable[[TrainBatch], AbstractContextManager] | None = None
+
+
+def memory_format(channels_last: bool) -> torch.memory_format:
+    return torch.channels_last if channels_last else torch.contiguous_format
+
+
+def segmentation_loss(
+    output: dict[str, Tensor], labels: Tensor, ignore_index: int, aux_loss: float
+) -> Tensor:
+    """Cross-entropy over the labelled pixels, plus `aux_loss` times the auxiliary head's.
+
+    Shape: logits (N, C, H, W), labels (N, H, W) -> scalar; 0 when no pixel is labelled.
+    """
+    count = (labels != ignore_index).sum().clamp_min(1)
+
+    def cross_entropy(logits: Tensor) -> Tensor:
+        return F.cross_entropy(logits.float(), labels, ignore_index=ignore_index, reduction="sum") / count
+
+    loss = cross_entropy(output["out"])
+    return loss + aux_loss * cross_entropy(output["aux"]) if "aux" in output else loss
+
+
+def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """SGD or AdamW with the heads' own learning rates; `lr_factor` of a group scales the schedule."""
+    factors = {"aux_classifier": config.aux_lr_factor, "classifier": config.head_lr_factor}
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        groups.setdefault(factors.get(name.split(".")[0], 1.0), []).append(parameter)
+    params = [{"params": p, "lr_factor": factor, "lr": config.lr * factor} for factor, p in groups.items()]
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(params, lr=config.lr, weight_decay=config.weight_decay)
+    return torch.optim.SGD(params, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+
+
+def learning_rate(step: int, job: Job, config: TrainConfig) -> float:
+    """Polynomial decay to 0 after a linear warm-up from a tenth.
+
+    The warm-up takes at most a tenth of the steps when the training is not longer than the warm-up itself,
+    as in the paper's runs of one epoch.
+    """
+    warmup = min(round(config.warmup_epochs * job.steps_per_epoch), max(1, job.steps // 10))
+    if step < warmup:
+        return config.lr * (0.1 + 0.9 * step / warmup)
+    return config.lr * (1 - (step - warmup) / max(1, job.steps - warmup)) ** config.lr_poly_power
+
+
+class Training:
+    """Runs a job; writes its state to `path` as it goes, and goes on from there if it finds the same job."""
+
+    def __init__(self, network: nn.Module, job: Job, config: TrainConfig, path: Path, ignore_index: int):
+        self.network, self.job, self.config, self.path = network, job, config, path
+        self.ignore_index = ignore_index
+        self.device = next(network.parameters()).device
+        self.optimizer = make_optimizer(network, config)
+        self.history: list[dict] = []
+        self.loss_sum = 0.0
+        self.step = 0
+        self._restore()
+
+    def _restore(self) -> None:
+        if not self.path.is_file():
+            return
+        state = checkpoint.load(self.path)
+        if state["key"] != self.job.key:
+            return
+        self.network.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.history, self.step, self.loss_sum = state["history"], state["step"], state["loss_sum"]
+
+    def _store(self) -> None:
+        state = {
+            "key": self.job.key,
+            "model": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "history": self.history,
+            "step": self.step,
+            "loss_sum": self.loss_sum,
+        }
+        checkpoint.save(self.path, state)
+
+    def run(self, on_epoch: Callable[[dict], None] = lambda record: None) -> list[dict]:
+        """Train to the end; one record an epoch: step, loss, lr, and scores where evaluated."""
+        job = self.job
+        batches = SeededBatches(len(job.views), job.batch_size, job.steps, job.seed, first=self.step)
+        loader = train_loader(job.views, batches, job.workers)
+        with tqdm(total=job.steps, initial=self.step, desc=job.key, unit="step", leave=False) as bar:
+            for batch in loader:
+                self._one_step(batch)
+                bar.update()
+                bar.set_postfix(loss=f"{self.loss_sum / (self._in_epoch() or 1):.3f}", refresh=False)
+                self._after_step(on_epoch)
+        self.path.unlink(missing_ok=True)
+        return self.history
+
+    def _in_epoch(self) -> int:
+        """Steps since the last record."""
+        return self.step - (self.history[-1]["step"] if self.history else 0)
+
+    def _one_step(self, batch: TrainBatch) -> None:
+        job, config = self.job, self.config
+        # Dropout draws from the global generator; seeding each step makes it independent of where we resumed.
+        torch.manual_seed(derive_seed(job.seed, job.key, self.step))
+        self.network.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, job, config) * group["lr_factor"]
+        images = batch.images.to(self.device, non_blocking=True)
+        labels = batch.labels.to(self.device, non_blocking=True)
+        fusion = job.fusion(batch) if job.fusion else nullcontext()
+        bf16 = torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bf16")
+        with fusion, bf16:
+            output = self.network(images)
+        loss = segmentation_loss(output, labels, self.ignore_index, config.aux_loss)
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f"{job.key}: loss {loss.item()} at step {self.step}, images {batch.ids}")
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.loss_sum += loss.item()
+        self.step += 1
+
+    def _after_step(self, on_epoch: Callable[[dict], None]) -> None:
+        job, every = self.job, self.config.checkpoint_steps
+        done = self.step == job.steps
+        if self.step % job.steps_per_epoch == 0 or done:
+            self._end_epoch(on_epoch, done)
+            self._store()
+        elif every and self.step % every == 0:
+            self._store()
+
+    def _end_epoch(self, on_epoch: Callable[[dict], None], done: bool) -> None:
+        record = {
+            "epoch": len(self.history) + 1,
+            "loss": self.loss_sum / self._in_epoch(),
+            "lr": self.optimizer.param_groups[0]["lr"],
+        }
+        due = done or record["epoch"] % self.config.eval_every == 0
+        if self.job.evaluate and due:
+            record |= self.job.evaluate(self.network)
+        record["step"] = self.step
+        self.history.append(record)
+        self.loss_sum = 0.0
+        on_epoch(record)
+
+
+@torch.inference_mode()
+def evaluate(network: nn.Module, batches: Iterable[EvalBatch], classes: ClassSet) -> dict:
+    """mIoU in percent, and for each class, at the labels' own sizes; every image counts once."""
+    device = next(network.parameters()).device
+    confusion = confusion_matrix(classes.num_classes, classes.ignore_index).to(device)
+    network.eval()
+    for batch in tqdm(batches, desc="evaluate", unit="batch", leave=False):
+        labels = batch.labels.to(device)
+        logits = network(batch.images.to(device))["out"]
+        logits = F.interpolate(logits.float(), labels.shape[-2:], mode="bilinear", align_corners=False)
+        confusion.update(logits.argmax(1), labels)
+    return as_scores(confusion.compute().cpu(), classes.names)

@@ -1,0 +1,8 @@
+"""The one exception that a wrong input raises."""
+
+
+class UserError(Exception):
+    """A wrong input, said in one line: the file, the value and the way out.
+
+    The scripts print it as `error: <message>` and exit with code 2; no traceback is shown.
+    """

@@ -1,0 +1,263 @@
+"""The cycle as a resumable state machine: whole -> plain -> score -> slices -> select -> whole -> ...
+
+Every step reads what earlier steps left in the run's folder, writes its own result there, and only then is
+the state written; a step that was cut off is simply run again, and draws the same random numbers.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from rws import checkpoint
+from rws.bank import Bank
+from rws.core.fusion import identity_coordinates
+from rws.data.loading import Box, SlicedImages, TrainViews, View, sliced_loader, steps_per_epoch
+from rws.data.transforms import train_transform
+from rws.engine import Job, Training, evaluate
+from rws.fuse import BankFusion
+from rws.report import Reporter, closing_line, summarise, write_summary
+from rws.scoring import Scored, score_images, select_features
+from rws.seeding import derive_seed
+from rws.setup import Setup, make_network
+from rws.trained import save_trained
+
+STEPS = ("whole", "plain", "score", "slices", "select")
+
+
+def following(step: str, cycle: int) -> tuple[str, int]:
+    """The step after a step; the cycle counts up before each training on whole images."""
+    place = STEPS.index(step) + 1
+    return (STEPS[place], cycle) if place < len(STEPS) else (STEPS[0], cycle + 1)
+
+
+def stop_reason(weak: list[int], limit: int, delta: int) -> str | None:
+    """Why the loop ends after the latest scoring, or None.
+
+    Args:
+        weak: number of weak slices after each training on whole images so far.
+        limit: cycles at most.
+        delta: smallest change of the number that lets the loop go on.
+    Source: METHOD step 6.
+    """
+    if weak[-1] == 0:
+        return "no weak slices"
+    if len(weak) > limit:
+        return f"cycle limit {limit}"
+    if len(weak) > 1 and abs(weak[-1] - weak[-2]) < delta:
+        return f"weak slices changed by {abs(weak[-1] - weak[-2])}, fewer than {delta}"
+    return None
+
+
+class Run:
+    """One run of RWS in its folder, `setup.folder`."""
+
+    def __init__(self, setup: Setup):
+        self.setup, self.config, self.folder = setup, setup.config, setup.folder
+        self.report = Reporter(self.folder)
+        self.state = {"step": "whole", "cycle": 0, "cycles": [], "stopped": None}
+        if (self.folder / "state.json").is_file():
+            self.state = json.loads((self.folder / "state.json").read_text())
+
+    @property
+    def cycles(self) -> list[dict]:
+        return self.state["cycles"]
+
+    def run(self) -> dict:
+        """Run the steps that are left; returns the summary."""
+        while self.state["stopped"] is None:
+            self._step(self.state["step"], self.state["cycle"])
+        summary = summarise(self.config.name, self.config.seed, self.state["stopped"], self.cycles)
+        write_summary(self.folder, summary)
+        if self.config.cam_vis:
+            self.report.missing(self.cycles)
+        self.report.say(f"stopped: {summary['stopped']}\n{closing_line(summary)}")
+        self.report.close()
+        return summary
+
+    def _step(self, step: str, k: int) -> None:
+        """Run one step, add its record to its cycle, and write the state."""
+        self._clean(k)
+        start = time.monotonic()
+        record = getattr(self, f"_{step}")(k)
+        # A new list, so that a step that raises leaves the state as it was.
+        cycles = [*self.cycles, {"cycle": k, "seconds": {}}] if len(self.cycles) == k else self.cycles
+        cycles[k] |= record
+        cycles[k]["seconds"][step] = round(time.monotonic() - start, 2)
+        next_step, next_cycle = following(step, k)
+        stopped = None
+        if step == "score":
+            weak = [c["weak_slices"] for c in cycles]
+            stopped = stop_reason(weak, self.config.cycles.limit, self.config.cycles.delta)
+        self.state = {"step": next_step, "cycle": next_cycle, "cycles": cycles, "stopped": stopped}
+        checkpoint.write_json(self.folder / "state.json", self.state)
+        if step == "score":
+            self.report.row(cycles[k], head=k == 0)
+
+    def _clean(self, k: int) -> None:
+        """Remove what no later step reads: networks and banks of the cycles before the last one."""
+        for old in range(k - 1):
+            for name in ("whole.pt", "plain.pt", "slices.pt"):
+                (self._cycle(old) / name).unlink(missing_ok=True)
+            shutil.rmtree(self._cycle(old) / "bank", ignore_errors=True)
+
+    def _cycle(self, k: int) -> Path:
+        return self.folder / "cycles" / str(k)
+
+    # The steps. Each returns what it adds to the record of its cycle.
+
+    def _whole(self, k: int) -> dict:
+        """Train on whole images, fused with the bank of the cycle before."""
+        network = self._network(k - 1 if self.config.cycles.start == "last" else None)
+        bank = self._bank(k - 1)
+        fusion = BankFusion(bank, network, self.config.data.crop_size) if bank else None
+        views = self._views([View(i) for i in self.setup.train.ids], bank)
+        steps = self.config.train.epochs * self._epoch_steps()
+        history = self._train(
+            f"whole-{k}", network, views, steps, fusion, on_epoch=self._keep_best(network, k)
+        )
+        self._save(self._cycle(k) / "whole.pt", network, k, history)
+        self._save(self.folder / "last.pt", network, k, history)
+        images = len(self.setup.train.ids)
+        record = {"images": images, "whole": history, "whole_images": steps * self._batch()}
+        return record | ({"fused_share": bank.fused_share(images)} if bank else {})
+
+    def _plain(self, k: int) -> dict:
+        """Train the plain network further by as many images as RWS saw in this cycle, slices included."""
+        if not self.config.cycles.plain:
+            return {}
+        done = self.cycles[k]
+        if k == 0:
+            shutil.copyfile(self._cycle(0) / "whole.pt", self._cycle(0) / "plain.pt")
+            return {"plain": done["whole"], "plain_images": done["whole_images"]}
+        network = self._network(k - 1, "plain")
+        images = done["whole_images"] + self.cycles[k - 1]["slice_images"]
+        views = self._views([View(i) for i in self.setup.train.ids])
+        history = self._train(f"plain-{k}", network, views, images // self._batch())
+        self._save(self._cycle(k) / "plain.pt", network, k, history)
+        return {"plain": history, "plain_images": images}
+
+    def _score(self, k: int) -> dict:
+        """Map the training images and find the weak slices."""
+        scored = self._scored(self._network(k))
+        batches = self.setup.eval_loader(self.setup.train)
+        scores = score_images(scored, batches, self.setup.train.ids, self.config.slices)
+        checkpoint.write_json(self._cycle(k) / "slices.json", scores.boxes)
+        if self.config.cam_vis:
+            from rws.cam_vis import write_pictures  # matplotlib is loaded only for those who look
+
+            folder = self.folder / "cam" / str(k)
+            write_pictures(scored, self.setup.train, self.setup.card, folder, self.config.cam_vis_images)
+        return {"weak_slices": scores.weak, "windows": scores.windows, "missing_weight": scores.missing}
+
+    def _slices(self, k: int) -> dict:
+        """Train a copy on the weak slices."""
+        network = self._network(k if self.config.cycles.start == "last" else None)
+        boxes = self._boxes(k)
+        views = self._views([View(i, box) for i, each in boxes.items() for box in each])
+        steps = self.config.train.slice_epochs * steps_per_epoch(len(views), self._batch())
+        history = self._train(f"slices-{k}", network, views, steps, scored=False)
+        self._save(self._cycle(k) / "slices.pt", network, k, history)
+        return {"slice_images": steps * self._batch(), "slice_loss": history[-1]["loss"]}
+
+    def _select(self, k: int) -> dict:
+        """Let the slices compete, and write the winners' features into the bank."""
+        images = SlicedImages(self.setup.train, self._boxes(k), self.setup.card.transform())
+        select_features(
+            self._scored(self._network(k)),
+            self._scored(self._network(k, "slices")),
+            sliced_loader(images, self.setup.workers),
+            self._cycle(k) / "bank",
+            self.config.train.eval_batch_size,
+        )
+        return {}
+
+    # What the steps share.
+
+    def _network(self, k: int | None, kind: str = "whole") -> nn.Module:
+        """The initial network, or the one that a step of cycle k left."""
+        network, _ = make_network(self.config, self.setup.card.classes.num_classes, self.setup.device)
+        if k is not None and k >= 0:
+            network.load_state_dict(checkpoint.load(self._cycle(k) / f"{kind}.pt")["model"])
+        return network
+
+    def _bank(self, k: int) -> Bank | None:
+        return Bank(self._cycle(k) / "bank") if k >= 0 else None
+
+    def _boxes(self, k: int) -> dict[str, list[Box]]:
+        return json.loads((self._cycle(k) / "slices.json").read_text())
+
+    def _scored(self, network: nn.Module) -> Scored:
+        return Scored(network.eval(), self.setup.card.stages, self.setup.card.classes)
+
+    def _batch(self) -> int:
+        return self.config.train.batch_size
+
+    def _epoch_steps(self) -> int:
+        return steps_per_epoch(len(self.setup.train.ids), self._batch())
+
+    def _views(self, views: list[View], bank: Bank | None = None) -> TrainViews:
+        card = self.setup.card
+        transform = train_transform(self.setup.geometry, card.normalisation, card.classes.ignore_index)
+        fused = {"coordinates": identity_coordinates, "attach": bank.read} if bank else {}
+        return TrainViews(self.setup.train, views, transform, **fused)
+
+    def _train(
+        self,
+        key: str,
+        network: nn.Module,
+        views: TrainViews,
+        steps: int,
+        fusion: BankFusion | None = None,
+        *,
+        scored: bool = True,
+        on_epoch: Callable[[dict], None] = lambda record: None,
+    ) -> list[dict]:
+        """Run one training of the run; its records go into the log as they come."""
+        arm = "plain" if key.startswith("plain") else "rws"
+        epoch = steps_per_epoch(len(views), self._batch())
+        job = Job(
+            key=key,
+            views=views,
+            steps=steps,
+            steps_per_epoch=epoch,
+            batch_size=self._batch(),
+            seed=derive_seed(self.config.seed, key),
+            workers=self.setup.workers,
+            evaluate=self._evaluate if scored else None,
+            fusion=fusion,
+        )
+        before = sum(c.get("whole_images", 0) + c.get("slice_images", 0) for c in self.cycles)
+
+        def report(record: dict) -> None:
+            self.report.epoch(key, arm, before + record["step"] * self._batch(), record)
+            on_epoch(record)
+
+        classes = self.setup.card.classes
+        training = Training(
+            network, job, self.config.train, self.folder / "training.pt", classes.ignore_index
+        )
+        return training.run(report)
+
+    def _evaluate(self, network: nn.Module) -> dict:
+        return evaluate(network, self.setup.eval_loader(self.setup.val), self.setup.card.classes)
+
+    def _keep_best(self, network: nn.Module, k: int) -> Callable[[dict], None]:
+        """Writes best.pt when an epoch is better on val than all before it."""
+        path = self.folder / "best.pt"
+        best = checkpoint.load(path)["miou"] if path.is_file() else -1.0
+
+        def keep(record: dict) -> None:
+            nonlocal best
+            if record.get("miou", -1.0) > best:
+                best = record["miou"]
+                self._save(path, network, k, [record])
+
+        return keep
+
+    def _save(self, path: Path, network: nn.Module, k: int, history: list[dict]) -> None:
+        facts = {"cycle": k, "epoch": history[-1]["epoch"], "miou": history[-1].get("miou", -1.0)}
+        save_trained(path, network, self.setup.card, **facts)

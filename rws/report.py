@@ -1,0 +1,139 @@
+"""What a run says: the table on the console, log.jsonl, tensorboard scalars, env.json and summary.json."""
+
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+
+import torch
+import torchvision
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from rws.checkpoint import write_json
+
+_ROW = "{:>5}  {:>11}  {:>11}  {:>7}  {:>10}  {:>8}"
+_HEAD = _ROW.format("cycle", "weak slices", "fused share", "mIoU", "plain mIoU", "diff")
+
+
+def environment(device: torch.device) -> dict:
+    """Versions, machine and command line of a run."""
+    cuda = torch.cuda.get_device_name(device) if device.type == "cuda" else None
+    return {
+        "command": sys.argv,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": cuda or str(device),
+    }
+
+
+class Reporter:
+    """Writes the log and the scalars of a run and prints its table."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._scalars = SummaryWriter(str(folder / "tensorboard"))
+
+    def say(self, text: str) -> None:
+        """Print a line without breaking a progress bar."""
+        tqdm.write(text)
+
+    def epoch(self, training: str, arm: str, images_seen: int, record: dict) -> None:
+        """Log one epoch of a training; scalars run over the images that the arm has been trained on."""
+        with open(self.folder / "log.jsonl", "a") as file:
+            file.write(json.dumps({"training": training, "images": images_seen, **record}) + "\n")
+        for name in ("loss", "lr", "miou"):
+            if name in record:
+                self._scalars.add_scalar(f"{arm}/{name}", record[name], images_seen)
+        scores = f", mIoU {record['miou']:.2f}" if "miou" in record else ""
+        self.say(f"  {training} epoch {record['epoch']}: loss {record['loss']:.4f}{scores}")
+
+    def row(self, cycle: dict, *, head: bool) -> None:
+        """Print a cycle's row, and log its numbers."""
+        share, plain = cycle.get("fused_share"), cycle.get("plain")
+        mean_share = sum(share.values()) / len(share) if share else None
+        miou = cycle["whole"][-1]["miou"]
+        cells = [
+            cycle["cycle"],
+            f"{cycle['weak_slices']} of {cycle['windows']}",
+            "-" if mean_share is None else f"{100 * mean_share:.1f} %",
+            f"{miou:.2f}",
+            f"{plain[-1]['miou']:.2f}" if plain else "-",
+            f"{miou - plain[-1]['miou']:+.2f}" if plain else "-",
+        ]
+        self.say((_HEAD + "\n" if head else "") + _ROW.format(*cells))
+        self._scalars.add_scalar("cycle/weak_slices", cycle["weak_slices"], cycle["cycle"])
+        for stage, value in (share or {}).items():
+            self._scalars.add_scalar(f"fused_share/{stage}", value, cycle["cycle"])
+        for stage, value in cycle["missing_weight"].items():
+            self._scalars.add_scalar(f"missing_weight/{stage}", value, cycle["cycle"])
+        self._scalars.flush()
+
+    def missing(self, cycles: list[dict]) -> None:
+        """Print for each stage the mean missing weight before fusion and after the latest retraining."""
+        before, after = cycles[0]["missing_weight"], cycles[-1]["missing_weight"]
+        for stage, value in before.items():
+            self.say(f"  missing weight of {stage}: before {value:.3f}, after {after[stage]:.3f}")
+
+    def close(self) -> None:
+        self._scalars.close()
+
+
+def _arm(histories: list[list[dict]], images: int) -> dict:
+    """An arm's scores: at the end of its last training, and the best epoch by the same val set."""
+    scored = [(c, r) for c, history in enumerate(histories) for r in history if "miou" in r]
+    best_cycle, best = max(scored, key=lambda item: item[1]["miou"])
+    return {
+        "miou": scored[-1][1]["miou"],
+        "iou": scored[-1][1]["iou"],
+        "best": {"miou": best["miou"], "cycle": best_cycle, "epoch": best["epoch"]},
+        "images": images,
+    }
+
+
+def summarise(name: str, seed: int, stopped: str, cycles: list[dict]) -> dict:
+    """The run in numbers; mIoU and IoU in percent on val, at the end of each arm's last training.
+
+    Without a plain arm, plain is the first training alone.
+    """
+    with_plain = all(c.get("plain") for c in cycles)
+    rws = _arm(
+        [c["whole"] for c in cycles], sum(c["whole_images"] + c.get("slice_images", 0) for c in cycles)
+    )
+    plain_images = sum(c.get("plain_images", 0) for c in cycles) if with_plain else cycles[0]["whole_images"]
+    plain = _arm([c["plain"] for c in cycles] if with_plain else [cycles[0]["whole"]], plain_images)
+    plain["miou_one_training"] = cycles[0]["whole"][-1]["miou"]
+    keys = ("images", "weak_slices", "windows", "fused_share", "missing_weight", "seconds")
+    return {
+        "name": name,
+        "seed": seed,
+        "stopped": stopped,
+        "plain": plain,
+        "rws": rws,
+        "delta_miou": rws["miou"] - plain["miou"],
+        "cycles": [
+            {
+                "cycle": c["cycle"],
+                **{key: c.get(key) for key in keys},
+                "miou": [r.get("miou") for r in c["whole"]],
+                "plain_miou": [r.get("miou") for r in c.get("plain") or []],
+            }
+            for c in cycles
+        ],
+    }
+
+
+def write_summary(folder: Path, summary: dict) -> None:
+    write_json(folder / "summary.json", summary)
+
+
+def closing_line(summary: dict) -> str:
+    """The last line of a run."""
+    plain, rws = summary["plain"]["miou"], summary["rws"]["miou"]
+    return f"plain mIoU {plain:.2f}, RWS mIoU {rws:.2f}, difference {summary['delta_miou']:+.2f}"

@@ -1,0 +1,112 @@
+"""Steps 1 to 4 over a training set: score the images, find the weak slices, select features into the bank."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from rws.bank import BankWriter, Rows
+from rws.config import SliceConfig
+from rws.core.advantage import BestSlices, missing_weights
+from rws.core.cam import seg_grad_cam
+from rws.core.slices import released_window_boxes, slice_iou, weak_slices, window_boxes
+from rws.core.stages import find_stages
+from rws.data.classes import ClassSet
+from rws.data.loading import Box, EvalBatch, SlicedImage
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A network together with what is needed to look into it."""
+
+    network: nn.Module
+    stage_names: tuple[str, ...]
+    classes: ClassSet
+
+    @property
+    def stages(self) -> dict[str, nn.Module]:
+        return find_stages(self.network, self.stage_names)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    def maps(self, images: Tensor, labels: Tensor):
+        """`seg_grad_cam` for the foreground classes, on the network's device."""
+        images, labels = images.to(self.device), labels.to(self.device)
+        return seg_grad_cam(self.network, self.stages, images, labels, self.classes.foreground)
+
+    def is_foreground(self, labels: Tensor) -> Tensor:
+        """Labelled pixels that are not class-background."""
+        known = labels != self.classes.ignore_index
+        return known if self.classes.background is None else known & (labels != self.classes.background)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """boxes: the weak slices of each image, in the order of the data set; windows: how many were judged;
+    missing: mean missing weight of each stage over all foreground pixels."""
+
+    boxes: dict[str, list[Box]]
+    windows: int
+    missing: dict[str, float]
+
+    @property
+    def weak(self) -> int:
+        return sum(len(boxes) for boxes in self.boxes.values())
+
+
+def windows_of(config: SliceConfig, height: int, width: int) -> Tensor:
+    """The windows of an image by the configured geometry.
+
+    Shape: (K, 4).
+    """
+    if config.geometry == "released":
+        return released_window_boxes(height, width)
+    return window_boxes(height, width, size=config.size, step=config.step)
+
+
+def score_images(scored: Scored, batches: Iterable[EvalBatch], ids: list[str], config: SliceConfig) -> Scores:
+    """Map every training image, and find its weak slices (METHOD steps 1 and 2)."""
+    found: dict[str, list[Box]] = {}
+    missing = torch.zeros(len(scored.stage_names), dtype=torch.float64)
+    pixels = windows = 0
+    for batch in tqdm(batches, desc="score", unit="batch", leave=False):
+        labels = batch.labels.to(scored.device)
+        maps = scored.maps(batch.images, labels).maps
+        foreground = scored.is_foreground(labels)
+        boxes = windows_of(config, *labels.shape[-2:])
+        for image_id, A, front in zip(batch.ids, maps, foreground):
+            iou = slice_iou(A[-1] > 0, front, boxes)
+            weak = weak_slices(iou, config.iou_weak_max, config.most_per_image)
+            found[image_id] = [tuple(box) for box in boxes[weak.cpu()].tolist()]
+            missing += missing_weights(A)[:, front].double().sum(1).cpu()
+            pixels += int(front.sum())
+            windows += len(boxes)
+    means = dict(zip(scored.stage_names, (missing / max(pixels, 1)).tolist()))
+    return Scores({image_id: found[image_id] for image_id in ids}, windows, means)
+
+
+def select_features(
+    whole: Scored, sliced: Scored, images: Iterable[SlicedImage], folder: Path, batch_size: int
+) -> None:
+    """Let the slices of each image compete and write what fusion uses into a bank (METHOD steps 3 and 4)."""
+    writer: BankWriter | None = None
+    for item in tqdm(images, desc="select", unit="image", leave=False):
+        mapped = whole.maps(item.image[None], item.label[None])
+        shapes = [tuple(f.shape[1:]) for f in mapped.features]
+        best = BestSlices(mapped.maps[0], shapes)
+        for start in range(0, len(item.slices), batch_size):
+            part = slice(start, start + batch_size)
+            found = sliced.maps(item.slices[part], item.slice_labels[part])
+            best.update(found.maps, item.boxes_yxhw[part].to(found.maps.device), found.features)
+        if writer is None:
+            channels = {name: shape[0] for name, shape in zip(whole.stage_names, shapes)}
+            writer = BankWriter(folder, channels)
+        for stage, name in enumerate(whole.stage_names):
+            writer.add(item.image_id, name, Rows(*best.rows(stage), grid=shapes[stage][1:]))
+    if writer is not None:
+        writer.close()

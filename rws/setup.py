@@ -1,0 +1,186 @@
+"""From a configuration to what a run works with; what can be wrong is found here, before any training."""
+
+import copy
+import os
+import shutil
+from dataclasses import dataclass, fields, replace
+from functools import cache
+from pathlib import Path
+
+import torch
+import yaml
+from torch import nn
+from torch.utils.data import DataLoader
+
+from rws.checkpoint import write_json
+from rws.cli import dump
+from rws.config import Config, DataConfig
+from rws.core.stages import find_stages
+from rws.data import ClassSet, VocLayout, open_split
+from rws.data.check import check_split
+from rws.data.loading import eval_loader
+from rws.data.transforms import Geometry
+from rws.engine import memory_format
+from rws.errors import UserError
+from rws.models import FAMILIES, LoadReport, build_network
+from rws.report import environment
+from rws.seeding import derive_seed
+from rws.trained import Card
+
+# What may differ between a run and its resumption without changing any number of it.
+_FREE = {"resume", "overwrite", "cam_vis", "cam_vis_images", "check_data", "device", "runs"}
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What every step of a run works with."""
+
+    config: Config
+    folder: Path
+    train: VocLayout
+    val: VocLayout
+    card: Card
+    device: torch.device
+    workers: int
+
+    @property
+    def geometry(self) -> Geometry:
+        data = self.config.data
+        return Geometry(data.base_size, data.crop_size, data.scale, data.hflip)
+
+    @cache  # noqa: B019 (one Setup lives as long as its run)
+    def eval_loader(self, split: VocLayout) -> DataLoader:
+        """Every image of a split once, at evaluation size."""
+        return eval_loader(split, self.card.transform(), self.config.train.eval_batch_size, self.workers)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a configuration; `auto` takes CUDA where there is one.
+
+    Raises: UserError for a device that torch does not know or that is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"device {name!r} cannot be used ({reason}); take cpu or auto") from error
+    return device
+
+
+def make_network(config: Config, num_classes: int, device: torch.device) -> tuple[nn.Module, LoadReport]:
+    """The initial network, the same each time: weights from the file, the rest drawn from the run's seed.
+
+    Raises: UserError for an unknown network or weights that do not fit.
+    """
+    torch.manual_seed(derive_seed(config.seed, "initial weights"))
+    model = config.model
+    network, report = build_network(
+        model.name, num_classes, aux=model.aux, weights=model.weights, weights_dir=model.weights_dir
+    )
+    return network.to(device, memory_format=memory_format(model.channels_last)), report
+
+
+def open_splits(data: DataConfig) -> tuple[VocLayout, VocLayout]:
+    """The training and the validation split.
+
+    Raises: UserError for a missing root or list.
+    """
+
+    def one(split: str, list_name: str) -> VocLayout:
+        own = None if list_name == split else list_name
+        return open_split(
+            data.name, data.root, split, category=data.category, list_name=own, lists_dir=data.lists_dir
+        )
+
+    return one("train", data.train_list), one("val", data.val_list)
+
+
+def _card(config: Config, classes: ClassSet) -> Card:
+    if config.model.name not in FAMILIES:
+        build_network(config.model.name, 2, weights="none")  # raises, naming the nearest
+    stages = tuple(config.model.stages or FAMILIES[config.model.name].stages)
+    return Card(config.model.name, config.model.aux, stages, classes, config.data.base_size)
+
+
+def _check_stages(network: nn.Module, stages: tuple[str, ...]) -> None:
+    try:
+        find_stages(network, stages)
+    except KeyError as error:
+        raise UserError(f"model.stages: {error.args[0]}") from error
+
+
+def _check_batch_norm(network: nn.Module, config: Config, device: torch.device) -> None:
+    """Batch normalisation after global pooling (ASPP) sees one value a channel in a batch of one."""
+    if config.train.batch_size > 1:
+        return
+    height, width = config.data.crop_size
+    try:
+        copy.deepcopy(network).train()(torch.zeros(1, 3, height, width, device=device))
+    except ValueError as error:
+        raise UserError(
+            "train.batch_size 1: the network normalises over the batch after pooling to one value (ASPP), "
+            "which needs at least two images; set --train.batch-size 2 or more"
+        ) from error
+
+
+def prepare(config: Config) -> tuple[Setup, LoadReport]:
+    """Open and check the data, the network and the run's folder.
+
+    Raises: UserError, in one line, for whatever is wrong.
+    """
+    device = choose_device(config.device)
+    train, val = open_splits(config.data)
+    card = _card(config, train.classes)
+    network, loaded = make_network(config, train.classes.num_classes, device)
+    _check_stages(network, card.stages)
+    _check_batch_norm(network, config, device)
+    if config.data.check:
+        check_split(train)
+        check_split(val)
+    folder = _claim_folder(config)
+    write_json(folder / "env.json", environment(device))
+    workers = config.data.workers
+    workers = min(8, os.cpu_count() or 1) if workers is None else workers
+    return Setup(config, folder, train, val, card, device, workers), loaded
+
+
+def _claim_folder(config: Config) -> Path:
+    """A new folder for a new run; the old one when it is resumed, after comparing the configurations."""
+    if not config.name or Path(config.name).name != config.name:
+        raise UserError(f"name {config.name!r}: must be a plain folder name")
+    folder = Path(config.runs) / config.name
+    stored = folder / "config.yaml"
+    if folder.exists() and not stored.is_file() and any(folder.iterdir()):
+        raise UserError(f"{folder}: holds something that is not a run; choose another --name")
+    if stored.is_file() and config.resume:
+        _compare(config, yaml.safe_load(stored.read_text()), stored)
+        return folder
+    if stored.is_file():
+        if not config.overwrite:
+            raise UserError(
+                f"{folder}: this run is there already; add --resume or --overwrite, or change --name"
+            )
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    stored.write_text(dump(replace(config, resume=False, overwrite=False)))
+    return folder
+
+
+def _compare(config: Config, before: dict, path: Path) -> None:
+    now = yaml.safe_load(dump(config))
+    for name in (f.name for f in fields(config) if f.name not in _FREE):
+        if now[name] == before.get(name):
+            continue
+        if isinstance(now[name], dict):
+            key = next(k for k in now[name] if now[name][k] != before[name].get(k))
+            if (name, key) == ("data", "workers"):
+                continue
+            raise UserError(_differs(path, f"{name}.{key}", before[name].get(key), now[name][key]))
+        raise UserError(_differs(path, name, before.get(name), now[name]))
+
+
+def _differs(path: Path, key: str, before: object, now: object) -> str:
+    return f"{path}: the run has {key} {before!r}, this command {now!r}; use the same, or start a new --name"

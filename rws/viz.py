@@ -1,0 +1,166 @@
+"""Pictures: indexed labels, overlays, heat maps, and one figure that shows where each stage looks."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from PIL import Image
+
+from rws.data.classes import ClassSet
+
+# Perceptually uniform, and readable for all common kinds of colour blindness.
+ATTENTION_COLOURS, MISSING_COLOURS = "viridis", "inferno"
+DPI = 100
+FIGURE_WIDTH_INCHES, MIN_PANEL_INCHES = 16.0, 2.4
+
+
+def colour_label(label: np.ndarray, classes: ClassSet) -> Image.Image:
+    """A label as an indexed image (mode P): its values are the classes, its palette their colours.
+
+    Shape: (H, W) integers in 0..255.
+    """
+    picture = Image.fromarray(np.asarray(label).astype(np.uint8))
+    picture.putpalette(classes.flat_palette())
+    return picture
+
+
+def is_foreground(label: np.ndarray, classes: ClassSet) -> np.ndarray:
+    """Pixels of a class that is neither background nor ignored.
+
+    Shape: (H, W) -> (H, W) bool.
+    """
+    return np.isin(label, classes.foreground)
+
+
+def contours(label: np.ndarray, width: int) -> np.ndarray:
+    """Pixels within `width` pixels, along a row or a column, of one with another value.
+
+    Shape: (H, W) -> (H, W) bool.
+    """
+    edge = np.zeros(label.shape, bool)
+    for axis in (0, 1):
+        values, edges = np.moveaxis(label, axis, 0), np.moveaxis(edge, axis, 0)
+        for step in range(1, width + 1):
+            differs = values[step:] != values[:-step]
+            edges[step:] |= differs
+            edges[:-step] |= differs
+    return edge
+
+
+def overlay(image: Image.Image, label: np.ndarray, classes: ClassSet, alpha: float = 0.5) -> Image.Image:
+    """The image in RGB with each region tinted in its class's colour and outlined in full colour.
+
+    Background and ignored pixels stay as they are. `alpha` is the colour's share inside a region.
+
+    Shape: label (H, W) at the image's size.
+    """
+    pixels = np.asarray(image.convert("RGB")).copy()
+    tinted = is_foreground(label, classes)
+    lines = contours(label, max(1, round(min(label.shape) / 250))) & tinted
+    colours = np.array(classes.flat_palette(), np.uint8).reshape(256, 3)
+    share = np.where(lines, 1.0, alpha)[tinted][:, None].astype(np.float32)
+    mixed = (1 - share) * pixels[tinted] + share * colours[label[tinted]]
+    pixels[tinted] = np.rint(mixed).astype(np.uint8)
+    return Image.fromarray(pixels)
+
+
+def _dimmed(image: Image.Image) -> np.ndarray:
+    """The image in faint grey, so that only the map has colour and black stands out.
+
+    Shape: (H, W, 3) float in 0..1.
+    """
+    grey = np.asarray(image.convert("L"), np.float32) / 255
+    return np.repeat(0.3 + 0.4 * grey[..., None], 3, axis=-1)
+
+
+def heat(
+    map: np.ndarray,
+    image: Image.Image | None = None,
+    *,
+    where: np.ndarray | None = None,
+    colours: str = ATTENTION_COLOURS,
+) -> Image.Image:
+    """A map in colours, over the dimmed image if there is one; with `where` only there, outlined in white.
+
+    Shape: map (H, W) in [0, 1] at the image's size; where (H, W) bool -> RGB of that size.
+    """
+    painted = colormaps[colours](np.clip(map, 0, 1))[..., :3]
+    under = np.full_like(painted, 0.3) if image is None else _dimmed(image)
+    if image is not None:
+        painted = 0.85 * painted + 0.15 * under
+    if where is not None:
+        painted = np.where(where[..., None], painted, under)
+        painted[contours(where, 1) & ~where] = 1.0
+    return Image.fromarray(np.rint(255 * painted).astype(np.uint8))
+
+
+def _panel(axes: Axes, picture: Image.Image, title: str) -> None:
+    axes.imshow(np.asarray(picture), interpolation="antialiased")
+    axes.set_title(title, fontsize=12)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _legend(figure: Figure, label: np.ndarray, classes: ClassSet) -> None:
+    """The classes that are in the label, and the ignored value if it is."""
+    palette = np.array(classes.flat_palette()).reshape(256, 3) / 255
+    names = dict(enumerate(classes.names)) | {classes.ignore_index: "not labelled"}
+    present = [index for index in np.unique(label) if index in names]
+    patches = [Patch(facecolor=palette[i], edgecolor="black", label=names[i]) for i in present]
+    figure.legend(handles=patches, loc="outside lower center", ncols=8, fontsize=12, frameon=False)
+
+
+def _row(axes: Sequence[Axes], pictures: Sequence[Image.Image], titles: Sequence[str], colours: str) -> None:
+    """One picture a stage and the row's colour bar."""
+    for ax, picture, title in zip(axes, pictures, titles):
+        _panel(ax, picture, title)
+    scale = ScalarMappable(cmap=colours)
+    scale.set_clim(0, 1)
+    bar = axes[0].figure.colorbar(scale, ax=list(axes), aspect=25, pad=0.01)
+    bar.set_label("attention" if colours == ATTENTION_COLOURS else "missing", fontsize=12)
+
+
+def _canvas(stages: int, height_by_width: float) -> Figure:
+    width = max(FIGURE_WIDTH_INCHES, MIN_PANEL_INCHES * (stages + 1))
+    panel = (width - 1.3) / (stages + 1)
+    height = 2 * panel * min(max(height_by_width, 0.4), 2.0) + 1.8
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def stage_figure(
+    image: Image.Image,
+    label: np.ndarray,
+    classes: ClassSet,
+    maps: np.ndarray,
+    missing: np.ndarray,
+    stage_names: Sequence[str],
+    title: str,
+) -> Image.Image:
+    """Image and label, then a column a stage: its attention A_l, and below the missing weights w_l.
+
+    Means are over the label's foreground, and only there the maps are shown. About 1600 pixels wide.
+
+    Shape: image and label (H, W); maps and missing (L, H, W) in [0, 1].
+    """
+    where = is_foreground(label, classes)
+    figure = _canvas(len(stage_names), image.height / image.width)
+    axes = figure.subplots(2, len(stage_names) + 1, squeeze=False)
+    _panel(axes[0, 0], image, "image\n")
+    _panel(axes[1, 0], colour_label(label, classes).convert("RGB"), "label")
+    for row, planes, colours in ((0, maps, ATTENTION_COLOURS), (1, missing, MISSING_COLOURS)):
+        pictures = [heat(plane, image, where=where, colours=colours) for plane in planes]
+        quantity = ("attention", "missing")[row]
+        means = [f"mean {quantity} {p[where].mean():.2f}" if where.any() else "no pixel" for p in planes]
+        titles = means if row else [f"{name}\n{mean}" for name, mean in zip(stage_names, means)]
+        _row(axes[row, 1:], pictures, titles, colours)
+    _legend(figure, label, classes)
+    figure.suptitle(title, fontsize=15, fontweight="bold")
+    figure.canvas.draw()
+    return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")

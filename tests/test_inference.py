@@ -1,0 +1,191 @@
+"""Prediction against torchvision's plain class and plain definitions of its augmentations."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps
+from torch import nn
+from torchvision.models.segmentation import deeplabv3_resnet50
+
+from rws import inference
+from rws.data.classes import DEMO
+from rws.errors import UserError
+from rws.inference import TTA, TTA_SCALES, class_maps, find_images, open_image, predict_label, predict_logits
+from rws.models import FAMILIES, build_network
+from rws.trained import Card, load_trained, save_trained
+
+LIGHT = "deeplabv3_efficientnet_lite0"
+ODD_SIZES = [(375, 500), (333, 500), (97, 131)]  # height, width
+
+
+def photo(height: int, width: int, seed: int = 0) -> Image.Image:
+    noise = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def card_of(name: str, base_size: int) -> Card:
+    return Card(name, aux=True, stages=FAMILIES[name].stages, classes=DEMO, base_size=base_size)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def light() -> tuple[nn.Module, Card]:
+    torch.manual_seed(0)
+    network, _ = build_network(LIGHT, DEMO.num_classes, weights="none")
+    # Without statistics of its own the untrained network answers every pixel alike.
+    network.train()(torch.randn(4, 3, 64, 64))
+    return network.eval(), card_of(LIGHT, 64)
+
+
+def test_plain_prediction_is_torchvisions_own(tmp_path):
+    torch.manual_seed(1)
+    network, _ = build_network("deeplabv3_resnet50", DEMO.num_classes, weights="none")
+    save_trained(tmp_path / "best.pt", network, card_of("deeplabv3_resnet50", 65))
+    loaded, card = load_trained(tmp_path / "best.pt")
+    plain = deeplabv3_resnet50(
+        weights=None, weights_backbone=None, num_classes=DEMO.num_classes, aux_loss=True
+    )
+    plain.load_state_dict(loaded.state_dict(), strict=True)
+    image = photo(97, 131)
+    got = predict_logits(loaded, card, image)
+    with torch.inference_mode():
+        own = plain.eval()(inference.network_input(card, image))["out"]
+        want = F.interpolate(own, (97, 131), mode="bilinear", align_corners=False)[0]
+    assert torch.equal(got, want)
+
+
+@pytest.mark.parametrize("tta", TTA)
+@pytest.mark.parametrize("size", ODD_SIZES)
+def test_own_size_and_probabilities(light, tta, size):
+    logits = predict_logits(*light, photo(*size), tta)
+    assert logits.shape == (DEMO.num_classes, *size)
+    assert logits.isfinite().all()
+    if tta != "none":
+        torch.testing.assert_close(logits.exp().sum(0), torch.ones(size), atol=1e-5, rtol=0)
+    label = predict_label(*light, photo(*size), tta)
+    assert label.dtype == np.uint8
+    assert np.array_equal(label, logits.argmax(0).numpy())
+
+
+def test_flip_is_the_mean_of_both_sides(light):
+    network, card = light
+    images = inference.network_input(card, photo(64, 91))
+    with torch.inference_mode():
+        here = network(images)["out"].softmax(1)
+        there = network(images.flip(3))["out"].softmax(1).flip(3)
+        want = ((here + there) / 2)[0]
+    got = predict_logits(network, card, photo(64, 91), "flip").exp()
+    torch.testing.assert_close(got, want, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("tta", "width"), [("flip", 91), ("flip", 92), ("ms_flip", 92), ("ms_flip", 90)])
+def test_mirrored_input_mirrors_the_output(light, tta, width):
+    image = photo(64, width)
+    straight = predict_logits(*light, image, tta)
+    mirrored = predict_logits(*light, ImageOps.mirror(image), tta)
+    torch.testing.assert_close(mirrored.flip(2), straight, atol=1e-4, rtol=1e-4)
+    plain = predict_logits(*light, image), predict_logits(*light, ImageOps.mirror(image)).flip(2)
+    assert not torch.allclose(*plain, atol=1e-4, rtol=1e-4), "the network alone must not be symmetric"
+
+
+def test_multi_scale_is_the_mean_over_scales_and_flips(light):
+    network, card = light
+    images = inference.network_input(card, photo(64, 92))
+    found = []
+    with torch.inference_mode():
+        for scale in TTA_SCALES:
+            small = images
+            if scale != 1:
+                size = int(64 * scale), int(92 * scale)
+                small = F.interpolate(images, size, mode="bilinear", align_corners=False)
+            for flipped in (False, True):
+                p = network(small.flip(3) if flipped else small)["out"].softmax(1)
+                p = p.flip(3) if flipped else p
+                found.append(F.interpolate(p, (64, 92), mode="bilinear", align_corners=False))
+    got = predict_logits(network, card, photo(64, 92), "ms_flip").exp()
+    torch.testing.assert_close(got, torch.stack(found).mean(0)[0], atol=1e-5, rtol=1e-4)
+
+
+def test_ttach_scale_survives_every_padded_side():
+    sides = range(inference.TTA_MULTIPLE, 8000, inference.TTA_MULTIPLE)
+    assert all(
+        int(int(side * s) * (1 / s)) == side == int(side * s) / s for side in sides for s in TTA_SCALES
+    )
+
+
+def test_unknown_tta_is_named(light):
+    with pytest.raises(UserError, match="'rotate': must be one of none, flip, ms_flip"):
+        predict_logits(*light, photo(9, 9), "rotate")
+
+
+def test_strip_is_refused_before_it_fills_the_memory(light):
+    with pytest.raises(UserError, match="4000 x 10 pixels"):
+        predict_logits(*light, photo(10, 4000))
+
+
+def test_maps_are_those_of_the_class_alone(light):
+    label = np.zeros((70, 80), np.uint8)
+    label[20:50, 10:60] = 2
+    maps, own = class_maps(*light, photo(70, 80), label, 2)
+    assert maps.shape == (4, 64, 73)
+    assert own.shape == (64, 73)
+    assert own.mean() == pytest.approx((label == 2).mean(), abs=0.02)
+    assert not maps.numpy()[:, ~own].any()
+    assert maps.any()
+    empty, none = class_maps(*light, photo(70, 80), label, 3)
+    assert not empty.any()
+    assert not none.any()
+
+
+def test_camera_orientation_is_applied(tmp_path, light):
+    image = photo(40, 60)
+    exif = image.getexif()
+    exif[0x0112] = 6  # the camera was turned by a quarter
+    image.save(tmp_path / "turned.png", exif=exif)
+    opened = open_image(tmp_path / "turned.png")
+    assert opened.size == (40, 60)
+    assert np.array_equal(np.asarray(opened), np.rot90(np.asarray(image), -1))
+    raw = Image.open(tmp_path / "turned.png")
+    assert torch.equal(predict_logits(*light, raw), predict_logits(*light, opened))
+
+
+def test_sixteen_bit_grey_keeps_its_shades(tmp_path):
+    values = np.array([[0, 256 * 100, 65535]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "deep.png")
+    assert np.asarray(open_image(tmp_path / "deep.png"))[0, :, 0].tolist() == [0, 100, 255]
+
+
+def test_float_image_is_refused(tmp_path):
+    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "f.tif")
+    with pytest.raises(UserError, match=r"f\.tif: image in mode F"):
+        open_image(tmp_path / "f.tif")
+
+
+def test_folder_is_searched_and_nothing_left_out_silently(tmp_path):
+    for name in ("b.JPG", "a.png", "deep/er/c.webp", "notes.txt", "out/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    images, notes = find_images(tmp_path, tmp_path / "out")
+    assert [path.relative_to(tmp_path).as_posix() for path in images] == ["a.png", "b.JPG", "deep/er/c.webp"]
+    assert "1 files in the output folder" in notes[0]
+    assert "(endings .txt)" in notes[1]
+
+
+def test_results_never_share_a_name(tmp_path):
+    names = ["a.jpg", "a.png", "b.jpg", "c.v2.jpg", "d.jpg", "d_cam.jpg", "sub/b.jpg"]
+    images = [tmp_path / name for name in names]
+    endings = (".png", "_overlay.jpg", "_cam.png")
+    stems = inference.result_stems(images, tmp_path, endings)
+    assert [stems[path].as_posix() for path in images] == [
+        *("a.jpg", "a.png", "b", "c.v2", "d.jpg", "d_cam.jpg", "sub/b")
+    ]
+    results = [f"{stem}{ending}" for stem in stems.values() for ending in endings]
+    assert len(set(results)) == len(results)

@@ -1,0 +1,185 @@
+"""predict.py as a person runs it: what it writes, and what it says of bad input."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from rws.data.classes import DEMO
+from rws.inference import open_image, predict_logits
+from rws.models import FAMILIES, build_network
+from rws.trained import Card, load_trained, save_trained
+
+SCRIPT = Path(__file__).resolve().parents[1] / "predict.py"
+LIGHT = "deeplabv3_efficientnet_lite0"
+_spec = importlib.util.spec_from_file_location("predict", SCRIPT)
+predict = importlib.util.module_from_spec(_spec)
+sys.modules["predict"] = predict  # dataclasses look their module up
+_spec.loader.exec_module(predict)
+
+
+def photo(path: Path, height: int, width: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(height).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    torch.manual_seed(0)
+    network, _ = build_network(LIGHT, DEMO.num_classes, weights="none")
+    network.train()(torch.randn(4, 3, 64, 64))
+    # An untrained network sees one class everywhere; each class's logits are centred so that all appear.
+    with torch.no_grad():
+        network.classifier[-1].bias -= network.eval()(torch.randn(4, 3, 64, 64))["out"].mean((0, 2, 3))
+    path = tmp_path_factory.mktemp("run") / "best.pt"
+    card = Card(LIGHT, aux=True, stages=FAMILIES[LIGHT].stages, classes=DEMO, base_size=64)
+    save_trained(path, network, card, miou=0.5)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path) -> Path:
+    photo(tmp_path / "in/a.jpg", 97, 131)
+    photo(tmp_path / "in/a.png", 64, 80)
+    photo(tmp_path / "in/deep/b.webp", 70, 50)
+    return tmp_path / "in"
+
+
+def command(checkpoint: Path, source: Path, output: Path, *more: str) -> list[str]:
+    paths = ("--checkpoint", checkpoint, "--input", source, "--output", output)
+    return [*map(str, paths), "--device", "cpu", *more]
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_folder_with_a_broken_file(checkpoint, photos, tmp_path, capsys):
+    (photos / "broken.jpg").write_bytes((photos / "a.jpg").read_bytes()[:300])
+    (photos / "notes.txt").touch()
+    assert predict.main(command(checkpoint, photos, tmp_path / "out")) == 2
+    said = capsys.readouterr()
+    errors = [line for line in said.err.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert str(photos / "broken.jpg") in errors[0]
+    assert "3 of 4 images predicted" in said.out
+    assert "left out: 1 files that are no images (endings .txt)" in said.out
+    assert files(tmp_path / "out") == [
+        *("a.jpg.png", "a.jpg_overlay.jpg", "a.png.png", "a.png_overlay.jpg"),
+        *("deep/b.png", "deep/b_overlay.jpg"),
+    ]
+
+
+def test_prediction_is_the_networks_at_the_images_size(checkpoint, photos, tmp_path):
+    source = photos / "a.jpg"
+    assert predict.main(command(checkpoint, source, tmp_path / "out", "--tta", "ms_flip")) == 0
+    with Image.open(tmp_path / "out/a.png") as label:
+        assert label.mode == "P"
+        assert label.size == (131, 97)
+        assert label.getpalette() == DEMO.flat_palette()
+        got = np.array(label)
+    want = predict_logits(*load_trained(checkpoint), open_image(source), "ms_flip").argmax(0).numpy()
+    assert np.array_equal(got, want)
+    with Image.open(tmp_path / "out/a_overlay.jpg") as picture:
+        assert picture.size == (131, 97)
+
+
+def test_heat_maps(checkpoint, photos, tmp_path, capsys):
+    source = photos / "a.jpg"
+    label = predict_logits(*load_trained(checkpoint), open_image(source)).argmax(0)
+    counts = label.flatten().bincount(minlength=DEMO.num_classes)[1:]
+    assert counts.max() > 0, "the fixture's network must predict some foreground"
+    there = DEMO.names[1 + int(counts.argmax())]
+    assert predict.main(command(checkpoint, source, tmp_path / "out", "--cam", there)) == 0
+    assert "no pixel" not in capsys.readouterr().out
+    with Image.open(tmp_path / "out/a_cam.png") as figure:
+        assert figure.width == 1600
+
+
+def test_heat_maps_of_a_class_that_is_not_predicted(checkpoint, photos, tmp_path, capsys):
+    content = torch.load(checkpoint, weights_only=True)
+    bias = next(v for k, v in content["model"].items() if k.startswith("classifier") and k.endswith("4.bias"))
+    bias[DEMO.index("lamp")] = -1e6
+    torch.save(content, tmp_path / "nolamp.pt")
+    source = photos / "a.png"
+    assert predict.main(command(tmp_path / "nolamp.pt", source, tmp_path / "out", "--cam", "lamp")) == 0
+    assert f"{source}: no pixel is predicted as lamp" in capsys.readouterr().out
+    assert (tmp_path / "out/a_cam.png").is_file()
+
+
+def not_a_checkpoint(tmp_path: Path) -> Path:
+    (tmp_path / "junk.pt").write_bytes(b"junk")
+    return tmp_path / "junk.pt"
+
+
+def without_network(tmp_path: Path) -> Path:
+    torch.save({"format": 1, "step": 3}, tmp_path / "state.pt")
+    return tmp_path / "state.pt"
+
+
+def empty_folder(tmp_path: Path) -> Path:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/film.mp4").touch()
+    return tmp_path / "empty"
+
+
+def broken_image(tmp_path: Path) -> Path:
+    (tmp_path / "broken.jpg").write_bytes(b"\xff\xd8 no image")
+    return tmp_path / "broken.jpg"
+
+
+def a_file(tmp_path: Path) -> Path:
+    (tmp_path / "a_file").touch()
+    return tmp_path / "a_file"
+
+
+BAD = {
+    "missing checkpoint": ("--checkpoint", lambda p: p / "no.pt", "no.pt: no such checkpoint"),
+    "not a checkpoint": ("--checkpoint", not_a_checkpoint, "junk.pt: not a readable checkpoint"),
+    "no network in it": ("--checkpoint", without_network, "state.pt: holds no trained network"),
+    "missing input": ("--input", lambda p: p / "gone", "gone: no such image or folder"),
+    "no image in folder": ("--input", empty_folder, "no image in this folder (endings .jpg, .jpeg, .png"),
+    "broken image": ("--input", broken_image, "broken.jpg: image cannot be decoded"),
+    "output is a file": ("--output", a_file, "a_file: the output is a file"),
+    "output under a file": ("--output", lambda p: a_file(p) / "out", "a_file/out: the output cannot be made"),
+    "output over input": ("--output", lambda p: p / "in", "the result would overwrite this input"),
+    "unknown class": ("--cam", lambda p: "spidr", "did you mean 'spider'? the classes are kite, fish, lamp"),
+    "unknown augmentation": ("--tta", lambda p: "rotate", "invalid choice: 'rotate'"),
+    "unknown device": ("--device", lambda p: "tpu9", "device 'tpu9' cannot be used"),
+    "unknown flag": ("--camm", lambda p: "spider", "unrecognized arguments"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_code_2(checkpoint, photos, tmp_path, capsys, case):
+    flag, make, message = BAD[case]
+    source = photos / "a.png"  # its result in the same folder would be a.png again
+    argv = [*command(checkpoint, source, tmp_path / "out"), flag, str(make(tmp_path))]
+    assert predict.main(argv) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+
+
+def test_as_a_script(checkpoint, photos, tmp_path):
+    argv = [sys.executable, str(SCRIPT), *command(checkpoint, photos, tmp_path / "out", "--cam", "spidr")]
+    ended = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path)
+    assert ended.returncode == 2
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: no class 'spidr'")
+    assert not (tmp_path / "out").exists()

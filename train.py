@@ -1,0 +1,58 @@
+"""Train a network with RWS.
+
+    python train.py                                                       the demo, configs/demo.yaml
+    python train.py --config configs/voc2012_resnet50.yaml --data.root data
+    python train.py --config configs/voc2012_category.yaml --data.category cat
+    python train.py --config configs/demo.yaml --resume                   go on with a run that was stopped
+    python train.py --config configs/demo.yaml --cam-vis --name looked    with heat maps of every stage
+    python train.py --config configs/camvid_light.yaml --check-data       look at the data and stop
+
+Flags win over the YAML file, which wins over the defaults in rws/config.py; `--help` lists them all.
+"""
+
+import sys
+
+from rws.cli import parse
+from rws.config import Config
+from rws.errors import UserError
+
+
+def describe(config: Config, source: str, setup, loaded) -> str:
+    """What is about to run, in a few lines."""
+    train = config.train
+    return (
+        f"configuration: {source}; run folder: {setup.folder}\n"
+        f"{loaded}\n"
+        f"{len(setup.train.ids)} training and {len(setup.val.ids)} validation images, "
+        f"{setup.card.classes.num_classes} classes; device {setup.device}\n"
+        f"batch {train.batch_size}, {train.optimizer} lr {train.lr:g}, {train.epochs} epochs a training, "
+        f"at most {config.cycles.limit} cycles, each from the {config.cycles.start} weights"
+    )
+
+
+def main(flags: list[str]) -> int:
+    try:
+        config, source = parse(flags)
+        # Imported late: a wrong flag is answered at once, without loading torch.
+        from rws.data.check import check_split
+        from rws.loop import Run
+        from rws.setup import open_splits, prepare
+
+        if config.check_data:
+            for split in open_splits(config.data):
+                print(check_split(split))
+            return 0
+        setup, loaded = prepare(config)
+        print(describe(config, source, setup, loaded))
+        Run(setup).run()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command with --resume goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
