@@ -133,13 +133,14 @@ class CycleConfig:
     Args:
         limit: cycles of score, slice, select and fused retraining at most.
         delta: stop when the number of weak slices changes by fewer than this.
-        start: initial - each training starts from the initial weights (the paper) - or last.
+        start: what a training on whole images starts from: initial - the initial weights (the paper),
+            last - the last training on whole images, slices - the training on slices after that one.
         plain: also train a plain network for the same number of images (slices included); off skips it.
     """
 
     limit: NonNegativeInt = 10
     delta: NonNegativeInt = 20
-    start: Literal["initial", "last"] = "initial"
+    start: Literal["initial", "last", "slices"] = "initial"
     plain: bool = True
 
 

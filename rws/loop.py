@@ -111,7 +111,8 @@ class Run:
 
     def _whole(self, k: int) -> dict:
         """Train on whole images, fused with the bank of the cycle before."""
-        network = self._network(k - 1 if self.config.cycles.start == "last" else None)
+        kind = "slices" if self.config.cycles.start == "slices" else "whole"
+        network = self._network(None if self.config.cycles.start == "initial" else k - 1, kind)
         bank = self._bank(k - 1)
         fusion = BankFusion(bank, network, self.config.data.crop_size) if bank else None
         views = self._views([View(i) for i in self.setup.train.ids], bank)
@@ -155,7 +156,7 @@ class Run:
 
     def _slices(self, k: int) -> dict:
         """Train a copy on the weak slices."""
-        network = self._network(k if self.config.cycles.start == "last" else None)
+        network = self._network(None if self.config.cycles.start == "initial" else k)
         boxes = self._boxes(k)
         views = self._views([View(i, box) for i, each in boxes.items() for box in each])
         steps = self.config.train.slice_epochs * steps_per_epoch(len(views), self._batch())

@@ -33,8 +33,9 @@ SHA256_PREFIX = "57934424"
 class LiteBackbone(nn.Module):
     """EfficientNet-Lite0 without its classifier, as a stem and the stages `stage1` to `stage4`.
 
-    The blocks and their batch normalisation (momentum 0.01, eps 1e-3) are the package's. Its drop-connect is
-    off: fine-tuning for few epochs does without.
+    The blocks are the package's. Its drop-connect is off: fine-tuning for few epochs does without. The running
+    statistics of its batch normalisation move by 0.1 a step, torchvision's default, not by the package's 0.01:
+    with the few hundred steps of a fine-tuning they would still be those of ImageNet.
 
     Shape: (N, 3, H, W) -> {"aux": (N, 112, H/s, W/s), "out": (N, 320, H/t, W/t)}, rounded up, with
         t = output_stride and s = min(16, t).
@@ -58,6 +59,9 @@ class LiteBackbone(nn.Module):
         )
         for name, indices in STAGE_BLOCKS.items():
             self.add_module(name, nn.Sequential(*(net._blocks[i] for i in indices)))
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 0.1
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         x = self.stage2(self.stage1(self.stem(images)))

@@ -1,0 +1,28 @@
+# Every target sets up what it needs in .venv; PYTHON chooses the interpreter that .venv is made from.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test test-slow lint figures clean
+
+setup: .venv/.done
+
+.venv/.done: requirements.txt pyproject.toml
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[light,dev]"
+	touch $@
+
+demo: setup
+	$(BIN)/python train.py --config configs/demo.yaml --overwrite
+
+test: setup
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache .hypothesis *.egg-info
