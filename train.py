@@ -46,7 +46,9 @@ def main(flags: list[str]) -> int:
         print(describe(config, source, setup, loaded))
         Run(setup).run()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # An error raised in a loader process comes with that process's traceback above its own line.
+        line = str(error).strip().splitlines()[-1].removeprefix("rws.errors.UserError: ")
+        print(f"error: {line}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command with --resume goes on from the last checkpoint", file=sys.stderr)

@@ -115,6 +115,7 @@ class SliceConfig:
         geometry: covering (to the last row and column) or released (the 25 windows of the released script).
         size: side of a window over the image's side.
         step: step between windows over the image's side.
+        attention_min: a pixel is attended when the last stage's map is above this (0 in the paper).
         iou_weak_max: a slice is weak when 0 < IoU < this (T in the paper).
         most_per_image: keep only so many of the weakest slices of an image; null keeps all.
     """
@@ -122,6 +123,7 @@ class SliceConfig:
     geometry: Literal["covering", "released"] = "covering"
     size: PositiveFloat = 0.5
     step: PositiveFloat = 0.1
+    attention_min: ClosedUnitInterval = 0.0
     iou_weak_max: ClosedUnitInterval = 0.95
     most_per_image: PositiveInt | None = None
 

@@ -14,6 +14,7 @@ from rws import checkpoint
 from rws.config import TrainConfig
 from rws.data.classes import ClassSet
 from rws.data.loading import EvalBatch, SeededBatches, TrainBatch, TrainViews, train_loader
+from rws.errors import UserError
 from rws.metrics import as_scores, confusion_matrix
 from rws.seeding import derive_seed
 
@@ -151,7 +152,10 @@ class Training:
             output = self.network(images)
         loss = segmentation_loss(output, labels, self.ignore_index, config.aux_loss)
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"{job.key}: loss {loss.item()} at step {self.step}, images {batch.ids}")
+            raise UserError(
+                f"{job.key}: loss {loss.item()} at step {self.step}, images {', '.join(batch.ids)}; "
+                "look at these images, or lower --train.lr"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()

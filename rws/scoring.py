@@ -80,7 +80,7 @@ def score_images(scored: Scored, batches: Iterable[EvalBatch], ids: list[str], c
         foreground = scored.is_foreground(labels)
         boxes = windows_of(config, *labels.shape[-2:])
         for image_id, A, front in zip(batch.ids, maps, foreground):
-            iou = slice_iou(A[-1] > 0, front, boxes)
+            iou = slice_iou(A[-1] > config.attention_min, front, boxes)
             weak = weak_slices(iou, config.iou_weak_max, config.most_per_image)
             found[image_id] = [tuple(box) for box in boxes[weak.cpu()].tolist()]
             missing += missing_weights(A)[:, front].double().sum(1).cpu()

@@ -1,4 +1,4 @@
-"""Against inputs and outputs of the authors' released functions: RWS_GOLDEN=DIR pytest tests/test_golden.py."""
+"""Inputs and outputs of the authors' released functions: RWS_GOLDEN=DIR pytest tests/test_golden.py."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def golden(name):
     folder = Path(given) if given else BESIDE
     if not folder.is_dir():
         if given:
-            pytest.fail(f"RWS_GOLDEN={given}: no such folder; it holds slice_windows.json, weak_slices.npz, ...")
+            pytest.fail(f"RWS_GOLDEN={given}: no such folder; name the one that holds {name}")
         pytest.skip("set RWS_GOLDEN to a folder with slice_windows.json, weak_slices.npz and advantage.npz")
     if not (folder / name).is_file():
         pytest.fail(f"{folder}: no {name} in it; set RWS_GOLDEN to the folder that holds it")

@@ -1,6 +1,6 @@
 """Make Figs/stages.png, the picture of the README, from the demo run.
 
-    make demo && python tools/readme_figure.py
+make demo && python tools/readme_figure.py
 """
 
 from pathlib import Path

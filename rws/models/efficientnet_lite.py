@@ -33,9 +33,9 @@ SHA256_PREFIX = "57934424"
 class LiteBackbone(nn.Module):
     """EfficientNet-Lite0 without its classifier, as a stem and the stages `stage1` to `stage4`.
 
-    The blocks are the package's. Its drop-connect is off: fine-tuning for few epochs does without. The running
-    statistics of its batch normalisation move by 0.1 a step, torchvision's default, not by the package's 0.01:
-    with the few hundred steps of a fine-tuning they would still be those of ImageNet.
+    The blocks are the package's. Its drop-connect is off: fine-tuning for few epochs does without. The
+    running statistics of its batch normalisation move by 0.1 a step, torchvision's default, not by the
+    package's 0.01: after the few hundred steps of a fine-tuning they would still be those of ImageNet.
 
     Shape: (N, 3, H, W) -> {"aux": (N, 112, H/s, W/s), "out": (N, 320, H/t, W/t)}, rounded up, with
         t = output_stride and s = min(16, t).

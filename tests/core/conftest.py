@@ -1,4 +1,4 @@
-"""A small network in torchvision's manner: four stages, batch normalisation, in-place ReLUs, {"out", "aux"}."""
+"""A small network in torchvision's manner: batch normalisation, in-place ReLUs, {"out", "aux"}."""
 
 import pytest
 import torch

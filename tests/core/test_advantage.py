@@ -30,7 +30,9 @@ def plain_select(A, a, boxes, stage, grid):
     """`judge` at the pixel under each cell's centre."""
     height, width = A.shape[-2:]
     found = [
-        judge(A, a, boxes.tolist(), stage, int((i + 0.5) * height / grid[0]), int((j + 0.5) * width / grid[1]))
+        judge(
+            A, a, boxes.tolist(), stage, int((i + 0.5) * height / grid[0]), int((j + 0.5) * width / grid[1])
+        )
         for i in range(grid[0])
         for j in range(grid[1])
     ]

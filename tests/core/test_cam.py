@@ -148,7 +148,9 @@ def conv_stages(inplace: bool) -> nn.Sequential:
     """Stages 0, 2 and 4 are bare convolutions; an activation that may overwrite them comes right after."""
     torch.manual_seed(11)
     layers = [nn.Conv2d(3, 6, 3, 2, 1), nn.ReLU(inplace), nn.Conv2d(6, 8, 3, 2, 1), nn.ReLU(inplace)]
-    return nn.Sequential(*layers, nn.Conv2d(8, 8, 1), nn.ReLU(inplace), nn.Conv2d(8, 4, 1), nn.Upsample(scale_factor=4))
+    return nn.Sequential(
+        *layers, nn.Conv2d(8, 8, 1), nn.ReLU(inplace), nn.Conv2d(8, 4, 1), nn.Upsample(scale_factor=4)
+    )
 
 
 class Dict(nn.Module):
@@ -248,7 +250,9 @@ def test_graphs_of_100_images_are_gone_while_their_maps_are_kept(small, small_st
     images, labels = batch(16, 16)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda held: held.tensor):
         for step in range(100):
-            results.append(ours(small, small_stages, images[step % 2 :][:1], labels[step % 2 :][:1], (1, 2, 3)))
+            results.append(
+                ours(small, small_stages, images[step % 2 :][:1], labels[step % 2 :][:1], (1, 2, 3))
+            )
             if step == 0:
                 gc.collect()
                 assert len(holders) == 0
@@ -320,7 +324,10 @@ def test_an_image_without_asked_class_is_empty_with_a_map_of_0(small, small_stag
     assert found.empty.tolist() == [False, True]
     assert (found.maps[1] == 0).all()
     np.testing.assert_allclose(
-        found.maps[0], ours(small, small_stages, images[:1], labels[:1], (1, 2)).maps[0], rtol=0, atol=TOLERANCE
+        found.maps[0],
+        ours(small, small_stages, images[:1], labels[:1], (1, 2)).maps[0],
+        rtol=0,
+        atol=TOLERANCE,
     )
     none = ours(small, small_stages, images, torch.full_like(labels, 255), (1, 2))
     assert none.empty.tolist() == [True, True]

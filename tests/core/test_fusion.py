@@ -137,7 +137,7 @@ def test_between_fused_and_unfused_cells_the_unknown_f_takes_no_part():
     cells, n, f = torch.tensor([0, 1]), torch.tensor([0.0, 0.5]), torch.tensor([[8.0], [8.0]])
     blend = sample_blend((cells, n, f), (1, 4), identity_coordinates(1, 8))
     share = 1 - blend.n.flatten()
-    assert ((0 <= share) & (share <= 1)).all()
+    assert ((share >= 0) & (share <= 1)).all()
     fusing = share > 0
     torch.testing.assert_close((blend.added.flatten() / share)[fusing], torch.full((int(fusing.sum()),), 8.0))
     assert share[3:5].tolist() == pytest.approx([0.375, 0.125])
@@ -171,8 +171,10 @@ def fuse_coordinates(where, height, width, size):
         return stage(torch.full((1, 2, *size), OWN))[0], blend.n[0, 0]
 
 
-def eroded(mask, by=1):
-    return F.max_pool2d((~mask).float()[None], 2 * by + 1, 1, by)[0] == 0
+def eroded(mask, beyond):
+    """The mask without its outermost pixel; `beyond` is the mask's value outside the frame."""
+    unmasked = F.pad((~mask).float(), (1, 1, 1, 1), value=float(not beyond))
+    return F.max_pool2d(unmasked[None], 3, 1)[0] == 0
 
 
 def everywhere(mask, size):
@@ -180,11 +182,12 @@ def everywhere(mask, size):
     return F.interpolate(mask.float()[None, None], size, mode="bilinear")[0, 0] > 1 - 1e-3
 
 
-def check_alignment(transform, height=40, width=56, seed=0, coarser=4, tolerance=1.0):
+def check_alignment(transform, height=40, width=56, seed=0, coarser=4, tolerance=1.0, warped=False):
     """At every position that comes from the image the fused stage shows, within `tolerance` pixels of the
     image, the coordinates that the augmented image shows there; in padding it shows its own output.
 
-    Between image and padding both answers are right for one pixel: torchvision may round them apart.
+    Between image and padding both answers are right for one pixel: a warp that takes the nearest pixel of
+    the image ends half a pixel later than the interpolated map, also where the border lies on the frame.
     """
     moved, where = push(transform, height, width, seed)
     full = tuple(moved.shape[-2:])
@@ -193,8 +196,10 @@ def check_alignment(transform, height=40, width=56, seed=0, coarser=4, tolerance
     for size in (full, tuple(max(1, side // coarser) for side in full)):
         found, n = fuse_coordinates(where, height, width, size)
         fusing = n < 0.5
-        assert fusing[everywhere(eroded(inside), size)].all(), "a position of the image is not fused"
-        assert (n[everywhere(eroded(outside), size)] == 1).all(), "padding is fused"
+        assert fusing[everywhere(eroded(inside, not warped), size)].all(), (
+            "a position of the image is not fused"
+        )
+        assert (n[everywhere(eroded(outside, True), size)] == 1).all(), "padding is fused"
         assert (found[:, n == 1] == OWN).all(), "the network's own output is changed in padding"
         shown = shrink_coordinates(moved, size)[:2]
         error = (found - shown).abs()[:, fusing & everywhere(inside, size)]
@@ -221,7 +226,7 @@ TRANSFORMS = {
     "resize to nearest": v2.Resize((61, 70), interpolation=v2.InterpolationMode.NEAREST),
     "resized crop": v2.RandomResizedCrop(CROP, antialias=True),
     "shortest size": v2.RandomShortestSize([28, 36, 60], antialias=True),
-    "scale jitter": v2.ScaleJitter(CROP, antialias=True),
+    "scale jitter": v2.ScaleJitter(CROP, scale_range=(0.5, 2), antialias=True),
     "zoom out": v2.RandomZoomOut(p=1.0, fill=5),
     "affine": v2.RandomAffine(25, translate=(0.2, 0.2), scale=(0.7, 1.3), shear=10),
     "affine filled": v2.RandomAffine(25, fill=0.5, interpolation=v2.InterpolationMode.BILINEAR),
@@ -240,10 +245,27 @@ TRANSFORMS = {
 }
 
 
+WARPS = (
+    "affine",
+    "affine filled",
+    "rotation",
+    "rotation without expansion",
+    "perspective",
+    "elastic",
+    "several",
+)
+# Pixels of the image. The nearest pixel of the image is up to half a pixel off (a whole one where torchvision
+# takes the pixel's corner for it), and antialiasing averages less of it at its border.
+NEAREST = {"resize to nearest": 1.0, "affine": 0.55, "rotation": 0.55, "rotation without expansion": 0.55}
+ANTIALIASED = {"resize down": 0.4, "shortest size": 0.4, "scale jitter": 0.4, "resized crop": 0.4}
+TOLERANCES = {**NEAREST, **ANTIALIASED, "several": 0.9}
+
+
 @pytest.mark.parametrize("name", TRANSFORMS)
 def test_fault_3_n_and_f_move_with_the_image(name):
+    tolerance = TOLERANCES.get(name, 0.05)
     for seed in range(4):
-        check_alignment(TRANSFORMS[name], seed=seed)
+        check_alignment(TRANSFORMS[name], seed=seed, tolerance=tolerance, warped=name in WARPS)
 
 
 @pytest.mark.parametrize("crop", [CROP, (64, 32), (32, 80)])
@@ -291,7 +313,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_the_check_itself_fails_when_coordinates_do_not_move_with_the_image(name):
-    with pytest.raises(AssertionError, match="pixels at|not fused|padding"):
+    with pytest.raises(AssertionError, match=r"pixels at|not fused|padding"):
         check_alignment(BROKEN[name])
 
 

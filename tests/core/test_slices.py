@@ -18,7 +18,16 @@ from rws.core.slices import (
 
 few = settings(max_examples=40, deadline=None)
 sides = st.integers(32, 700)
-GEOMETRIES = [(0.5, 0.1), (0.5, 0.5), (0.3, 0.3), (0.25, 0.2), (0.4, 0.15), (1 / 3, 0.1), (0.7, 0.05), (1.0, 1.0)]
+GEOMETRIES = [
+    (0.5, 0.1),
+    (0.5, 0.5),
+    (0.3, 0.3),
+    (0.25, 0.2),
+    (0.4, 0.15),
+    (1 / 3, 0.1),
+    (0.7, 0.05),
+    (1.0, 1.0),
+]
 
 
 def covered(height, width, boxes):
@@ -109,7 +118,9 @@ def random_case(seed, height=23, width=31, density=0.5):
 @pytest.mark.parametrize("seed", range(3))
 def test_box_sums_are_those_of_the_plain_loop(seed):
     mask, _, boxes = random_case(seed)
-    expected = [sum(bool(mask[i, j]) for i in range(y, y + h) for j in range(x, x + w)) for y, x, h, w in boxes]
+    expected = [
+        sum(bool(mask[i, j]) for i in range(y, y + h) for j in range(x, x + w)) for y, x, h, w in boxes
+    ]
     assert box_sums(mask, boxes).tolist() == expected
 
 
