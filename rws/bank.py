@@ -54,7 +54,14 @@ class BankWriter:
         self._images: dict[str, dict] = {}
 
     def add(self, image_id: str, stage: str, rows: Rows) -> None:
-        """Append the rows of an image at a stage; features beyond half precision are clamped to its range."""
+        """Append the rows of an image at a stage; features beyond half precision are clamped to its range.
+
+        Raises: ValueError for another number of channels than the stage's, or a feature that is NaN.
+        """
+        if rows.f.shape[1] != self.channels[stage]:
+            raise ValueError(f"{stage} has {self.channels[stage]} channels, the rows have {rows.f.shape[1]}")
+        if rows.f.isnan().any():
+            raise ValueError(f"{image_id}: a feature of {stage} is NaN")
         f = rows.f.float().clamp(-_HALF_MAX, _HALF_MAX)
         for kind, values in (("cells", rows.cells), ("n", rows.n), ("f", f)):
             self._files[stage, kind].write(np.ascontiguousarray(values.cpu().numpy(), _KINDS[kind]).tobytes())

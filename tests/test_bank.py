@@ -173,6 +173,15 @@ def test_features_beyond_half_precision_are_clamped(tmp_path):
     assert Bank(tmp_path / "bank").read("a")["s"].f.tolist() == expected
 
 
+def test_rows_that_would_spoil_the_bank_are_refused(tmp_path):
+    writer = BankWriter(tmp_path / "bank", {"s": 2})
+    cells, n = torch.tensor([0]), torch.tensor([0.5])
+    with pytest.raises(ValueError, match="has 2 channels, the rows have 3"):
+        writer.add("a", "s", Rows(cells, n, torch.zeros(1, 3), (2, 2)))
+    with pytest.raises(ValueError, match="NaN"):
+        writer.add("a", "s", Rows(cells, n, torch.tensor([[0.0, float("nan")]]), (2, 2)))
+
+
 def test_an_unfinished_bank_is_not_readable(folder, tmp_path):
     with pytest.raises(FileNotFoundError):
         Bank(tmp_path / "none")

@@ -62,7 +62,8 @@ def seg_grad_cam(
     gradient, and their state and the network's mode are left as they were.
 
     Shape: images (N, 3, H, W); labels (N, H, W) integer, any value outside `classes` is ignored.
-    Raises: RuntimeError naming a stage that did not run; ValueError for a class the network lacks.
+    Raises: RuntimeError for a stage that did not run or does not lead to the logits; ValueError for a class
+        that the network lacks.
     Source: METHOD step 1.
     """
     device = images.device.type
@@ -78,7 +79,13 @@ def seg_grad_cam(
         if missing := [name for name in stages if name not in outputs]:
             raise RuntimeError(f"stage {missing[0]!r} did not run in the forward pass")
         features = tuple(outputs[name] for name in stages)
-        return _maps(logits, features, labels, classes)
+        try:
+            return _maps(logits, features, labels, classes)
+        except RuntimeError as error:
+            if "not have been used in the graph" not in str(error):
+                raise
+            names = ", ".join(stages)
+            raise RuntimeError(f"one of the stages {names} does not lead to the logits") from error
 
 
 def _maps(logits: Tensor, features: tuple[Tensor, ...], labels: Tensor, classes: Sequence[int]) -> StageMaps:

@@ -38,7 +38,7 @@ def fused(stages: dict[str, nn.Module], blends: dict[str, Blend]) -> Iterator[No
                 raise ValueError(
                     f"stage {name!r} puts out {tuple(output.shape)}, its blend is {tuple(blend.added.shape)}"
                 )
-            return output * blend.n.to(output.dtype) + blend.added.to(output.dtype)
+            return output * blend.n.to(output.dtype) + blend.added.detach().to(output.dtype)
 
         return hook
 

@@ -47,6 +47,13 @@ for _name in ("resize", "resized_crop", "affine", "rotate", "perspective", "elas
     TF.register_kernel(getattr(TF, _name), CoordinateMap)(_linear(getattr(TF, f"{_name}_image")))
 
 
+@TF.register_kernel(TF.pad, CoordinateMap)
+def _pad(where: CoordinateMap, padding: list[int], fill: object = None, padding_mode: str = "constant"):
+    """Padding is never inside the image, whatever value the transform fills masks with."""
+    moved = TF.pad_mask(where.as_subclass(Tensor), padding, fill=0.0, padding_mode=padding_mode)
+    return tv_tensors.wrap(moved, like=where)
+
+
 @dataclass(frozen=True)
 class Geometry:
     """Sizes of the images that the network sees.

@@ -382,6 +382,11 @@ def test_a_stage_that_does_not_run_is_named(small):
         ours(small, ["backbone.0", "unused"], *batch(), (1,))
 
 
+def test_a_stage_that_does_not_lead_to_the_logits_is_refused(small):
+    with pytest.raises(RuntimeError, match=r"aux_classifier does not lead to the logits"):
+        ours(small, ["backbone.0", "aux_classifier"], *batch(), (1,))
+
+
 def test_a_stage_that_runs_twice_is_named():
     class Twice(nn.Module):
         def __init__(self):

@@ -88,11 +88,11 @@ def test_gradient_of_the_own_feature_is_multiplied_by_n_and_f_is_a_constant():
     n, _, blend = random_blend()
     own = torch.randn(2, 8, 8, 10, requires_grad=True)
     weight = torch.randn(2, 8, 8, 10)
+    blend.added.requires_grad_()
     with fused({"": stage}, {"": blend}):
         (stage(own) * weight).sum().backward()
     torch.testing.assert_close(own.grad, weight * n)
     assert blend.added.grad is None
-    assert not blend.added.requires_grad
 
 
 def test_a_blend_follows_the_precision_of_the_stage():
@@ -338,3 +338,16 @@ def test_colour_transforms_leave_the_coordinates_alone(transform):
     _, moved = transform(tv_tensors.Image(image), CoordinateMap(where.clone()))
     assert type(moved) is CoordinateMap
     assert torch.equal(moved.as_subclass(torch.Tensor), where)
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        v2.Pad(6, fill=1),
+        v2.RandomCrop((60, 70), pad_if_needed=True, fill=1.0),
+        v2.RandomZoomOut(p=1, fill=1.0),
+    ],
+)
+def test_padding_is_outside_whatever_fills_it(transform):
+    where = CoordinateMap(identity_coordinates(40, 56))
+    assert (transform(where)[2] == 1).sum() == 40 * 56
