@@ -50,6 +50,9 @@ def main(flags: list[str]) -> int:
         line = str(error).strip().splitlines()[-1].removeprefix("rws.errors.UserError: ")
         print(f"error: {line}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}; see --runs and --name", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted; the same command with --resume goes on from the last checkpoint", file=sys.stderr)
         return 130

@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -29,10 +30,25 @@ def _write(path: Path, fill: Callable[[BinaryIO], None]) -> None:
         raise
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    _write(Path(path), lambda file: file.write(text.encode()))
+
+
 def write_json(path: Path, content: object) -> None:
     """Write JSON atomically."""
-    text = json.dumps(content, indent=1) + "\n"
-    _write(Path(path), lambda file: file.write(text.encode()))
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def read_json(path: Path) -> dict:
+    """Read what `write_json` wrote.
+
+    Raises: UserError for a damaged file.
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except ValueError as error:
+        raise UserError(f"{path}: damaged ({error}); start the run anew with --overwrite") from error
 
 
 def save(path: Path, content: dict) -> None:
@@ -49,7 +65,9 @@ def load(path: Path) -> dict:
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint; train.py writes best.pt and last.pt into runs/<name>/")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns of odd files before it refuses them
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise UserError(
             f"{path}: not a readable checkpoint ({type(error).__name__}); was it cut off?"

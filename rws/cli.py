@@ -88,7 +88,10 @@ def _said(error: Exception) -> str:
 
 def _check_values(parser: ArgumentParser, values: dict[str, object], path: str) -> None:
     """Check each value's type by itself, so that the message names the file and the key."""
+    defaults = _flatten(dataclasses.asdict(Config()))
     for key, value in values.items():
+        if value is None and defaults[key] is not None:
+            raise UserError(f"{path}: {key} is null; give a value such as {defaults[key]!r}")
         try:
             parser.parse_object(_nest({key: value}))
         except Exception as error:
@@ -148,9 +151,22 @@ def parse(flags: list[str]) -> tuple[Config, str]:
     values = read_yaml(file)
     _check_values(parser, values, file)
     config = _build({**values, **_flatten(given.as_dict())}, parser)
-    if config.data.scale[0] > config.data.scale[1]:
-        raise UserError(f"data.scale: {list(config.data.scale)} must be [smallest, largest]")
+    _check_ranges(config)
     return config, file
+
+
+def _check_ranges(config: Config) -> None:
+    """What the type of a single value cannot say."""
+    scale, slices = list(config.data.scale), config.slices
+    if scale[0] > scale[1]:
+        raise UserError(f"data.scale: {scale} must be [smallest, largest]")
+    if not slices.step <= slices.size <= 1:
+        raise UserError(
+            f"slices.size {slices.size:g} must be at most 1 and slices.step {slices.step:g} at most that: "
+            "windows must leave no gaps"
+        )
+    if config.resume and config.overwrite:
+        raise UserError("--resume goes on with a run and --overwrite throws it away; give one of them")
 
 
 def dump(config: Config) -> str:

@@ -80,7 +80,7 @@ class TrainConfig:
         momentum: of sgd.
         weight_decay: on all parameters.
         lr_poly_power: exponent of the polynomial decay to 0.
-        warmup_epochs: epochs of linear warm-up from a tenth of lr.
+        warmup_epochs: epochs of linear warm-up from a tenth of lr; at most a tenth of a training.
         aux_loss: weight of the auxiliary head's loss.
         aux_lr_factor: learning rate of the auxiliary head over lr.
         head_lr_factor: learning rate of the segmentation head over lr.
@@ -113,8 +113,8 @@ class SliceConfig:
 
     Args:
         geometry: covering (to the last row and column) or released (the 25 windows of the released script).
-        size: side of a window over the image's side.
-        step: step between windows over the image's side.
+        size: side of a window over the image's side, at most 1.
+        step: step between windows over the image's side, at most size.
         attention_min: a pixel is attended when the last stage's map is above this (0 in the paper).
         iou_weak_max: a slice is weak when 0 < IoU < this (T in the paper).
         most_per_image: keep only so many of the weakest slices of an image; null keeps all.
@@ -169,7 +169,7 @@ class Config:
 
     name: str = "run"
     runs: str = "runs"
-    seed: int = 0
+    seed: NonNegativeInt = 0
     device: str = "auto"
     resume: bool = False
     overwrite: bool = False

@@ -76,8 +76,8 @@ def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optim
 def learning_rate(step: int, job: Job, config: TrainConfig) -> float:
     """Polynomial decay to 0 after a linear warm-up from a tenth.
 
-    The warm-up takes at most a tenth of the steps when the training is not longer than the warm-up itself,
-    as in the paper's runs of one epoch.
+    The warm-up takes at most a tenth of the steps: in the paper's runs, one epoch of warm-up in a training of
+    one epoch would never reach the learning rate.
     """
     warmup = min(round(config.warmup_epochs * job.steps_per_epoch), max(1, job.steps // 10))
     if step < warmup:

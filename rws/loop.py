@@ -4,7 +4,6 @@ Every step reads what earlier steps left in the run's folder, writes its own res
 the state written; a step that was cut off is simply run again, and draws the same random numbers.
 """
 
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -60,7 +59,7 @@ class Run:
         self.report = Reporter(self.folder)
         self.state = {"step": "whole", "cycle": 0, "cycles": [], "stopped": None}
         if (self.folder / "state.json").is_file():
-            self.state = json.loads((self.folder / "state.json").read_text())
+            self.state = checkpoint.read_json(self.folder / "state.json")
 
     @property
     def cycles(self) -> list[dict]:
@@ -144,7 +143,7 @@ class Run:
     def _score(self, k: int) -> dict:
         """Map the training images and find the weak slices."""
         scored = self._scored(self._network(k))
-        batches = self.setup.eval_loader(self.setup.train)
+        batches = self.setup.train_batches
         scores = score_images(scored, batches, self.setup.train.ids, self.config.slices)
         checkpoint.write_json(self._cycle(k) / "slices.json", scores.boxes)
         if self.config.cam_vis:
@@ -189,7 +188,7 @@ class Run:
         return Bank(self._cycle(k) / "bank") if k >= 0 else None
 
     def _boxes(self, k: int) -> dict[str, list[Box]]:
-        return json.loads((self._cycle(k) / "slices.json").read_text())
+        return checkpoint.read_json(self._cycle(k) / "slices.json")
 
     def _scored(self, network: nn.Module) -> Scored:
         return Scored(network.eval(), self.setup.card.stages, self.setup.card.classes)
@@ -244,7 +243,7 @@ class Run:
         return training.run(report)
 
     def _evaluate(self, network: nn.Module) -> dict:
-        return evaluate(network, self.setup.eval_loader(self.setup.val), self.setup.card.classes)
+        return evaluate(network, self.setup.val_batches, self.setup.card.classes)
 
     def _keep_best(self, network: nn.Module, k: int) -> Callable[[dict], None]:
         """Writes best.pt when an epoch is better on val than all before it."""

@@ -4,7 +4,6 @@ import copy
 import os
 import shutil
 from dataclasses import dataclass, fields, replace
-from functools import cache
 from pathlib import Path
 
 import torch
@@ -12,7 +11,7 @@ import yaml
 from torch import nn
 from torch.utils.data import DataLoader
 
-from rws.checkpoint import write_json
+from rws.checkpoint import write_json, write_text
 from rws.cli import dump
 from rws.config import Config, DataConfig
 from rws.core.stages import find_stages
@@ -33,7 +32,7 @@ _FREE = {"resume", "overwrite", "cam_vis", "cam_vis_images", "check_data", "devi
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """What every step of a run works with."""
+    """What every step of a run works with; the batches hold each image of a split once, for evaluation."""
 
     config: Config
     folder: Path
@@ -42,16 +41,13 @@ class Setup:
     card: Card
     device: torch.device
     workers: int
+    train_batches: DataLoader
+    val_batches: DataLoader
 
     @property
     def geometry(self) -> Geometry:
         data = self.config.data
         return Geometry(data.base_size, data.crop_size, data.scale, data.hflip)
-
-    @cache  # noqa: B019 (one Setup lives as long as its run)
-    def eval_loader(self, split: VocLayout) -> DataLoader:
-        """Every image of a split once, at evaluation size."""
-        return eval_loader(split, self.card.transform(), self.config.train.eval_batch_size, self.workers)
 
 
 def choose_device(name: str) -> torch.device:
@@ -63,7 +59,7 @@ def choose_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()  # fails on a device that holds no values, too
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"device {name!r} cannot be used ({reason}); take cpu or auto") from error
@@ -106,6 +102,8 @@ def _card(config: Config, classes: ClassSet) -> Card:
 
 
 def _check_stages(network: nn.Module, stages: tuple[str, ...]) -> None:
+    if len(set(stages)) < len(stages):
+        raise UserError(f"model.stages: {list(stages)} names a stage twice; name each once")
     try:
         find_stages(network, stages)
     except KeyError as error:
@@ -138,25 +136,35 @@ def prepare(config: Config) -> tuple[Setup, LoadReport]:
     _check_stages(network, card.stages)
     _check_batch_norm(network, config, device)
     if config.data.check:
-        check_split(train)
-        check_split(val)
-    folder = _claim_folder(config)
-    write_json(folder / "env.json", environment(device))
+        _check_labelled(train)
+        _check_labelled(val)
     workers = config.data.workers
     workers = min(8, os.cpu_count() or 1) if workers is None else workers
-    return Setup(config, folder, train, val, card, device, workers), loaded
+    batch = config.train.eval_batch_size
+    train_batches, val_batches = (eval_loader(s, card.transform(), batch, workers) for s in (train, val))
+    folder = _claim_folder(config)
+    write_json(folder / "env.json", environment(device))
+    return Setup(config, folder, train, val, card, device, workers, train_batches, val_batches), loaded
+
+
+def _check_labelled(split: VocLayout) -> None:
+    if not check_split(split).pixels.any():
+        raise UserError(f"{split.root}: the labels of {split.split} hold ignored pixels only; label them")
 
 
 def _claim_folder(config: Config) -> Path:
     """A new folder for a new run; the old one when it is resumed, after comparing the configurations."""
-    if not config.name or Path(config.name).name != config.name:
+    if config.name in ("", ".", "..") or Path(config.name).name != config.name:
         raise UserError(f"name {config.name!r}: must be a plain folder name")
     folder = Path(config.runs) / config.name
     stored = folder / "config.yaml"
+    # Leftovers of writes that a kill cut off; in a folder that is no run nothing else is touched.
+    for leftover in folder.rglob(".*.*") if stored.is_file() else folder.glob(".config.yaml.*"):
+        leftover.unlink()
     if folder.exists() and not stored.is_file() and any(folder.iterdir()):
         raise UserError(f"{folder}: holds something that is not a run; choose another --name")
     if stored.is_file() and config.resume:
-        _compare(config, yaml.safe_load(stored.read_text()), stored)
+        _compare(config, _stored_configuration(stored), stored)
         return folder
     if stored.is_file():
         if not config.overwrite:
@@ -164,9 +172,18 @@ def _claim_folder(config: Config) -> Path:
                 f"{folder}: this run is there already; add --resume or --overwrite, or change --name"
             )
         shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    stored.write_text(dump(replace(config, resume=False, overwrite=False)))
+    write_text(stored, dump(replace(config, resume=False, overwrite=False)))
     return folder
+
+
+def _stored_configuration(path: Path) -> dict:
+    try:
+        stored = yaml.safe_load(path.read_text())
+        if isinstance(stored, dict) and isinstance(stored.get("data"), dict):
+            return stored
+    except (yaml.YAMLError, UnicodeDecodeError):
+        pass
+    raise UserError(f"{path}: damaged, so the run cannot be resumed; start it anew with --overwrite")
 
 
 def _compare(config: Config, before: dict, path: Path) -> None:

@@ -322,3 +322,76 @@ def test_the_command_itself_shows_no_traceback(trial):
     lines = done.stderr.splitlines()
     assert lines[-1].startswith(f"error: {trial.root}: 1 of 6 ids of train without label")
     assert sum("error" in line for line in lines) == 1
+
+
+# What was found by trying.
+
+
+@pytest.mark.parametrize(
+    ("yaml", "said"),
+    [("seed: null", "seed is null"), ("data: {root: null}", "data.root is null"), ("seed: -1", "seed")],
+)
+def test_values_that_are_none_or_negative(trial, refused, yaml, said):
+    child = trial.folder / "child.yaml"
+    child.write_text(f"base: c.yaml\n{yaml}\n")
+    assert said in refused("--config", str(child))
+
+
+@pytest.mark.parametrize(
+    "flags", [("--slices.size", "2"), ("--slices.step", "0.6"), ("--slices.size", "0.01")]
+)
+def test_windows_that_leave_gaps(refused, flags):
+    assert "windows must leave no gaps" in refused(*flags)
+
+
+@pytest.mark.parametrize("name", ["..", "."])
+def test_a_run_is_never_outside_its_folder(refused, name):
+    assert "must be a plain folder name" in refused("--name", name)
+
+
+def test_a_run_folder_that_is_a_file(trial, refused):
+    (trial.folder / "file").write_text("")
+    assert str(trial.folder / "file") in refused("--runs", str(trial.folder / "file"))
+
+
+@pytest.mark.parametrize("content", ["", "- a list", "data: [", "seed: 1"])
+def test_a_damaged_configuration_of_a_run(trial, capsys, content):
+    assert train.main(trial.command()) == 0
+    (trial.folder / "runs/run/config.yaml").write_text(content)
+    capsys.readouterr()
+    assert train.main(trial.command("--resume")) == 2
+    assert "config.yaml: damaged" in capsys.readouterr().err
+
+
+def test_a_damaged_state_of_a_run(trial, capsys):
+    assert train.main(trial.command()) == 0
+    (trial.folder / "runs/run/state.json").write_text("{")
+    assert train.main(trial.command("--resume")) == 2
+    assert "state.json: damaged" in capsys.readouterr().err
+
+
+def test_resume_and_overwrite_exclude_each_other(refused):
+    assert "give one of them" in refused("--resume", "--overwrite")
+
+
+def test_hidden_files_of_a_folder_that_is_no_run_are_left_alone(trial, refused):
+    other = trial.folder / "runs" / "other"
+    other.mkdir(parents=True)
+    (other / ".precious.txt").write_text("")
+    assert "not a run" in refused("--name", "other", "--overwrite")
+    assert (other / ".precious.txt").is_file()
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_labels_that_are_ignored_everywhere(trial, refused, split):
+    for image_id in trial.ids[:6] if split == "train" else trial.ids[6:]:
+        Image.fromarray(np.full((12, 16), 255, np.uint8)).save(trial.label(image_id))
+    assert f"the labels of {split} hold ignored pixels only" in refused()
+
+
+def test_a_stage_named_twice(refused):
+    assert "names a stage twice" in refused("--model.stages", f"[{TINY.stages[0]}, {TINY.stages[0]}]")
+
+
+def test_a_device_without_values(refused):
+    assert "'meta' cannot be used" in refused("--device", "meta")
