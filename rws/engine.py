@@ -16,6 +16,7 @@ from rws.data.classes import ClassSet
 from rws.data.loading import EvalBatch, SeededBatches, TrainBatch, TrainViews, train_loader
 from rws.errors import UserError
 from rws.metrics import as_scores, confusion_matrix
+from rws.placement import device_of, to_network
 from rws.seeding import derive_seed
 
 
@@ -39,10 +40,6 @@ class Job:
     workers: int
     evaluate: Callable[[nn.Module], dict] | None = None
     fusion: Callable[[TrainBatch], AbstractContextManager] | None = None
-
-
-def memory_format(channels_last: bool) -> torch.memory_format:
-    return torch.channels_last if channels_last else torch.contiguous_format
 
 
 def segmentation_loss(
@@ -91,7 +88,7 @@ class Training:
     def __init__(self, network: nn.Module, job: Job, config: TrainConfig, path: Path, ignore_index: int):
         self.network, self.job, self.config, self.path = network, job, config, path
         self.ignore_index = ignore_index
-        self.device = next(network.parameters()).device
+        self.device = device_of(network)
         self.optimizer = make_optimizer(network, config)
         self.history: list[dict] = []
         self.loss_sum = 0.0
@@ -144,7 +141,7 @@ class Training:
         self.network.train()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, job, config) * group["lr_factor"]
-        images = batch.images.to(self.device, non_blocking=True)
+        images = to_network(batch.images, self.network)
         labels = batch.labels.to(self.device, non_blocking=True)
         fusion = job.fusion(batch) if job.fusion else nullcontext()
         bf16 = torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bf16")
@@ -189,12 +186,12 @@ class Training:
 @torch.inference_mode()
 def evaluate(network: nn.Module, batches: Iterable[EvalBatch], classes: ClassSet) -> dict:
     """mIoU in percent, and for each class, at the labels' own sizes; every image counts once."""
-    device = next(network.parameters()).device
+    device = device_of(network)
     confusion = confusion_matrix(classes.num_classes, classes.ignore_index).to(device)
     network.eval()
     for batch in tqdm(batches, desc="evaluate", unit="batch", leave=False):
         labels = batch.labels.to(device)
-        logits = network(batch.images.to(device))["out"]
+        logits = network(to_network(batch.images, network))["out"]
         logits = F.interpolate(logits.float(), labels.shape[-2:], mode="bilinear", align_corners=False)
         confusion.update(logits.argmax(1), labels)
     return as_scores(confusion.compute().cpu(), classes.names)

@@ -8,6 +8,7 @@ from rws.bank import Bank, Rows
 from rws.core.fusion import Blend, batch_blends, fused, sample_blend, shrink_coordinates, unfused
 from rws.core.stages import find_stages, stage_shapes
 from rws.data.loading import TrainBatch
+from rws.placement import device_of
 
 
 class BankFusion:
@@ -19,7 +20,7 @@ class BankFusion:
     def __init__(self, bank: Bank, network: nn.Module, crop_size: tuple[int, int]):
         self.stages = find_stages(network, bank.stages)
         self.shapes = stage_shapes(network, bank.stages, crop_size)
-        self.device = next(network.parameters()).device
+        self.device = device_of(network)
 
     def __call__(self, batch: TrainBatch) -> AbstractContextManager:
         """The context in which the batch's forward pass is fused."""

@@ -16,6 +16,7 @@ from rws.core.slices import released_window_boxes, slice_iou, weak_slices, windo
 from rws.core.stages import find_stages
 from rws.data.classes import ClassSet
 from rws.data.loading import Box, EvalBatch, SlicedImage
+from rws.placement import device_of, to_network
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,11 @@ class Scored:
 
     @property
     def device(self) -> torch.device:
-        return next(self.network.parameters()).device
+        return device_of(self.network)
 
     def maps(self, images: Tensor, labels: Tensor):
         """`seg_grad_cam` for the foreground classes, on the network's device."""
-        images, labels = images.to(self.device), labels.to(self.device)
+        images, labels = to_network(images, self.network), labels.to(self.device)
         return seg_grad_cam(self.network, self.stages, images, labels, self.classes.foreground)
 
     def is_foreground(self, labels: Tensor) -> Tensor:

@@ -19,9 +19,9 @@ from rws.data import ClassSet, VocLayout, open_split
 from rws.data.check import check_split
 from rws.data.loading import eval_loader
 from rws.data.transforms import Geometry
-from rws.engine import memory_format
 from rws.errors import UserError
 from rws.models import FAMILIES, LoadReport, build_network
+from rws.placement import memory_format
 from rws.report import environment
 from rws.seeding import derive_seed
 from rws.trained import Card

@@ -93,8 +93,6 @@ def _maps(logits: Tensor, features: tuple[Tensor, ...], labels: Tensor, classes:
     if bad := [c for c in classes if not 0 <= c < logits.shape[1]]:
         raise ValueError(f"class {bad[0]} is not one of the network's {logits.shape[1]} classes")
     size = labels.shape[-2:]
-    if logits.shape[-2:] != size:
-        logits = F.interpolate(logits, size, mode="bilinear", align_corners=False)
     present = [[c for c in classes if (label == c).any()] for label in labels]
     rounds = max((len(p) for p in present), default=0)
     maps = logits.new_zeros(len(labels), len(features), *size)
@@ -113,8 +111,10 @@ def _gradients(
     logits: Tensor, features: tuple[Tensor, ...], own: Tensor, target: Tensor, *, last: bool
 ) -> tuple[Tensor, ...]:
     """Gradients of each image's class score with respect to every stage's features."""
+    size = target.shape[1:]
+    index = own.clamp_min(0)[:, None, None, None].expand(-1, 1, *logits.shape[-2:])
+    own_logits = logits.gather(1, index)  # (N, 1, h, w): only these planes are enlarged
+    if own_logits.shape[-2:] != size:
+        own_logits = F.interpolate(own_logits, size, mode="bilinear", align_corners=False)
     # d(score)/d(logits) is 1 at the class's own pixels and 0 elsewhere: no score needs to be built.
-    seed = torch.zeros_like(logits)
-    index = own.clamp_min(0)[:, None, None, None].expand(-1, 1, *target.shape[1:])
-    seed.scatter_(1, index, target[:, None].to(seed.dtype))
-    return torch.autograd.grad(logits, features, seed, retain_graph=not last)
+    return torch.autograd.grad(own_logits, features, target[:, None].to(logits.dtype), retain_graph=not last)

@@ -1,0 +1,108 @@
+"""Timing two things in turns, and the peak memory of one of them."""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+from tqdm import tqdm
+
+Work = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Measurements of ours and of the peer, in the order in which they were taken."""
+
+    ours: list[float]
+    peer: list[float]
+
+    @property
+    def medians(self) -> tuple[float, float | None]:
+        return median(self.ours), median(self.peer) if self.peer else None
+
+
+def seconds(work: Work, device: torch.device) -> float:
+    """Wall-clock seconds of one call, with everything that it started on the device."""
+    _synchronise(device)
+    start = time.perf_counter()
+    work()
+    _synchronise(device)
+    return time.perf_counter() - start
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def alternate(ours: Work, peer: Work, repeats: int, device: torch.device, *, warm_up: bool = True) -> Samples:
+    """Seconds of A B A B ... in this process, after a warm-up of each.
+
+    Without `warm_up`, for work of a minute or more, the first calls count.
+    """
+    samples = Samples([], [])
+    if warm_up:
+        ours()
+        peer()
+    for _ in tqdm(range(repeats), desc="A B", leave=False):
+        samples.ours.append(seconds(ours, device))
+        samples.peer.append(seconds(peer, device))
+    return samples
+
+
+def peak_memory(prepare: Callable[..., Work], *args: object, device: torch.device) -> int:
+    """Bytes that `prepare(*args)()` takes at its peak, in a process of its own.
+
+    On the CPU that is the peak of the resident memory over what the process held before `prepare` (torch and
+    all modules are loaded by then); on CUDA the peak of what torch allocated. `prepare` must be a function of
+    a module.
+    """
+    context = multiprocessing.get_context("spawn")  # a fork would inherit the parent's memory and OpenMP state
+    reader, writer = context.Pipe(duplex=False)
+    threads = torch.get_num_threads()
+    child = context.Process(target=_report_peak, args=(writer, prepare, args, device.type, threads))
+    child.start()
+    writer.close()
+    try:
+        return reader.recv()
+    except EOFError:
+        raise RuntimeError(f"{prepare.__name__}{args}: the process ended before it reported") from None
+    finally:
+        child.join()
+
+
+def _report_peak(writer, prepare: Callable[..., Work], args: tuple, device: str, threads: int) -> None:
+    torch.set_num_threads(threads)
+    before = 0 if device == "cuda" else _resident("VmRSS")
+    work = prepare(*args)
+    _reset_peak(device)
+    work()
+    peak = torch.cuda.max_memory_allocated() if device == "cuda" else _resident("VmHWM")
+    writer.send(peak - before)
+
+
+def _resident(field: str) -> int:
+    """VmRSS (now) or VmHWM (peak) of this process in bytes.
+
+    Linux hands getrusage's ru_maxrss on through fork and exec, so a child would report its parent's peak.
+    """
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        import resource
+
+        unit = 1 if os.uname().sysname == "Darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    return int(lines[field].split()[0]) * 1024
+
+
+def _reset_peak(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    elif os.access("/proc/self/clear_refs", os.W_OK):
+        Path("/proc/self/clear_refs").write_text("5")
