@@ -24,5 +24,8 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+figures: demo
+	$(BIN)/python tools/readme_figure.py
+
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -9,10 +9,11 @@ from statistics import median
 import numpy as np
 import torch
 
-from benchmarks.networks import RESNET
+from benchmarks.inputs import random_rows, write_bank
 from benchmarks.rows import Context, Row, Target, make_row
+from benchmarks.steps import make_step
 from benchmarks.timing import Samples, alternate, seconds
-from rws.bank import Bank, BankWriter, Rows
+from rws.bank import Bank, Rows
 
 # ResNet-50 in DeepLabv3: channels and strides.
 STAGES = {"layer1": (256, 4), "layer2": (512, 8), "layer3": (1024, 8), "layer4": (2048, 8)}
@@ -26,32 +27,12 @@ def grids(size: tuple[int, int]) -> dict[str, tuple[int, int, int]]:
     return {name: (c, -(-size[0] // s), -(-size[1] // s)) for name, (c, s) in STAGES.items()}
 
 
-def random_rows(shape: tuple[int, int, int], share: float, generator: torch.Generator) -> Rows:
-    """Rows of one stage with `share` of its cells fused."""
-    channels, height, width = shape
-    count = round(share * height * width)
-    cells = torch.randperm(height * width, generator=generator)[:count].sort().values
-    n = torch.rand(count, generator=generator) * 0.9
-    return Rows(cells, n, torch.randn(count, channels, generator=generator), (height, width))
-
-
 def make_images(size: tuple[int, int], share: float, count: int) -> dict[str, dict[str, Rows]]:
     generator = torch.Generator().manual_seed(4)
     return {
         f"{i:06d}": {name: random_rows(shape, share, generator) for name, shape in grids(size).items()}
         for i in range(count)
     }
-
-
-def write_bank(folder: Path, images: dict[str, dict[str, Rows]]) -> Bank:
-    """Write a bank as `select_features` does, and open it."""
-    first = next(iter(images.values()))
-    writer = BankWriter(folder, {stage: rows.f.shape[1] for stage, rows in first.items()})
-    for image_id, stages in images.items():
-        for stage, rows in stages.items():
-            writer.add(image_id, stage, rows)
-    writer.close()
-    return Bank(folder)
 
 
 def _drop_cache(folder: Path) -> None:
@@ -140,17 +121,15 @@ def _speed(name: str, samples: Samples, stored: int, sizes: dict, note: str = ""
 
 def _hidden(context: Context, folder: Path) -> Row:
     """Reading a batch of 8 against the training step that it has to hide behind."""
-    from benchmarks.training import make_step
-
     # The step is timed on smaller crops than the bank's images: a shorter step is the harder test.
     crop = (64, 64) if context.tiny else (480, 480) if context.device.type == "cuda" else (224, 224)
-    step = make_step(context.device, crop, BATCH, None, folder)
+    step = make_step(context, crop, BATCH, None, folder)
     step()
     read = _cold(lambda: _read_all(folder / "bank"), folder / "bank", context.few(5))
     steps = [seconds(step, context.device) for _ in range(context.few(3))]
     size = TINY_SIZE if context.tiny else SIZE
     sizes = {"bank_image": list(size), "fused_share": SHARES[-1], "batch": BATCH, "step_crop": list(crop)}
-    note = f"reading for a batch of {BATCH}, cache emptied; peer: a training step of {RESNET}"
+    note = f"reading for a batch of {BATCH}, cache emptied; peer: a training step of {context.network}"
     return make_row("bank-hidden", Samples(read, steps), Target("at most", 1.0), sizes, note=note)
 
 

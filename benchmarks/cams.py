@@ -1,11 +1,11 @@
-"""cam, cam-classes: maps of all stages at once against pytorch-grad-cam called once for each stage and class."""
+"""cam, cam-classes: maps of all stages at once against pytorch-grad-cam, a call for each stage and class."""
 
 import numpy as np
 import torch
 from pytorch_grad_cam import GradCAM
 from torch import Tensor, nn
 
-from benchmarks.networks import make_batch, make_network
+from benchmarks.inputs import make_batch, make_network
 from benchmarks.rows import Context, Row, Target, make_row
 from benchmarks.timing import Samples, Work, alternate, peak_memory
 from rws.core.cam import seg_grad_cam
@@ -59,8 +59,14 @@ def _first_stage_pass(network: nn.Module, first: nn.Module, images: Tensor, labe
 
 def _case(context: Context, batch: int, classes: int) -> tuple[dict, tuple]:
     size = TINY_SIZE if context.tiny else SIZE
-    sizes = {"batch": batch, "height": size[0], "width": size[1], "classes": classes, "stages": 4}
-    network, stages = make_network(context.device)
+    sizes = {
+        "batch": batch,
+        "height": size[0],
+        "width": size[1],
+        "classes": classes,
+        "network": context.network,
+    }
+    network, stages = make_network(context.device, context.network)
     return sizes, (network.eval(), stages, *make_batch(batch, size, classes, context.device))
 
 
@@ -101,9 +107,9 @@ def cam(context: Context) -> list[Row]:
     return rows
 
 
-def prepare_maps(device: str, size: tuple[int, int], classes: int) -> Work:
+def prepare_maps(device: str, name: str, size: tuple[int, int], classes: int) -> Work:
     """Maps of one image, as work for `peak_memory`."""
-    network, stages = make_network(torch.device(device))
+    network, stages = make_network(torch.device(device), name)
     images, labels, present = make_batch(1, size, classes, torch.device(device))
     return lambda: seg_grad_cam(network, stages, images, labels, present)
 
@@ -114,8 +120,9 @@ def cam_classes(context: Context) -> list[Row]:
     goal = Target("at least", 6)
     timed = _against_grad_cam(context, "cam-classes", 1, classes, context.few(3), goal)
     size = (timed.sizes["height"], timed.sizes["width"])
+    kind = context.device.type
     peaks = [
-        [float(peak_memory(prepare_maps, context.device.type, size, n, device=context.device))]
+        [float(peak_memory(prepare_maps, kind, context.network, size, n, device=context.device))]
         for n in (classes, 1)
     ]
     goal = Target("at most", 1.5)

@@ -22,6 +22,11 @@ class Context:
     repeats: int = 5
     run: str | None = None
 
+    @property
+    def network(self) -> str:
+        """The network of most benchmarks."""
+        return "deeplabv3_efficientnet_lite0" if self.tiny else "deeplabv3_resnet50"
+
     def few(self, most: int) -> int:
         """Repeats of a benchmark that takes a minute a pair."""
         return min(self.repeats, most)

@@ -1,4 +1,4 @@
-"""refine: everything between the heat maps and the bank, for one image, against plain loops over its pixels."""
+"""refine: what lies between the heat maps and the bank, for one image, against plain loops over pixels."""
 
 from dataclasses import dataclass
 
@@ -120,7 +120,9 @@ def _rows(context: Context, name: str, boxes: Tensor, size: tuple[int, int], sta
     alone = alternate(lambda: refine_ours(case), lambda: None, context.repeats * 4, context.device)
     sizes = {"height": size[0], "width": size[1], "windows": len(boxes), "classes": len(CLASSES)}
     sizes["stages"] = [list(f.shape[1:]) for f in case.features]
-    shares = [round(len(cells) / (f.shape[2] * f.shape[3]), 3) for (cells, *_), f in zip(result[1], case.features)]
+    shares = [
+        round(len(cells) / (f.shape[2] * f.shape[3]), 3) for (cells, *_), f in zip(result[1], case.features)
+    ]
     more = {"figures": {"fused_share": shares}}
     note = "peer: plain loops over numpy elements, results equal"
     return [

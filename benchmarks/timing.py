@@ -43,7 +43,7 @@ def _synchronise(device: torch.device) -> None:
 def alternate(ours: Work, peer: Work, repeats: int, device: torch.device, *, warm_up: bool = True) -> Samples:
     """Seconds of A B A B ... in this process, after a warm-up of each.
 
-    Without `warm_up`, for work of a minute or more, the first calls count.
+    Without `warm_up`, for work of a minute or more, the first calls count as samples.
     """
     samples = Samples([], [])
     if warm_up:
@@ -62,7 +62,9 @@ def peak_memory(prepare: Callable[..., Work], *args: object, device: torch.devic
     all modules are loaded by then); on CUDA the peak of what torch allocated. `prepare` must be a function of
     a module.
     """
-    context = multiprocessing.get_context("spawn")  # a fork would inherit the parent's memory and OpenMP state
+    context = multiprocessing.get_context(
+        "spawn"
+    )  # a fork would inherit the parent's memory and OpenMP state
     reader, writer = context.Pipe(duplex=False)
     threads = torch.get_num_threads()
     child = context.Process(target=_report_peak, args=(writer, prepare, args, device.type, threads))

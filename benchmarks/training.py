@@ -1,105 +1,28 @@
-"""step, train: the cost of fusion in a training step, and our loop against torchvision's."""
+"""train: our loop against torchvision's, and with fusion against without, loader and checkpoint included."""
 
 import os
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.banks import random_rows, write_bank
-from benchmarks.networks import IGNORE, NUM_CLASSES, make_batch, make_network
+from benchmarks.inputs import IGNORE, NUM_CLASSES, make_bank, make_network
 from benchmarks.rows import Context, Row, Target, make_row
-from benchmarks.timing import Samples, Work, alternate, peak_memory
-from rws.bank import Bank
+from benchmarks.steps import SHARE, crop_and_batch, make_job
+from benchmarks.timing import Samples, Work, alternate
 from rws.config import TrainConfig
 from rws.core.fusion import identity_coordinates
 from rws.core.stages import stage_shapes
 from rws.data import DATASETS, VocLayout
 from rws.data.demo import generate
-from rws.data.loading import SeededBatches, TrainBatch, TrainViews, View, train_loader
+from rws.data.loading import SeededBatches, TrainViews, View, train_loader
 from rws.data.transforms import Geometry, Normalisation, train_transform
 from rws.engine import Job, Training
 from rws.fuse import BankFusion
 from rws.models import IMAGENET_MEAN, IMAGENET_STD
-
-CROP, TINY_CROP = (224, 224), (64, 64)
-CUDA_CROP = (480, 480)
-SHARE = 0.5  # the most that a trial run fused
-
-
-def _size(context: Context) -> tuple[tuple[int, int], int]:
-    """Crop and batch size."""
-    if context.tiny:
-        return TINY_CROP, 2
-    return (CUDA_CROP, 16) if context.device.type == "cuda" else (CROP, 4)
-
-
-def _job(views, steps: int, batch: int, workers: int = 0, fusion=None) -> Job:
-    return Job("benchmark", views, steps, steps, batch, seed=0, workers=workers, fusion=fusion)
-
-
-def _fusable(network: nn.Module, stages, crop: tuple[int, int], batch: int, share: float, folder: Path) -> Bank:
-    """A bank with rows of every stage of the network for the images 000000, 000001, ..."""
-    generator = torch.Generator().manual_seed(5)
-    shapes = stage_shapes(network, list(stages), crop)
-    images = {
-        f"{i:06d}": {name: random_rows(shape, share, generator) for name, shape in shapes.items()}
-        for i in range(batch)
-    }
-    return write_bank(folder / "step-bank", images)
-
-
-def make_step(
-    device: torch.device, crop: tuple[int, int], batch: int, share: float | None, folder: Path
-) -> Work:
-    """A training step of our engine on a fixed batch, fused at `share` of the cells unless that is None."""
-    network, stages = make_network(device)
-    return _step_on(network, stages, crop, batch, share, folder)
-
-
-def _step_on(network: nn.Module, stages, crop, batch: int, share: float | None, folder: Path) -> Work:
-    images, labels, _ = make_batch(batch, crop, 3, torch.device("cpu"))
-    images = images.to(memory_format=torch.channels_last)
-    ids = tuple(f"{i:06d}" for i in range(batch))
-    sample, fusion = TrainBatch(images, labels, ids), None
-    if share is not None:
-        bank = _fusable(network, stages, crop, batch, share, folder)
-        where = identity_coordinates(*crop).expand(batch, -1, -1, -1)
-        sample = replace(sample, where=where, attached=tuple(bank.read(i) for i in ids))
-        fusion = BankFusion(bank, network, crop)
-    job = _job((), 10**6, batch, fusion=fusion)
-    training = Training(network, job, TrainConfig(), folder / "none.pt", IGNORE)
-    return lambda: training._one_step(sample)  # without the loader and the records of Training.run
-
-
-def prepare_steps(device: str, crop: tuple[int, int], batch: int, share: float | None) -> Work:
-    """Two steps, as work for `peak_memory`: the second one has the optimizer's state."""
-    with tempfile.TemporaryDirectory() as folder:
-        step = make_step(torch.device(device), crop, batch, share, Path(folder))
-    return lambda: [step() for _ in range(2)]
-
-
-def step(context: Context) -> list[Row]:
-    """A fused training step against the same step without: time, and peak memory."""
-    crop, batch = _size(context)
-    sizes = {"crop": list(crop), "batch": batch, "fused_share": SHARE}
-    network, stages = make_network(context.device)
-    with tempfile.TemporaryDirectory() as name:
-        steps = [_step_on(network, stages, crop, batch, share, Path(name)) for share in (SHARE, None)]
-        samples = alternate(*steps, context.repeats, context.device)
-    device = context.device.type
-    peaks = [
-        [float(peak_memory(prepare_steps, device, crop, batch, share, device=context.device))]
-        for share in (SHARE, None)
-    ]
-    note = "peer: the same step without fusion"
-    return [
-        make_row("step", samples, Target("at most", 1.05), sizes, note=note),
-        make_row("step-memory", Samples(*peaks), Target("at most", 1.10), sizes, "bytes", note=note),
-    ]
 
 
 def _reference_loop(network: nn.Module, loader, steps: int, config: TrainConfig, path: Path) -> None:
@@ -133,60 +56,103 @@ def _reference_loop(network: nn.Module, loader, steps: int, config: TrainConfig,
     torch.save({**state, "lr_scheduler": schedule.state_dict()}, path)
 
 
-def _views(root: Path, crop: tuple[int, int], count: int, bank: Bank | None = None) -> TrainViews:
+def _views(root: Path, crop: tuple[int, int], count: int) -> TrainViews:
     """Training crops of generated images."""
-    if not root.exists():
-        generate(root, train=count, val=1, progress=False)
+    generate(root, train=count, val=1, progress=False)
     split = VocLayout(root, "train", DATASETS["demo"])
     geometry = Geometry(min(crop), crop)
     transform = train_transform(geometry, Normalisation(IMAGENET_MEAN, IMAGENET_STD), IGNORE)
-    fused = {"coordinates": identity_coordinates, "attach": bank.read} if bank else {}
-    return TrainViews(split, [View(i) for i in split.ids], transform, **fused)
+    return TrainViews(split, [View(i) for i in split.ids], transform)
 
 
 def _ours(network: nn.Module, job: Job, config: TrainConfig, path: Path) -> Work:
-    def run() -> None:
-        Training(network, job, config, path, IGNORE).run()
-
-    return run
+    return lambda: Training(network, job, config, path, IGNORE).run()
 
 
-def _pair(context: Context, config: TrainConfig, steps: int, folder: Path, compiled: bool) -> Samples:
-    crop, batch = _size(context)
+@dataclass(frozen=True)
+class _Scene:
+    """What both loops train on."""
+
+    folder: Path
+    network: str
+    crop: tuple[int, int]
+    batch: int
+    steps: int
+    workers: int
+    views: TrainViews
+
+
+def _scene(context: Context, folder: Path) -> _Scene:
+    crop, batch = crop_and_batch(context)
+    steps = 2 if context.tiny else 50 if context.device.type == "cuda" else 6
     workers = 0 if context.tiny else min(8, os.cpu_count() or 1)
-    views = _views(folder / "demo", crop, max(2, 4 * batch))
-    network, _ = make_network(context.device)
-    peer, _ = make_network(context.device, channels_last=False)
+    return _Scene(
+        folder, context.network, crop, batch, steps, workers, _views(folder / "demo", crop, max(2, 4 * batch))
+    )
+
+
+def _against_reference(context: Context, scene: _Scene, config: TrainConfig, compiled: bool) -> Samples:
+    network, _ = make_network(context.device, context.network)
+    peer, _ = make_network(context.device, context.network, channels_last=False)
     if compiled:
         network.compile()
-    job = _job(views, steps, batch, workers)
+    job = make_job(scene.views, scene.steps, scene.batch, scene.workers)
 
     def reference() -> None:
-        loader = train_loader(views, SeededBatches(len(views), batch, steps, 0), workers)
-        _reference_loop(peer, loader, steps, TrainConfig(), folder / "peer.pt")
+        batches = SeededBatches(len(scene.views), scene.batch, scene.steps, seed=0)
+        loader = train_loader(scene.views, batches, scene.workers)
+        _reference_loop(peer, loader, scene.steps, TrainConfig(), scene.folder / "peer.pt")
 
-    ours = _ours(network, job, config, folder / "ours.pt")
+    ours = _ours(network, job, config, scene.folder / "ours.pt")
     return alternate(ours, reference, context.few(3), context.device, warm_up=not context.tiny)
 
 
+def _fused_against_plain(context: Context, scene: _Scene) -> Samples:
+    """Whole trainings with and without fusion: coordinate maps and reading in the loader count as well."""
+    network, stages = make_network(context.device, context.network)
+    shapes = stage_shapes(network, list(stages), scene.crop)
+    bank = make_bank(scene.folder / "bank", scene.views.split.ids, shapes, SHARE)
+    plain, config = scene.views, TrainConfig()
+    views = TrainViews(plain.split, plain.views, plain.transform, identity_coordinates, bank.read)
+    fusion = BankFusion(bank, network, scene.crop)
+    jobs = [
+        make_job(v, scene.steps, scene.batch, scene.workers, f) for v, f in ((views, fusion), (plain, None))
+    ]
+    fused, unfused = (_ours(network, job, config, scene.folder / "ours.pt") for job in jobs)
+    return alternate(fused, unfused, context.few(3), context.device, warm_up=not context.tiny)
+
+
+def _row(
+    name: str, samples: Samples, target: Target | None, scene: _Scene, note: str, **sizes: object
+) -> Row:
+    sizes |= {
+        "network": scene.network,
+        "crop": list(scene.crop),
+        "batch": scene.batch,
+        "steps": scene.steps,
+        "classes": NUM_CLASSES,
+    }
+    rates = (round(scene.steps * scene.batch / median, 2) for median in samples.medians)
+    figures = dict(zip(("images_per_s", "peer_images_per_s"), rates))
+    return make_row(name, samples, target, sizes, figures=figures, note=note)
+
+
 def train(context: Context) -> list[Row]:
-    """Our loop with its loader and checkpoint against a loop written as torchvision's; on CUDA bf16 too."""
-    crop, batch = _size(context)
-    cuda = context.device.type == "cuda"
-    steps = 2 if context.tiny else 50 if cuda else 6
+    """Our loop with its loader and checkpoint against one written as torchvision's; on CUDA bf16 too."""
     variants = {"train": ("fp32", False, 1.3)}
-    if cuda:
+    if context.device.type == "cuda":
         variants |= {"train-bf16": ("bf16", False, 2.5), "train-bf16-compiled": ("bf16", True, 2.5)}
     rows = []
-    for name, (precision, compiled, target) in variants.items():
-        with tempfile.TemporaryDirectory() as folder:
-            config = TrainConfig(precision=precision, batch_size=batch)
-            samples = _pair(context, config, steps, Path(folder), compiled)
-        sizes = {"crop": list(crop), "batch": batch, "steps": steps, "classes": NUM_CLASSES}
-        figures = {
-            who: round(steps * batch / seconds, 2)
-            for who, seconds in zip(("images_per_s", "peer_images_per_s"), samples.medians)
-        }
-        note = "peer: a loop as torchvision's references/segmentation has it, fp32, contiguous, same loader"
-        rows.append(make_row(name, samples, Target("at least", target), sizes, figures=figures, note=note))
+    with tempfile.TemporaryDirectory() as folder:
+        scene = _scene(context, Path(folder))
+        for name, (precision, compiled, target) in variants.items():
+            config = TrainConfig(precision=precision)
+            samples = _against_reference(context, scene, config, compiled)
+            note = (
+                "peer: a loop as torchvision's references/segmentation has it, fp32, contiguous, same loader"
+            )
+            rows.append(_row(name, samples, Target("at least", target), scene, note, precision=precision))
+        samples = _fused_against_plain(context, scene)
+        note = "our loop with fusion, loader included; peer: without"
+        rows.append(_row("train-fused", samples, Target("at most", 1.05), scene, note, fused_share=SHARE))
     return rows

@@ -35,10 +35,10 @@ def test_example_of_an_own_network_runs(tmp_path, monkeypatch):
     demo.generate(tmp_path / "data" / "demo", train=6, val=2, progress=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
-    monkeypatch.setitem(FAMILIES, "fcn_small", None)  # so that the example's own entry is removed again
+    monkeypatch.setitem(FAMILIES, "lraspp", None)  # so that the example's own entry is removed again
     space: dict = {"__name__": "example"}
     exec(compile(blocks[0], "README.md", "exec"), space)
     assert space["summary"]["delta_miou"] == pytest.approx(
         space["summary"]["rws"]["miou"] - space["summary"]["plain"]["miou"]
     )
-    assert (tmp_path / "runs" / "fcn_small" / "best.pt").is_file()
+    assert (tmp_path / "runs" / "lraspp" / "best.pt").is_file()
