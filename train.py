@@ -35,12 +35,13 @@ def main(flags: list[str]) -> int:
         config, source = parse(flags)
         # Imported late: a wrong flag is answered at once, without loading torch.
         from rws.data.check import check_split
+        from rws.data.check import describe as describe_split
         from rws.loop import Run
         from rws.setup import open_splits, prepare
 
         if config.check_data:
             for split in open_splits(config.data):
-                print(check_split(split))
+                print(describe_split(split, check_split(split)))
             return 0
         setup, loaded = prepare(config)
         print(describe(config, source, setup, loaded))

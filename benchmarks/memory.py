@@ -45,13 +45,13 @@ class _Repeated(VocLayout):
 
 
 class _Small(nn.Module):
-    """Two stages and a head: what is measured is what grows with the images, not the network."""
+    """Two wide stages and a head: what is measured is what grows with the images, not the network."""
 
     def __init__(self, classes: int):
         super().__init__()
-        self.early = nn.Sequential(nn.Conv2d(3, 16, 3, 4, 1), nn.BatchNorm2d(16), nn.ReLU())
-        self.late = nn.Sequential(nn.Conv2d(16, 32, 3, 2, 1), nn.BatchNorm2d(32), nn.ReLU())
-        self.head = nn.Conv2d(32, classes, 1)
+        self.early = nn.Sequential(nn.Conv2d(3, 256, 3, 4, 1), nn.BatchNorm2d(256), nn.ReLU())
+        self.late = nn.Sequential(nn.Conv2d(256, 512, 1, 2), nn.BatchNorm2d(512), nn.ReLU())
+        self.head = nn.Conv2d(512, classes, 1)
 
     def forward(self, images):
         logits = self.head(self.late(self.early(images)))
@@ -85,6 +85,8 @@ def _cycle(scored: Scored, split: VocLayout, folder: Path) -> None:
     fusion = BankFusion(bank, scored.network, crop)
     job = Job("memory", views, STEPS, STEPS, 8, seed=0, workers=0, fusion=fusion)
     Training(scored.network, job, TrainConfig(), folder / "none.pt", split.classes.ignore_index).run()
+    for image_id in split.ids:  # the reads of the epoch that the few steps stand for
+        bank.read(image_id)
 
 
 def memory(context: Context) -> list[Row]:

@@ -82,6 +82,17 @@ def check_split(split: VocLayout, *, threads: int | None = None, progress: bool 
     return SplitReport(len(split), counts[: classes.num_classes], int(counts[classes.ignore_index]), sizes)
 
 
+def describe(split: VocLayout, report: SplitReport) -> str:
+    """The report in words: images, sizes, and the share of labelled pixels of each class."""
+    sizes = ", ".join(f"{h}x{w} ({count})" for (h, w), count in report.sizes.most_common(4))
+    more = f" and {len(report.sizes) - 4} more sizes" if len(report.sizes) > 4 else ""
+    total = max(int(report.pixels.sum()), 1)
+    ignored = report.ignored_pixels / max(total + report.ignored_pixels, 1)
+    lines = [f"{split.split}: {report.images} images, height x width {sizes}{more}; {ignored:.1%} ignored"]
+    shares = zip(split.classes.names, report.pixels / total)
+    return "\n".join(lines + [f"  {name:<16}{share:8.2%}" for name, share in shares])
+
+
 def _inspect(split: VocLayout, image_id: str) -> _Good | tuple[Fault, str]:
     image_path, label_path = split.find_image(image_id), split.label_path(image_id)
     if image_path is None:
