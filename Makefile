@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slow lint figures clean
+.PHONY: setup demo test test-slow lint bench figures clean
 
 setup: .venv/.done
 
@@ -23,6 +23,9 @@ test-slow: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+bench: setup
+	$(BIN)/python -m benchmarks.run
 
 figures: demo
 	$(BIN)/python tools/readme_figure.py

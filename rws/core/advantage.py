@@ -6,7 +6,10 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from rws.core.sampling import bilinear_taps
 
 
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:
@@ -117,24 +120,10 @@ def slice_features(f: Tensor, boxes_yxhw: Tensor, winner: Tensor, size: tuple[in
     # Cell centres in image pixels (continuous), then in cells of the slice's own map.
     centre = (cells + 0.5) / grid * torch.tensor(size, device=f.device)
     spot = (centre - box[:, :2]) / box[:, 2:] * torch.tensor(f.shape[-2:], device=f.device) - 0.5
-    return _bilinear_rows(f, k, spot)
-
-
-def _bilinear_rows(f: Tensor, k: Tensor, spot: Tensor) -> Tensor:
-    """Rows (P, C) of maps `f[k]` at continuous (y, x) cells, clamped to the map's edge."""
-    limit = torch.tensor(f.shape[-2:], device=f.device) - 1
-    spot = torch.minimum(spot.clamp_min(0), limit.to(spot.dtype))
-    low = spot.floor().long()
-    high = torch.minimum(low + 1, limit)
-    ty, tx = (spot - low).to(f.dtype).unbind(1)
-    channels_last = f.permute(0, 2, 3, 1)
-
-    def at(y: Tensor, x: Tensor) -> Tensor:
-        return channels_last[k, y, x]
-
-    top = torch.lerp(at(low[:, 0], low[:, 1]), at(low[:, 0], high[:, 1]), tx[:, None])
-    bottom = torch.lerp(at(high[:, 0], low[:, 1]), at(high[:, 0], high[:, 1]), tx[:, None])
-    return torch.lerp(top, bottom, ty[:, None])
+    taps, weights = bilinear_taps(spot, tuple(f.shape[-2:]))
+    rows = f.permute(0, 2, 3, 1).reshape(-1, f.shape[1])  # no copy in channels_last
+    taps = taps + k[:, None] * (f.shape[2] * f.shape[3])
+    return F.embedding_bag(taps, rows, mode="sum", per_sample_weights=weights.to(f.dtype))
 
 
 class BestSlices:

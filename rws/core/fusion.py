@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rws.core.sampling import bilinear_taps
+
 
 @dataclass(frozen=True)
 class Blend:
@@ -74,16 +76,20 @@ def sample_blend(rows: tuple[Tensor, Tensor, Tensor], grid: tuple[int, int], whe
     `identity_coordinates` at the stage's size -> Blend with N = 1.
     """
     cells, n, f = rows
-    weight = (1 - n.float())[:, None]
-    dense = where.new_zeros(grid[0] * grid[1], 1 + f.shape[1])
-    dense[cells] = torch.cat([weight, weight * f.float()], 1)
-    dense = dense.T.reshape(1, -1, *grid)
-    moved = F.grid_sample(
-        dense, where[:2].permute(1, 2, 0)[None], mode="bilinear", padding_mode="border", align_corners=False
-    )
+    size = where.shape[-2:]
+    half = torch.tensor([grid[1], grid[0], 0], device=where.device)[:, None, None] / 2
+    x, y, _ = ((where + 1) * half - 0.5).flatten(1)
+    taps, weights = bilinear_taps(torch.stack([y, x], 1), grid)
+    row_of = torch.full((grid[0] * grid[1],), -1, device=where.device)
+    row_of[cells] = torch.arange(len(cells), device=where.device)
+    row = row_of[taps]  # (h w, 4)
+    share = (1 - n.float())[row.clamp_min(0)] * (row >= 0)
     # Interpolated marks between image and padding belong to neither, so they count as outside.
-    moved = moved * ((where[2] - 1).abs() < 1e-3)
-    return Blend(1 - moved[:, :1], moved[:, 1:])
+    inside = ((where[2] - 1).abs() < 1e-3).flatten()[:, None]
+    weights = weights * share * inside
+    added = F.embedding_bag(row.clamp_min(0), f.float(), mode="sum", per_sample_weights=weights)
+    n = 1 - weights.sum(1)
+    return Blend(n.reshape(1, 1, *size), added.reshape(1, *size, -1).permute(0, 3, 1, 2))
 
 
 def shrink_coordinates(where: Tensor, size: tuple[int, int]) -> Tensor:
