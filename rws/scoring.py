@@ -11,7 +11,7 @@ from tqdm import tqdm
 from rws.bank import BankWriter, Rows
 from rws.config import SliceConfig
 from rws.core.advantage import BestSlices, missing_weights
-from rws.core.cam import seg_grad_cam
+from rws.core.cam import StageMaps, seg_grad_cam
 from rws.core.slices import released_window_boxes, slice_iou, weak_slices, window_boxes
 from rws.core.stages import find_stages
 from rws.data.classes import ClassSet
@@ -35,7 +35,7 @@ class Scored:
     def device(self) -> torch.device:
         return device_of(self.network)
 
-    def maps(self, images: Tensor, labels: Tensor):
+    def maps(self, images: Tensor, labels: Tensor) -> StageMaps:
         """`seg_grad_cam` for the foreground classes, on the network's device."""
         images, labels = to_network(images, self.network), labels.to(self.device)
         return seg_grad_cam(self.network, self.stages, images, labels, self.classes.foreground)

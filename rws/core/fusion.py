@@ -40,7 +40,7 @@ def fused(stages: dict[str, nn.Module], blends: dict[str, Blend]) -> Iterator[No
                 raise ValueError(
                     f"stage {name!r} puts out {tuple(output.shape)}, its blend is {tuple(blend.added.shape)}"
                 )
-            return output * blend.n.to(output.dtype) + blend.added.detach().to(output.dtype)
+            return torch.addcmul(blend.added.detach().to(output.dtype), output, blend.n.to(output.dtype))
 
         return hook
 
