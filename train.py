@@ -31,9 +31,12 @@ def describe(config: Config, source: str, setup, loaded) -> str:
 
 
 def main(flags: list[str]) -> int:
+    """Run the command line; the exit code."""
     try:
         config, source = parse(flags)
         # Imported late: a wrong flag is answered at once, without loading torch.
+        import torch
+
         from rws.data.check import check_split
         from rws.data.check import describe as describe_split
         from rws.loop import Run
@@ -43,6 +46,8 @@ def main(flags: list[str]) -> int:
             for split in open_splits(config.data):
                 print(describe_split(split, check_split(split)))
             return 0
+        # Fused batches bring many tensors; one file descriptor each soon exceeds the usual limit of 1024.
+        torch.multiprocessing.set_sharing_strategy("file_system")
         setup, loaded = prepare(config)
         print(describe(config, source, setup, loaded))
         Run(setup).run()
@@ -52,7 +57,7 @@ def main(flags: list[str]) -> int:
         print(f"error: {line}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}; see --runs and --name", file=sys.stderr)
+        print(f"error: {error}; a run is written into --runs/--name", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; the same command with --resume goes on from the last checkpoint", file=sys.stderr)

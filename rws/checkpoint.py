@@ -19,6 +19,7 @@ def _write(path: Path, fill: Callable[[BinaryIO], None]) -> None:
     """Write through a temporary file beside the target, so that a kill leaves the old file or the new."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.fchmod(descriptor, 0o644)  # mkstemp's own 0600 would hide results from everybody else
     try:
         with os.fdopen(descriptor, "wb") as file:
             fill(file)

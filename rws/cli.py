@@ -18,15 +18,16 @@ from rws.errors import UserError
 DEFAULT_CONFIG = "configs/demo.yaml"
 
 
-def _flatten(tree: dict, prefix: str = "") -> dict[str, object]:
+def flatten(tree: dict, prefix: str = "") -> dict[str, object]:
+    """A nested dictionary as one of dotted keys."""
     flat: dict[str, object] = {}
     for key, value in tree.items():
         nested = isinstance(value, dict)
-        flat.update(_flatten(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value})
+        flat.update(flatten(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value})
     return flat
 
 
-KEYS = tuple(_flatten(dataclasses.asdict(Config())))
+KEYS = tuple(flatten(dataclasses.asdict(Config())))
 
 
 def _check_key(key: str, where: str) -> None:
@@ -56,7 +57,7 @@ def read_yaml(path: str | Path, seen: tuple[Path, ...] = ()) -> dict[str, object
     if base is not None and not isinstance(base, str):
         raise UserError(f"{path}: base must be a file name, not {base!r}")
     values = read_yaml(path.parent / base, (*seen, path.resolve())) if base else {}
-    own = _flatten(tree)
+    own = flatten(tree)
     for key in own:
         _check_key(str(key), str(path))
     return {**values, **own}
@@ -88,7 +89,7 @@ def _said(error: Exception) -> str:
 
 def _check_values(parser: ArgumentParser, values: dict[str, object], path: str) -> None:
     """Check each value's type by itself, so that the message names the file and the key."""
-    defaults = _flatten(dataclasses.asdict(Config()))
+    defaults = flatten(dataclasses.asdict(Config()))
     for key, value in values.items():
         if value is None and defaults[key] is not None:
             raise UserError(f"{path}: {key} is null; give a value such as {defaults[key]!r}")
@@ -101,7 +102,7 @@ def _check_values(parser: ArgumentParser, values: dict[str, object], path: str) 
 def _normalise(flags: list[str]) -> list[str]:
     """Allow `--cam-vis` for `--cam_vis`, and a bare flag for a switch; refuse unknown keys."""
     switches = {
-        key for key, value in _flatten(dataclasses.asdict(Config())).items() if isinstance(value, bool)
+        key for key, value in flatten(dataclasses.asdict(Config())).items() if isinstance(value, bool)
     }
     out: list[str] = []
     for position, flag in enumerate(flags):
@@ -150,7 +151,7 @@ def parse(flags: list[str]) -> tuple[Config, str]:
     file = given.pop("config", None) or DEFAULT_CONFIG
     values = read_yaml(file)
     _check_values(parser, values, file)
-    config = _build({**values, **_flatten(given.as_dict())}, parser)
+    config = _build({**values, **flatten(given.as_dict())}, parser)
     _check_ranges(config)
     return config, file
 

@@ -7,6 +7,7 @@ the state written; a step that was cut off is simply run again, and draws the sa
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from torch import nn
@@ -18,7 +19,7 @@ from rws.data.loading import Box, SlicedImages, TrainViews, View, sliced_loader,
 from rws.data.transforms import train_transform
 from rws.engine import Job, Training, evaluate
 from rws.fuse import BankFusion
-from rws.report import Reporter, closing_line, summarise, write_summary
+from rws.report import Reporter, closing_line, summarise
 from rws.scoring import Scored, score_images, select_features
 from rws.seeding import derive_seed
 from rws.setup import Setup, make_network
@@ -70,7 +71,7 @@ class Run:
         while self.state["stopped"] is None:
             self._step(self.state["step"], self.state["cycle"])
         summary = summarise(self.config.name, self.config.seed, self.state["stopped"], self.cycles)
-        write_summary(self.folder, summary)
+        checkpoint.write_json(self.folder / "summary.json", summary)
         if self.config.cam_vis:
             self.report.missing(self.cycles)
         self.report.say(f"stopped: {summary['stopped']}\n{closing_line(summary)}")
@@ -151,7 +152,9 @@ class Run:
 
             folder = self.folder / "cam" / str(k)
             write_pictures(scored, self.setup.train, self.setup.card, folder, self.config.cam_vis_images)
-        return {"weak_slices": scores.weak, "windows": scores.windows, "missing_weight": scores.missing}
+        kept = sum(len(boxes) for boxes in scores.boxes.values())
+        counts = {"weak_slices": scores.weak, "windows": scores.windows, "kept_slices": kept}
+        return counts | {"missing_weight": scores.missing}
 
     def _slices(self, k: int) -> dict:
         """Train a copy on the weak slices."""
@@ -179,7 +182,10 @@ class Run:
 
     def _network(self, k: int | None, kind: str = "whole") -> nn.Module:
         """The initial network, or the one that a step of cycle k left."""
-        network, _ = make_network(self.config, self.setup.card.classes.num_classes, self.setup.device)
+        model, classes = self.config.model, self.setup.card.classes.num_classes
+        if k is not None and k >= 0:
+            model = replace(model, weights="none")
+        network, _ = make_network(replace(self.config, model=model), classes, self.setup.device)
         if k is not None and k >= 0:
             network.load_state_dict(checkpoint.load(self._cycle(k) / f"{kind}.pt")["model"])
         return network
@@ -246,9 +252,10 @@ class Run:
         return evaluate(network, self.setup.val_batches, self.setup.card.classes)
 
     def _keep_best(self, network: nn.Module, k: int) -> Callable[[dict], None]:
-        """Writes best.pt when an epoch is better on val than all before it."""
+        """Writes best.pt when an epoch is better on val than all before; cycle 0 gives way to any other."""
         path = self.folder / "best.pt"
-        best = checkpoint.load(path)["miou"] if path.is_file() else -1.0
+        kept = checkpoint.load(path) if path.is_file() else {"miou": -1.0, "cycle": k}
+        best = -1.0 if kept["cycle"] == 0 < k else kept["miou"]
 
         def keep(record: dict) -> None:
             nonlocal best

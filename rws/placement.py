@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 
 def memory_format(channels_last: bool) -> torch.memory_format:
+    """The memory format that a configuration's switch stands for."""
     return torch.channels_last if channels_last else torch.contiguous_format
 
 

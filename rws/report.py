@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -11,10 +12,21 @@ import torchvision
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from rws.checkpoint import write_json
-
 _ROW = "{:>5}  {:>11}  {:>11}  {:>7}  {:>10}  {:>8}"
 _HEAD = _ROW.format("cycle", "weak slices", "fused share", "mIoU", "plain mIoU", "diff")
+
+
+def _commit() -> str | None:
+    """The commit of this code, with a + when files differ from it; None outside a checkout."""
+
+    def git(*words: str) -> str:
+        here = Path(__file__).parent
+        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD").strip() + ("+" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def environment(device: torch.device) -> dict:
@@ -22,6 +34,7 @@ def environment(device: torch.device) -> dict:
     cuda = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
         "command": sys.argv,
+        "commit": _commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
@@ -82,12 +95,17 @@ class Reporter:
             self.say(f"  missing weight of {stage}: before {value:.3f}, after {after[stage]:.3f}")
 
     def close(self) -> None:
+        """Flush and close the scalars."""
         self._scalars.close()
 
 
 def _arm(histories: list[list[dict]], images: int) -> dict:
-    """An arm's scores: at the end of its last training, and the best epoch by the same val set."""
-    scored = [(c, r) for c, history in enumerate(histories) for r in history if "miou" in r]
+    """An arm's scores: at the end of its last training, and the best epoch by the same val set.
+
+    Cycle 0, the training before RWS, counts as best only where it is the only one.
+    """
+    first = 1 if len(histories) > 1 else 0
+    scored = [(c, r) for c, h in enumerate(histories) if c >= first for r in h if "miou" in r]
     best_cycle, best = max(scored, key=lambda item: item[1]["miou"])
     return {
         "miou": scored[-1][1]["miou"],
@@ -109,7 +127,7 @@ def summarise(name: str, seed: int, stopped: str, cycles: list[dict]) -> dict:
     plain_images = sum(c.get("plain_images", 0) for c in cycles) if with_plain else cycles[0]["whole_images"]
     plain = _arm([c["plain"] for c in cycles] if with_plain else [cycles[0]["whole"]], plain_images)
     plain["miou_one_training"] = cycles[0]["whole"][-1]["miou"]
-    keys = ("images", "weak_slices", "windows", "fused_share", "missing_weight", "seconds")
+    keys = ("images", "weak_slices", "kept_slices", "windows", "fused_share", "missing_weight", "seconds")
     return {
         "name": name,
         "seed": seed,
@@ -127,10 +145,6 @@ def summarise(name: str, seed: int, stopped: str, cycles: list[dict]) -> dict:
             for c in cycles
         ],
     }
-
-
-def write_summary(folder: Path, summary: dict) -> None:
-    write_json(folder / "summary.json", summary)
 
 
 def closing_line(summary: dict) -> str:

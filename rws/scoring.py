@@ -48,16 +48,17 @@ class Scored:
 
 @dataclass(frozen=True)
 class Scores:
-    """boxes: the weak slices of each image, in the order of the data set; windows: how many were judged;
-    missing: mean missing weight of each stage over all foreground pixels."""
+    """What scoring a training set found.
+
+    boxes: the weak slices that are kept of each image, in the order of the data set.
+    windows: how many windows were judged; weak: how many of them are weak, kept or not.
+    missing: mean missing weight of each stage over all foreground pixels.
+    """
 
     boxes: dict[str, list[Box]]
     windows: int
+    weak: int
     missing: dict[str, float]
-
-    @property
-    def weak(self) -> int:
-        return sum(len(boxes) for boxes in self.boxes.values())
 
 
 def windows_of(config: SliceConfig, height: int, width: int) -> Tensor:
@@ -74,7 +75,7 @@ def score_images(scored: Scored, batches: Iterable[EvalBatch], ids: list[str], c
     """Map every training image, and find its weak slices (METHOD steps 1 and 2)."""
     found: dict[str, list[Box]] = {}
     missing = torch.zeros(len(scored.stage_names), dtype=torch.float64)
-    pixels = windows = 0
+    pixels = windows = weak = 0
     for batch in tqdm(batches, desc="score", unit="batch", leave=False):
         labels = batch.labels.to(scored.device)
         maps = scored.maps(batch.images, labels).maps
@@ -82,13 +83,14 @@ def score_images(scored: Scored, batches: Iterable[EvalBatch], ids: list[str], c
         boxes = windows_of(config, *labels.shape[-2:])
         for image_id, A, front in zip(batch.ids, maps, foreground):
             iou = slice_iou(A[-1] > config.attention_min, front, boxes)
-            weak = weak_slices(iou, config.iou_weak_max, config.most_per_image)
-            found[image_id] = [tuple(box) for box in boxes[weak.cpu()].tolist()]
+            kept = weak_slices(iou, config.iou_weak_max, config.most_per_image)
+            found[image_id] = [tuple(box) for box in boxes[kept.cpu()].tolist()]
+            weak += len(weak_slices(iou, config.iou_weak_max))
             missing += missing_weights(A)[:, front].double().sum(1).cpu()
             pixels += int(front.sum())
             windows += len(boxes)
     means = dict(zip(scored.stage_names, (missing / max(pixels, 1)).tolist()))
-    return Scores({image_id: found[image_id] for image_id in ids}, windows, means)
+    return Scores({image_id: found[image_id] for image_id in ids}, windows, weak, means)
 
 
 def select_features(

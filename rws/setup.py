@@ -3,7 +3,7 @@
 import copy
 import os
 import shutil
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,8 +12,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from rws.checkpoint import write_json, write_text
-from rws.cli import dump
+from rws.cli import dump, flatten
 from rws.config import Config, DataConfig
+from rws.core.cam import seg_grad_cam
 from rws.core.stages import find_stages
 from rws.data import ClassSet, VocLayout, open_split
 from rws.data.check import check_split
@@ -21,13 +22,26 @@ from rws.data.loading import eval_loader
 from rws.data.transforms import Geometry
 from rws.errors import UserError
 from rws.models import FAMILIES, LoadReport, build_network
-from rws.placement import memory_format
+from rws.placement import memory_format, to_network
 from rws.report import environment
 from rws.seeding import derive_seed
 from rws.trained import Card
 
-# What may differ between a run and its resumption without changing any number of it.
-_FREE = {"resume", "overwrite", "cam_vis", "cam_vis_images", "check_data", "device", "runs"}
+# What may differ between a run and its resumption: where things are and how they are watched. On another
+# device the run goes on, but not to the same bits.
+_FREE = {
+    *(
+        "resume",
+        "overwrite",
+        "cam_vis",
+        "cam_vis_images",
+        "check_data",
+        "runs",
+        "device",
+        "model.weights_dir",
+    ),
+    *("data.root", "data.lists_dir", "data.workers", "data.check", "train.checkpoint_steps"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +60,7 @@ class Setup:
 
     @property
     def geometry(self) -> Geometry:
+        """Sizes of the images that the network sees."""
         data = self.config.data
         return Geometry(data.base_size, data.crop_size, data.scale, data.hflip)
 
@@ -101,13 +116,18 @@ def _card(config: Config, classes: ClassSet) -> Card:
     return Card(config.model.name, config.model.aux, stages, classes, config.data.base_size)
 
 
-def _check_stages(network: nn.Module, stages: tuple[str, ...]) -> None:
+def _check_stages(network: nn.Module, stages: tuple[str, ...], size: tuple[int, int]) -> None:
+    """The stages are there, put out one tensor each, and lead to the logits."""
     if len(set(stages)) < len(stages):
         raise UserError(f"model.stages: {list(stages)} names a stage twice; name each once")
+    image = to_network(torch.zeros(1, 3, *size), network)
+    label = torch.zeros(1, *size, dtype=torch.long, device=image.device)
     try:
-        find_stages(network, stages)
+        seg_grad_cam(network, find_stages(network, stages), image, label, [0])
     except KeyError as error:
         raise UserError(f"model.stages: {error.args[0]}") from error
+    except (TypeError, RuntimeError) as error:
+        raise UserError(f"model.stages {list(stages)}: {error}; name the backbone's stages") from error
 
 
 def _check_batch_norm(network: nn.Module, config: Config, device: torch.device) -> None:
@@ -129,11 +149,12 @@ def prepare(config: Config) -> tuple[Setup, LoadReport]:
 
     Raises: UserError, in one line, for whatever is wrong.
     """
+    _check_folder(config)
     device = choose_device(config.device)
     train, val = open_splits(config.data)
     card = _card(config, train.classes)
     network, loaded = make_network(config, train.classes.num_classes, device)
-    _check_stages(network, card.stages)
+    _check_stages(network, card.stages, config.data.crop_size)
     _check_batch_norm(network, config, device)
     if config.data.check:
         _check_labelled(train)
@@ -152,26 +173,36 @@ def _check_labelled(split: VocLayout) -> None:
         raise UserError(f"{split.root}: the labels of {split.split} hold ignored pixels only; label them")
 
 
-def _claim_folder(config: Config) -> Path:
-    """A new folder for a new run; the old one when it is resumed, after comparing the configurations."""
+def _check_folder(config: Config) -> Path:
+    """The run's folder; refused if it holds something else, another run, or a run of other settings."""
     if config.name in ("", ".", "..") or Path(config.name).name != config.name:
         raise UserError(f"name {config.name!r}: must be a plain folder name")
     folder = Path(config.runs) / config.name
     stored = folder / "config.yaml"
-    # Leftovers of writes that a kill cut off; in a folder that is no run nothing else is touched.
-    for leftover in folder.rglob(".*.*") if stored.is_file() else folder.glob(".config.yaml.*"):
-        leftover.unlink()
-    if folder.exists() and not stored.is_file() and any(folder.iterdir()):
-        raise UserError(f"{folder}: holds something that is not a run; choose another --name")
     if stored.is_file() and config.resume:
         _compare(config, _stored_configuration(stored), stored)
+    elif stored.is_file() and not config.overwrite:
+        raise UserError(f"{folder}: this run is there already; add --resume or --overwrite, or change --name")
+    elif folder.exists() and not stored.is_file() and any(p for p in folder.iterdir() if not _is_leftover(p)):
+        raise UserError(f"{folder}: holds something that is not a run; choose another --name")
+    return folder
+
+
+def _is_leftover(path: Path) -> bool:
+    """Of a write of the configuration that a kill cut off."""
+    return path.name.startswith(".config.yaml.")
+
+
+def _claim_folder(config: Config) -> Path:
+    """A new folder for a new run; the old one when it is resumed."""
+    folder = _check_folder(config)
+    stored = folder / "config.yaml"
+    if stored.is_file() and config.resume:
+        for leftover in folder.rglob(".*.*"):  # of writes that a kill cut off
+            if leftover.is_file():
+                leftover.unlink()
         return folder
-    if stored.is_file():
-        if not config.overwrite:
-            raise UserError(
-                f"{folder}: this run is there already; add --resume or --overwrite, or change --name"
-            )
-        shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)
     write_text(stored, dump(replace(config, resume=False, overwrite=False)))
     return folder
 
@@ -187,17 +218,10 @@ def _stored_configuration(path: Path) -> dict:
 
 
 def _compare(config: Config, before: dict, path: Path) -> None:
-    now = yaml.safe_load(dump(config))
-    for name in (f.name for f in fields(config) if f.name not in _FREE):
-        if now[name] == before.get(name):
-            continue
-        if isinstance(now[name], dict):
-            key = next(k for k in now[name] if now[name][k] != before[name].get(k))
-            if (name, key) == ("data", "workers"):
-                continue
-            raise UserError(_differs(path, f"{name}.{key}", before[name].get(key), now[name][key]))
-        raise UserError(_differs(path, name, before.get(name), now[name]))
-
-
-def _differs(path: Path, key: str, before: object, now: object) -> str:
-    return f"{path}: the run has {key} {before!r}, this command {now!r}; use the same, or start a new --name"
+    now, before = flatten(yaml.safe_load(dump(config))), flatten(before)
+    for key in now.keys() - _FREE:
+        if now[key] != before.get(key):
+            raise UserError(
+                f"{path}: the run has {key} {before.get(key)!r}, this command {now[key]!r}; "
+                "use the same, or start a new --name"
+            )

@@ -396,5 +396,14 @@ def test_a_stage_named_twice(refused):
     assert "names a stage twice" in refused("--model.stages", f"[{TINY.stages[0]}, {TINY.stages[0]}]")
 
 
+def test_a_stage_that_is_no_stage(refused):
+    assert "does not lead to the logits" in refused("--model.stages", f"[{TINY.stages[0]}, aux_classifier]")
+
+
+def test_results_can_be_read_by_others(trial):
+    assert train.main(trial.command()) == 0
+    assert all(p.stat().st_mode & 0o044 for p in (trial.folder / "runs/run").glob("*.*"))
+
+
 def test_a_device_without_values(refused):
     assert "'meta' cannot be used" in refused("--device", "meta")

@@ -121,9 +121,12 @@ def test_boxes_are_in_the_order_of_the_data_set_whatever_the_batches(whole, spli
 
 
 def test_at_most_so_many_of_the_weakest_slices_are_kept(whole, split, batches):
-    every = score_images(whole, batches, split.ids, SliceConfig()).boxes
+    scores = score_images(whole, batches, split.ids, SliceConfig())
+    every = scores.boxes
     assert max(map(len, every.values())) > 5
-    few = score_images(whole, batches, split.ids, SliceConfig(most_per_image=5)).boxes
+    capped = score_images(whole, batches, split.ids, SliceConfig(most_per_image=5))
+    few = capped.boxes
+    assert capped.weak == scores.weak == sum(map(len, every.values())), "the stop test counts them all"
     for batch in batches:
         for image_id, A, label in zip(batch.ids, plain_maps(whole, batch).numpy(), batch.labels.numpy()):
             ious = sorted(plain_iou(A[-1], label, box) for box in every[image_id])

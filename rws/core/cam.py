@@ -1,6 +1,7 @@
 """Steps 1 and 3, heat maps: Seg-Grad-CAM of all stages from one forward and one backward pass a class."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import torch
@@ -71,6 +72,7 @@ def seg_grad_cam(
         torch.inference_mode(False),
         torch.enable_grad(),
         torch.autocast(device, enabled=False),
+        _without_tf32(),
         evaluating(network),
         captured(stages, with_gradient=True) as outputs,
     ):
@@ -88,6 +90,12 @@ def seg_grad_cam(
             raise RuntimeError(f"one of the stages {names} does not lead to the logits") from error
 
 
+def _without_tf32() -> AbstractContextManager:
+    """cuDNN's convolutions in full float32; the other flags as they are."""
+    cudnn = torch.backends.cudnn
+    return cudnn.flags(cudnn.enabled, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False)
+
+
 def _maps(logits: Tensor, features: tuple[Tensor, ...], labels: Tensor, classes: Sequence[int]) -> StageMaps:
     """Backward passes: in round r every image of the batch takes the r-th of its own classes."""
     if bad := [c for c in classes if not 0 <= c < logits.shape[1]]:
@@ -98,7 +106,7 @@ def _maps(logits: Tensor, features: tuple[Tensor, ...], labels: Tensor, classes:
     maps = logits.new_zeros(len(labels), len(features), *size)
     for r in range(rounds):
         own = torch.tensor([p[r] if r < len(p) else -1 for p in present], device=labels.device)
-        target = labels == own[:, None, None]  # (N, H, W)
+        target = (labels == own[:, None, None]) & (own >= 0)[:, None, None]  # (N, H, W)
         gradients = _gradients(logits, features, own, target, last=r == rounds - 1)
         for stage, (feature, gradient) in enumerate(zip(features, gradients)):
             cam = grad_cam(feature.detach(), gradient, size)

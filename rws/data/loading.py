@@ -1,7 +1,7 @@
 """Views of a split and the loaders that batch them: training crops, evaluation images, slices of an image."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -33,6 +33,11 @@ class TrainBatch:
     ids: tuple[str, ...]
     where: Tensor | None = None
     attached: tuple = ()
+
+    def pin_memory(self) -> "TrainBatch":
+        """Called by the loader where CUDA is there, so that copies to the device run beside the step."""
+        where = None if self.where is None else self.where.pin_memory()
+        return replace(self, images=self.images.pin_memory(), labels=self.labels.pin_memory(), where=where)
 
 
 class TrainViews(Dataset):
@@ -140,6 +145,10 @@ class EvalBatch:
     images: Tensor
     labels: Tensor
     ids: tuple[str, ...]
+
+    def pin_memory(self) -> "EvalBatch":
+        """As for TrainBatch."""
+        return replace(self, images=self.images.pin_memory(), labels=self.labels.pin_memory())
 
 
 class EvalImages(Dataset):

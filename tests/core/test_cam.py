@@ -376,6 +376,15 @@ def test_grad_cam_by_hand():
 # --- errors
 
 
+def test_labels_of_minus_1_are_no_class(small, small_stages):
+    images, labels = batch()
+    labels = labels.clone()
+    labels[0] = 1
+    labels[0, :8] = -1  # image 0 holds one class, image 1 more, so image 0 sits out a round
+    labels[1, :8], labels[1, 8:] = 1, 2
+    assert not ours(small, small_stages, images, labels, (1, 2)).maps[0, :, :8].any()
+
+
 def test_a_stage_that_does_not_run_is_named(small):
     small.unused = nn.Conv2d(1, 1, 1)
     with pytest.raises(RuntimeError, match=r"'unused' did not run"):
