@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from tqdm import tqdm
 
 from rws.core.advantage import missing_weights
@@ -20,22 +21,17 @@ def chosen_ids(ids: list[str], count: int) -> list[str]:
     return [ids[i] for i in places]
 
 
+def stage_picture(scored: Scored, split: VocLayout, card: Card, image_id: str, title: str) -> Image.Image:
+    """One image of a split with its label, A_l and w_l of every stage."""
+    picture, label = split.image(image_id), split.label(image_id)
+    image, target = to_tensors(picture, label)
+    maps = scored.maps(card.transform()(image)[None], target[None].as_subclass(torch.Tensor).long()).maps[0]
+    both = maps.cpu().numpy(), missing_weights(maps).cpu().numpy()
+    return stage_figure(picture, label, card.classes, *both, card.stages, title)
+
+
 def write_pictures(scored: Scored, split: VocLayout, card: Card, folder: Path, count: int) -> None:
-    """For `count` images of a split: image, label, A_l and w_l of every stage, as `folder`/<id>.png."""
+    """Pictures of `count` images of a split, as `folder`/<id>.png."""
     folder.mkdir(parents=True, exist_ok=True)
     for image_id in tqdm(chosen_ids(split.ids, count), desc="cam_vis", unit="image", leave=False):
-        picture, label = split.image(image_id), split.label(image_id)
-        image, target = to_tensors(picture, label)
-        maps = scored.maps(card.transform()(image)[None], target[None].as_subclass(torch.Tensor).long()).maps[
-            0
-        ]
-        figure = stage_figure(
-            picture,
-            label,
-            card.classes,
-            maps.cpu().numpy(),
-            missing_weights(maps).cpu().numpy(),
-            card.stages,
-            image_id,
-        )
-        figure.save(folder / f"{image_id}.png")
+        stage_picture(scored, split, card, image_id, title=image_id).save(folder / f"{image_id}.png")

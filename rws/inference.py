@@ -15,6 +15,7 @@ from torchvision.transforms.v2 import functional as TF
 
 from rws.core.cam import seg_grad_cam
 from rws.core.stages import find_stages, logits_of
+from rws.data.voc import DECODE_ERRORS
 from rws.errors import UserError
 from rws.trained import Card
 
@@ -25,8 +26,6 @@ TTA_SCALES = (0.75, 1.0, 1.25)
 TTA_MULTIPLE = 4
 # The short side becomes the card's base_size: a strip of 10 x 4000 pixels would fill the memory.
 MAX_ASPECT = 16
-# What Pillow raises on damaged files; SyntaxError is its word for a broken PNG chunk.
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 def displayed(image: Image.Image) -> Image.Image:
@@ -53,7 +52,7 @@ def open_image(path: Path) -> Image.Image:
             return displayed(image)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    except _DECODE_ERRORS as error:
+    except DECODE_ERRORS as error:
         raise UserError(f"{path}: image cannot be decoded ({error}); replace the file") from None
 
 

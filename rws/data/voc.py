@@ -15,7 +15,7 @@ LIST_FOLDERS = ("ImageSets/Segmentation", "JPEGImages/Segmentation")  # the seco
 SUFFIXES = (".jpg", ".jpeg", ".png")
 LABEL_MODES = ("P", "L", "1")
 # What Pillow raises on damaged files; SyntaxError is its word for a broken PNG chunk.
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 _GREY_SCALE = {
     "L;2": 85,
     "L;4": 17,
@@ -91,7 +91,7 @@ def read_header(path: str | Path) -> tuple[tuple[int, int], str]:
     try:
         with Image.open(path) as image:
             return (image.height, image.width), image.mode
-    except _DECODE_ERRORS as error:
+    except DECODE_ERRORS as error:
         raise UserError(f"{path}: cannot be decoded ({error}); replace the file") from None
 
 
@@ -114,7 +114,7 @@ def read_label(path: str | Path) -> np.ndarray:
             return np.array(label, dtype=np.uint8) // np.uint8(spread)
     except FileNotFoundError:
         raise UserError(f"{path}: no such label; add it or take its id from the list") from None
-    except _DECODE_ERRORS as error:
+    except DECODE_ERRORS as error:
         raise UserError(f"{path}: label cannot be decoded ({error}); replace the file") from None
 
 
@@ -185,7 +185,7 @@ class VocLayout:
         try:
             with Image.open(path) as image:
                 return image.convert("RGB")
-        except _DECODE_ERRORS as error:
+        except DECODE_ERRORS as error:
             raise UserError(f"{path}: image cannot be decoded ({error}); replace the file") from None
 
     def size(self, image_id: str) -> tuple[int, int]:
