@@ -44,14 +44,6 @@ def job(**changes) -> Job:
     return Job(**{**values, "workers": 0, **changes})
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 # The loss.
 
 

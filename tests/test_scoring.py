@@ -50,15 +50,6 @@ def make_network(seed):
     return network.eval()
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The tensors are tiny: threads would only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture
 def whole():
     return Scored(make_network(0), STAGES, DEMO)

@@ -98,15 +98,6 @@ def deeplab(request):
     return network, FAMILIES[request.param].stages
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The tensors are tiny: threads would only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 # --- equality with the peer
 
 
