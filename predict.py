@@ -12,24 +12,39 @@ results keep the whole name: b.jpg.png, b.png.png. The exit code is 0 if all wen
 
 import argparse
 import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from rws.core.advantage import missing_weights
 from rws.errors import UserError
-from rws.inference import TTA, class_maps, find_images, open_image, predict_label, result_stems
+from rws.inference import (
+    TTA,
+    class_maps,
+    find_images,
+    for_prediction,
+    label_of_input,
+    network_input,
+    open_image,
+    result_stems,
+)
 from rws.setup import choose_device
 from rws.trained import Card, load_trained
 from rws.viz import colour_label, overlay, stage_figure
 
 LABEL, OVERLAY, CAM = ".png", "_overlay.jpg", "_cam.png"
+# Images read before the network takes them, and results waiting to be written.
+IN_FLIGHT = 4
 
 
 class _Parser(argparse.ArgumentParser):
@@ -68,37 +83,103 @@ def cam_figure(
 
 
 @dataclass(frozen=True)
+class Photograph:
+    """An image as it was read, and what the network sees of it; shape: (H, W) and (1, 3, h, w)."""
+
+    path: Path
+    image: Image.Image
+    images: Tensor
+
+
+@dataclass(frozen=True)
 class Job:
-    """What is done with every image."""
+    """What is done with every image.
+
+    stems: where the results of each image go, without their endings.
+    """
 
     network: nn.Module
     card: Card
     tta: str
     category: str | None
+    stems: dict[Path, Path]
 
-    @property
-    def endings(self) -> tuple[str, ...]:
-        return (LABEL, OVERLAY, CAM) if self.category else (LABEL, OVERLAY)
-
-    def predict(self, path: Path, stem: Path) -> None:
-        """Write the results of one image.
-
-        Raises: UserError naming the image, or the result that could not be written.
-        """
+    def read(self, path: Path) -> Photograph:
+        """Raises: UserError naming an image that cannot be read or used."""
         image = open_image(path)
         try:
-            label = predict_label(self.network, self.card, image, self.tta)
-            pictures = [colour_label(label, self.card.classes), overlay(image, label, self.card.classes)]
+            return Photograph(path, image, network_input(self.card, image))
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+
+    def predict(self, photograph: Photograph) -> Callable[[], None]:
+        """Run the network; what is left to do, which is drawing and writing the results.
+
+        Raises: UserError naming the image.
+        """
+        path, image = photograph.path, photograph.image
+        try:
+            label = label_of_input(self.network, photograph.images, (image.height, image.width), self.tta)
+            figures = {}
             if self.category:
-                figure, found = cam_figure(self.network, self.card, image, label, self.category)
-                pictures.append(figure)
+                figures[CAM], found = cam_figure(self.network, self.card, image, label, self.category)
                 if not found:
                     tqdm.write(f"{path}: no pixel is predicted as {self.category}, its heat maps are empty")
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
         except torch.OutOfMemoryError:
             raise UserError(f"{path}: does not fit into the GPU's memory; try --device cpu") from None
-        write(pictures, [stem.with_name(stem.name + ending) for ending in self.endings])
+        return partial(self.finish, photograph, label, figures)
+
+    def finish(self, photograph: Photograph, label: np.ndarray, figures: dict[str, Image.Image]) -> None:
+        """Draw the label and the overlay, and write everything.
+
+        Raises: UserError naming the result that could not be written.
+        """
+        classes, stem = self.card.classes, self.stems[photograph.path]
+        pictures = {LABEL: colour_label(label, classes), OVERLAY: overlay(photograph.image, label, classes)}
+        pictures |= figures
+        write(list(pictures.values()), [stem.with_name(stem.name + ending) for ending in pictures])
+
+    def predicted(self, photographs: Iterable[Future[Photograph]]) -> Iterator[Callable[[], None]]:
+        """What is left to do for each image; for one that failed, raising its error."""
+        for photograph in photographs:
+            try:
+                yield self.predict(photograph.result())
+            except UserError as error:
+                yield partial(_fail, error)
+
+
+def _fail(error: UserError) -> NoReturn:
+    raise error
+
+
+def ahead(pool: Executor, call: Callable, items: Iterable, most: int = IN_FLIGHT) -> Iterator[Future]:
+    """`call` of each item, run by the pool, in the items' order; never more than `most` wait or are done.
+
+    Without that bound the images of a whole folder would come to lie in memory.
+    """
+    futures: deque[Future] = deque()
+    for item in items:
+        futures.append(pool.submit(call, item))
+        if len(futures) == most:
+            yield futures.popleft()
+    yield from futures
+
+
+def predict_all(job: Job, images: list[Path]) -> int:
+    """Predict and write, the next images read and the last ones written beside it; the number that failed."""
+    failed = 0
+    # One thread each: more of them take the cores from the network. An interruption lets the writer end.
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        written = ahead(writer, lambda finish: finish(), job.predicted(ahead(reader, job.read, images)))
+        for result in tqdm(written, total=len(images), unit="image", disable=None):
+            try:
+                result.result()
+            except UserError as error:
+                failed += 1
+                tqdm.write(f"error: {error}", file=sys.stderr)
+    return failed
 
 
 def write(pictures: list[Image.Image], paths: list[Path]) -> None:
@@ -118,26 +199,28 @@ def make_output(folder: Path) -> None:
         raise UserError(f"{folder}: the output {reason}; give a folder with --output") from None
 
 
+def refuse_overwriting(images: list[Path], results: list[Path]) -> None:
+    """Raises: UserError where a result would take the place of an input."""
+    inputs = {path.resolve() for path in images}
+    for result in results:
+        if result.resolve() in inputs:
+            raise UserError(
+                f"{result.resolve()}: the result would overwrite this input; give another --output"
+            )
+
+
 def run(args: argparse.Namespace) -> int:
     images, notes = find_images(args.input, args.output)
     network, card = load_trained(args.checkpoint)
-    job = Job(network.to(choose_device(args.device)), card, args.tta, args.cam)
-    if job.category is not None:
-        card.classes.index(job.category)
-    stems = {p: args.output / stem for p, stem in result_stems(images, args.input, job.endings).items()}
-    inputs = {path.resolve() for path in images}
-    for result in (s.with_name(s.name + e).resolve() for s in stems.values() for e in job.endings):
-        if result in inputs:
-            raise UserError(f"{result}: the result would overwrite this input; give another --output")
+    if args.cam is not None:
+        card.classes.index(args.cam)
+    endings = (LABEL, OVERLAY, CAM) if args.cam else (LABEL, OVERLAY)
+    stems = {path: args.output / stem for path, stem in result_stems(images, args.input, endings).items()}
+    job = Job(for_prediction(network, choose_device(args.device)), card, args.tta, args.cam, stems)
+    refuse_overwriting(images, [s.with_name(s.name + ending) for s in stems.values() for ending in endings])
     make_output(args.output)
     print(*notes, sep="\n", end="\n" if notes else "")
-    failed = 0
-    for path in tqdm(images, unit="image", disable=None):
-        try:
-            job.predict(path, stems[path])
-        except UserError as error:
-            failed += 1
-            tqdm.write(f"error: {error}", file=sys.stderr)
+    failed = predict_all(job, images)
     print(f"{len(images) - failed} of {len(images)} images predicted, in {args.output}")
     return 2 if failed else 0
 

@@ -6,6 +6,7 @@
     python train.py --config configs/demo.yaml --resume                   go on with a run that was stopped
     python train.py --config configs/demo.yaml --cam-vis --name looked    with heat maps of every stage
     python train.py --config configs/camvid_light.yaml --check-data       look at the data and stop
+    torchrun --nproc-per-node 4 train.py --config configs/voc2012_resnet50.yaml     four GPUs of one machine
 
 Flags win over the YAML file, which wins over the defaults in rws/config.py; `--help` lists them all.
 """
@@ -37,10 +38,11 @@ def main(flags: list[str]) -> int:
         # Imported late: a wrong flag is answered at once, without loading torch.
         import torch
 
+        from rws import distributed
         from rws.data.check import check_split
         from rws.data.check import describe as describe_split
         from rws.loop import Run
-        from rws.setup import open_splits, prepare
+        from rws.setup import choose_device, open_splits, prepare
 
         if config.check_data:
             for split in open_splits(config.data):
@@ -48,9 +50,11 @@ def main(flags: list[str]) -> int:
             return 0
         # Fused batches bring many tensors; one file descriptor each soon exceeds the usual limit of 1024.
         torch.multiprocessing.set_sharing_strategy("file_system")
-        setup, loaded = prepare(config)
-        print(describe(config, source, setup, loaded))
-        Run(setup).run()
+        with distributed.processes(choose_device(config.device)):
+            setup, loaded = prepare(config)
+            if distributed.is_first():
+                print(describe(config, source, setup, loaded))
+            Run(setup).run()
     except UserError as error:
         # An error raised in a loader process comes with that process's traceback above its own line.
         line = str(error).strip().splitlines()[-1].removeprefix("rws.errors.UserError: ")

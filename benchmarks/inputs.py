@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from rws.bank import Bank, BankWriter, Rows
+from rws.bank import Bank, BankWriter, Precision, Rows, seal
 from rws.core.stages import find_stages
 from rws.models import FAMILIES, build_network
 
@@ -52,14 +52,14 @@ def random_rows(shape: tuple[int, int, int], share: float, generator: torch.Gene
     return Rows(cells, n, torch.randn(count, channels, generator=generator), (height, width))
 
 
-def write_bank(folder: Path, images: dict[str, dict[str, Rows]]) -> Bank:
+def write_bank(folder: Path, images: dict[str, dict[str, Rows]], precision: Precision = "int8") -> Bank:
     """Write a bank as `select_features` does, and open it."""
     first = next(iter(images.values()))
-    writer = BankWriter(folder, {stage: rows.f.shape[1] for stage, rows in first.items()})
+    writer = BankWriter(folder, {stage: rows.f.shape[1] for stage, rows in first.items()}, precision)
     for image_id, stages in images.items():
-        for stage, rows in stages.items():
-            writer.add(image_id, stage, rows)
+        writer.add(image_id, stages)
     writer.close()
+    seal(folder)
     return Bank(folder)
 
 

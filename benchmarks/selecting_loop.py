@@ -1,10 +1,18 @@
 """METHOD steps 1 (masking), 2 and 4 as plain loops over pixels, the way the released script is written.
 
-Arrays are indexed one element at a time; what is judged and where is what rws.core does, so that the results
-can be compared.
+`iou`, `judge` and `select` are also the oracle of the tests of rws.core. They read one element at a time,
+from tensors or from arrays; what is judged and where is what rws.core does, so that the results can be
+compared.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+import torch
+from torch import Tensor
+
+Maps = np.ndarray | Tensor
+Box = Sequence[int]  # (y, x, h, w) in pixels
 
 
 def mask(cams: np.ndarray, label: np.ndarray, classes: list[int]) -> np.ndarray:
@@ -20,48 +28,53 @@ def mask(cams: np.ndarray, label: np.ndarray, classes: list[int]) -> np.ndarray:
     return out
 
 
-def iou(attended: np.ndarray, front: np.ndarray, box: tuple[int, int, int, int]) -> float:
-    """IoU of two masks inside a box."""
-    top, left, h, w = box
+def iou(attended: Maps, front: Maps, box: Box) -> float:
+    """IoU of two masks inside a box; 0 where neither occurs."""
     both = either = 0
-    for y in range(top, top + h):
-        for x in range(left, left + w):
-            if attended[y, x] and front[y, x]:
-                both += 1
-            if attended[y, x] or front[y, x]:
-                either += 1
-    return both / max(either, 1)
+    y, x, h, w = box
+    for i in range(y, y + h):
+        for j in range(x, x + w):
+            both += bool(attended[i, j]) and bool(front[i, j])
+            either += bool(attended[i, j]) or bool(front[i, j])
+    return both / either if either else 0.0
 
 
-def _divide(part: float, whole: float) -> float:
+def divide(part: float, whole: float) -> float:
+    """part / whole, and 0 where the whole is 0."""
     return part / whole if whole > 0 else 0.0
 
 
-def judge(
-    A: np.ndarray, a: np.ndarray, boxes: list, places: list[int], stage: int, y: int, x: int
-) -> tuple[float, int]:
-    """Eq. 10, eq. 9 and the best slice at one pixel: n and the index of the winner (-1: none).
-
-    a holds the maps of some slices, `places` says which of them belongs to each box.
-    """
+def judge(A: Maps, a: Maps, boxes: Sequence[Box], stage: int, y: int, x: int) -> tuple[float, int, float]:
+    """METHOD step 4 at one pixel: n, the index of the winning slice (-1: none) and its a_l / a_max."""
     n, winner, best = 1.0, -1, -1.0
-    top_whole = max(A[s, y, x] for s in range(len(A)))
     for k, (top, left, h, w) in enumerate(boxes):
         if not (top <= y < top + h and left <= x < left + w):
             continue
-        part = a[places[k], :, y - top, x - left]
-        top_part = max(part[s] for s in range(len(A)))
-        whole = _divide(A[stage, y, x], top_whole)
-        ratio = _divide(part[stage], top_part)
-        advantaged = part[stage] > A[stage, y, x] and ratio > whole and top_whole - A[stage, y, x] != 0
-        if advantaged and ratio > best:
-            n, winner, best = float(whole / (whole + ratio)), k, ratio
-    return n, winner
+        whole = [float(A[stage_, y, x]) for stage_ in range(len(A))]
+        part = [float(a[k, stage_, y - top, x - left]) for stage_ in range(len(A))]
+        ratio_whole, ratio = divide(whole[stage], max(whole)), divide(part[stage], max(part))
+        advantaged = part[stage] > whole[stage] and ratio > ratio_whole and max(whole) - whole[stage] != 0
+        if advantaged and ratio > best:  # eq. 10, and the largest a_l / a_max wins
+            n, winner, best = ratio_whole / (ratio_whole + ratio), k, ratio  # eq. 9
+    return n, winner, best
 
 
-def feature(
-    f: np.ndarray, box: tuple[int, int, int, int], size: tuple[int, int], cell: tuple, grid: tuple
-) -> np.ndarray:
+def select(
+    A: Maps, a: Maps, boxes: Sequence[Box], stage: int, grid: tuple[int, int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`judge` at the pixel under the centre of each cell of a grid: n, winner and ratio, (H_l, W_l) each."""
+    height, width = A.shape[-2:]
+    found = [
+        judge(A, a, boxes, stage, int((i + 0.5) * height / grid[0]), int((j + 0.5) * width / grid[1]))
+        for i in range(grid[0])
+        for j in range(grid[1])
+    ]
+    n, winner, ratio = zip(*found)
+    shaped = [torch.tensor(v, dtype=torch.float64).reshape(grid) for v in (n, winner, ratio)]
+    return shaped[0], shaped[1].long(), shaped[2]
+
+
+def feature(f: np.ndarray, box: Box, size: tuple[int, int], cell: tuple, grid: tuple) -> np.ndarray:
     """The winner's feature at a cell, bilinear in the slice's own map (C, h, w), channel by channel."""
     spots = []
     for axis in (0, 1):
@@ -78,18 +91,11 @@ def feature(
     return out
 
 
-def select(
-    A: np.ndarray, a: np.ndarray, boxes: list, places: list[int], stage: int, f: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Flat cells, n and features of one stage, judged at the pixel under the centre of each cell."""
-    grid, size = f.shape[2:], A.shape[1:]
-    cells, shares, rows = [], [], []
-    for i in range(grid[0]):
-        for j in range(grid[1]):
-            y, x = int((i + 0.5) * size[0] / grid[0]), int((j + 0.5) * size[1] / grid[1])
-            n, k = judge(A, a, boxes, places, stage, y, x)
-            if k >= 0 and n < 1:
-                cells.append(i * grid[1] + j)
-                shares.append(n)
-                rows.append(feature(f[places[k]], boxes[k], size, (i, j), grid))
-    return np.array(cells), np.array(shares), np.array(rows).reshape(len(cells), f.shape[1])
+def features(
+    f: np.ndarray, boxes: Sequence[Box], places: list[int], winner: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """`feature` at every cell that has a winner, row by row; `places`: the map of each slice."""
+    grid = winner.shape
+    cells = [(i, j) for i in range(grid[0]) for j in range(grid[1]) if winner[i, j] >= 0]
+    rows = [feature(f[places[winner[cell]]], boxes[winner[cell]], size, cell, grid) for cell in cells]
+    return np.array(rows).reshape(len(cells), f.shape[1])

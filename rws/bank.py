@@ -1,30 +1,36 @@
-"""The bank: selected features on disk, keyed by image and stage; memory stays bounded.
+"""The bank: selected features on disk, keyed by image; memory stays bounded.
 
-A folder holds for every stage three flat files - `cells` (int32), `n` (float16), `f` (float16, one row of
-C_l values a cell) - with only the cells where n < 1, and `index.json` with each image's rows. Files are
-appended to while writing and memory-mapped while reading.
+A folder holds one or more shards, each a file `<k>.rows` with one record an image, appended while writing and
+read alone, and `<k>.json` that says where each record lies. `index.json` comes last and makes the bank whole.
+A record holds, stage by stage, only the cells where n < 1: `cells` (int32), for int8 rows their `low` and
+`step` (float32), `n` (float16), and `f`, one row of C_l values a cell (uint8 or float16); in an online bank
+the one value is the number of the slice that won (int16).
 """
 
 import json
+import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from rws.checkpoint import write_json
+from rws.checkpoint import read_json, write_json, write_text
+from rws.errors import UserError
 
-_KINDS = {"cells": np.int32, "n": np.float16, "f": np.float16}
-_HALF_MAX = float(np.finfo(np.float16).max)
+Precision = Literal["int8", "half", "winner"]
+_FEATURE = {"int8": torch.uint8, "half": torch.float16, "winner": torch.int16}
+_HALF_MAX = torch.finfo(torch.float16).max
 
 
 @dataclass(frozen=True)
 class Rows:
     """The fused cells of one image at one stage.
 
-    cells: (P,) int64 flat indices on `grid` = (H_l, W_l); n: (P,) float16; f: (P, C_l) float16.
+    cells: (P,) integer flat indices on `grid` = (H_l, W_l); n: (P,); f: (P, C_l).
     """
 
     cells: Tensor
@@ -38,90 +44,194 @@ class Rows:
         return len(self.cells) / (self.grid[0] * self.grid[1])
 
 
+@dataclass(frozen=True)
+class _Part:
+    """Where the rows of one stage lie in an image's record."""
+
+    start: int
+    count: int
+    channels: int
+    grid: tuple[int, int]
+
+    def columns(self, precision: Precision) -> list[tuple[str, torch.dtype, int]]:
+        """Name, type and number of values of what is stored one after the other."""
+        scale = [("low", torch.float32, self.count), ("step", torch.float32, self.count)]
+        return [
+            ("cells", torch.int32, self.count),
+            *(scale if precision == "int8" else []),
+            ("n", torch.float16, self.count),
+            ("f", _FEATURE[precision], self.count * self.channels),
+        ]
+
+    def size(self, precision: Precision) -> int:
+        """Bytes, up to the next multiple of 4, on which the next stage's int32 can lie."""
+        return -(-sum(dtype.itemsize * many for _, dtype, many in self.columns(precision)) // 4) * 4
+
+
+@dataclass(frozen=True, eq=False)
+class PackedRows(Mapping[str, Rows]):
+    """The rows of one image as one block of bytes, which travels between processes and devices in one piece.
+
+    A mapping from stage to Rows: cells (P,) int64, n (P,) and f (P, C_l) float32; a stage without is absent.
+    """
+
+    block: Tensor
+    parts: dict[str, _Part]
+    precision: Precision
+
+    def to(self, device: torch.device) -> "PackedRows":
+        """The same rows on a device; the copy runs beside the host where the block is pinned."""
+        return replace(self, block=self.block.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "PackedRows":
+        """The same rows in page-locked memory."""
+        return replace(self, block=self.block.pin_memory())
+
+    def __iter__(self) -> Iterator[str]:
+        return (stage for stage, part in self.parts.items() if part.count)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __getitem__(self, stage: str) -> Rows:
+        part = self.parts[stage]
+        if not part.count:
+            raise KeyError(stage)
+        column, start = {}, part.start
+        for name, dtype, many in part.columns(self.precision):
+            column[name] = self.block[start : start + dtype.itemsize * many].view(dtype)
+            start += dtype.itemsize * many
+        f = column["f"].view(part.count, part.channels).float()
+        if self.precision == "int8":
+            f = torch.addcmul(column["low"][:, None], column["step"][:, None], f)
+        return Rows(column["cells"].long(), column["n"].float(), f, part.grid)
+
+
+def _bytes(values: Tensor, dtype: torch.dtype) -> bytes:
+    return values.to(dtype).cpu().contiguous().numpy().tobytes()
+
+
+def _stored(rows: Rows, precision: Precision) -> dict[str, Tensor]:
+    """The columns of some rows; int8: 256 even steps from the smallest value of a row to its largest."""
+    f = rows.f.float().clamp(-_HALF_MAX, _HALF_MAX)
+    columns = {"cells": rows.cells, "n": rows.n, "f": f}
+    if precision != "int8" or not len(f):
+        return columns | {"low": f[:, 0], "step": f[:, 0]}
+    low = f.amin(1)
+    step = (f.amax(1) - low) / 255
+    levels = ((f - low[:, None]) / step.clamp_min(torch.finfo(f.dtype).tiny)[:, None]).round().clamp_max(255)
+    return columns | {"f": levels, "low": low, "step": step}
+
+
 class BankWriter:
-    """Writes a bank image by image; nothing counts until `close` has written the index."""
+    """Writes one shard of a bank image by image; nothing counts until `close`, and `seal` after all shards.
 
-    def __init__(self, folder: Path, channels: dict[str, int]):
-        self.folder, self.channels = Path(folder), channels
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir(parents=True)
-        self._files = {
-            (stage, kind): open(self.folder / f"{number}.{kind}", "wb")  # noqa: SIM115 (closed in close)
-            for number, stage in enumerate(channels)
-            for kind in _KINDS
-        }
-        self._next = dict.fromkeys(channels, 0)
-        self._images: dict[str, dict] = {}
+    Shards may be written by several processes at once, each with a number of its own.
+    """
 
-    def add(self, image_id: str, stage: str, rows: Rows) -> None:
-        """Append the rows of an image at a stage; features beyond half precision are clamped to its range.
+    def __init__(
+        self, folder: Path, channels: dict[str, int], precision: Precision = "int8", *, shard: int = 0
+    ):
+        self.folder, self.channels, self.precision, self.shard = Path(folder), channels, precision, shard
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "index.json").unlink(missing_ok=True)
+        self._file = open(self.folder / f"{shard}.rows", "wb")  # noqa: SIM115 (closed in close)
+        self._images: dict[str, tuple[int, list]] = {}
+        self._end = 0
+
+    def add(self, image_id: str, stages: dict[str, Rows]) -> None:
+        """Append the rows of an image; features beyond half precision are clamped to its range.
 
         Raises: ValueError for another number of channels than the stage's, or a feature that is NaN.
         """
-        if rows.f.shape[1] != self.channels[stage]:
-            raise ValueError(f"{stage} has {self.channels[stage]} channels, the rows have {rows.f.shape[1]}")
-        if rows.f.isnan().any():
-            raise ValueError(f"{image_id}: a feature of {stage} is NaN")
-        f = rows.f.float().clamp(-_HALF_MAX, _HALF_MAX)
-        for kind, values in (("cells", rows.cells), ("n", rows.n), ("f", f)):
-            self._files[stage, kind].write(np.ascontiguousarray(values.cpu().numpy(), _KINDS[kind]).tobytes())
-        entry = {"start": self._next[stage], "count": len(rows.cells), "grid": list(rows.grid)}
-        self._images.setdefault(image_id, {})[stage] = entry
-        self._next[stage] += len(rows.cells)
+        start, counts = self._end, []
+        for stage, channels in self.channels.items():
+            rows = stages[stage]
+            if rows.f.shape[1] != channels:
+                raise ValueError(f"{stage} has {channels} channels, the rows have {rows.f.shape[1]}")
+            if rows.f.isnan().any():
+                raise ValueError(f"{image_id}: a feature of {stage} is NaN")
+            part = _Part(0, len(rows.cells), channels, rows.grid)
+            values = _stored(rows, self.precision)
+            block = b"".join(_bytes(values[name], dtype) for name, dtype, _ in part.columns(self.precision))
+            self._file.write(block.ljust(part.size(self.precision), b"\0"))
+            self._end += part.size(self.precision)
+            counts.append([part.count, *rows.grid])
+        self._images[image_id] = (start, counts)
 
     def close(self) -> None:
-        """Flush the files and write the index."""
-        for file in self._files.values():
-            file.close()
-        write_json(self.folder / "index.json", {"channels": self.channels, "images": self._images})
+        """Bring the records to the disk and write where they lie."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        content = {"channels": self.channels, "precision": self.precision, "images": self._images}
+        write_text(self.folder / f"{self.shard}.json", json.dumps(content), every_process=True)
+
+
+def clear(folder: Path) -> None:
+    """Remove a bank, whole or not."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def seal(folder: Path) -> None:
+    """Make the shards in a folder a bank; without any shard there is none."""
+    shards = sorted(int(path.stem) for path in Path(folder).glob("*.json") if path.stem.isdigit())
+    if shards:
+        write_json(Path(folder) / "index.json", {"shards": shards})
 
 
 class Bank:
-    """Reads a bank; each read touches only the rows asked for.
+    """Reads a bank; each read touches only the record asked for, and nothing of it stays in memory.
 
-    Raises: FileNotFoundError when the folder holds no finished bank.
+    Raises: FileNotFoundError when the folder holds no sealed bank.
     """
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
-        index = json.loads((self.folder / "index.json").read_text())
-        self.channels: dict[str, int] = index["channels"]
-        self._images: dict[str, dict] = index["images"]
-        self._maps: dict[tuple[str, str], np.ndarray] = {}
+        if not (self.folder / "index.json").is_file():
+            raise FileNotFoundError(f"{self.folder}: no bank, or one that was not finished")
+        self._images: dict[str, tuple[int, int, list]] = {}
+        for shard in read_json(self.folder / "index.json")["shards"]:
+            stored = read_json(self.folder / f"{shard}.json")
+            self.channels: dict[str, int] = stored["channels"]
+            self.precision: Precision = stored["precision"]
+            for image_id, (start, counts) in stored["images"].items():
+                self._images[image_id] = (shard, start, counts)
 
     def __contains__(self, image_id: str) -> bool:
         return image_id in self._images
-
-    def __getstate__(self) -> dict:
-        # Loader workers open the files anew; a pickled memory map would become a copy of the file.
-        return {**self.__dict__, "_maps": {}}
 
     @property
     def stages(self) -> tuple[str, ...]:
         return tuple(self.channels)
 
-    def read(self, image_id: str) -> dict[str, Rows]:
-        """The rows of one image by stage; empty when no slice of it was advantaged anywhere."""
-        entries = self._images.get(image_id, {})
-        return {stage: self._rows(stage, entry) for stage, entry in entries.items() if entry["count"]}
+    def read(self, image_id: str) -> PackedRows:
+        """The rows of one image by stage; empty when no slice of it was advantaged anywhere.
 
-    def _rows(self, stage: str, entry: dict) -> Rows:
-        part = slice(entry["start"], entry["start"] + entry["count"])
-        # Copied out of the map: torch must not see read-only memory, and workers send what they own.
-        values = {kind: torch.from_numpy(self._map(stage, kind)[part].copy()) for kind in _KINDS}
-        return Rows(values["cells"].long(), values["n"], values["f"], tuple(entry["grid"]))
+        Raises: UserError for a file that was cut off.
+        """
+        shard, start, counts = self._images.get(image_id, (0, 0, []))
+        parts, size = {}, 0
+        for (stage, channels), (count, *grid) in zip(self.channels.items(), counts):
+            parts[stage] = _Part(size, count, channels, tuple(grid))
+            size += parts[stage].size(self.precision)
+        block = torch.empty(size, dtype=torch.uint8)
+        if size:
+            self._fill(block, shard, start)
+        return PackedRows(block, parts, self.precision)
 
-    def _map(self, stage: str, kind: str) -> np.ndarray:
-        if (stage, kind) not in self._maps:
-            path = self.folder / f"{list(self.channels).index(stage)}.{kind}"
-            flat = np.memmap(path, _KINDS[kind], "r")
-            self._maps[stage, kind] = flat.reshape(-1, self.channels[stage]) if kind == "f" else flat
-        return self._maps[stage, kind]
+    def _fill(self, block: Tensor, shard: int, start: int) -> None:
+        path = self.folder / f"{shard}.rows"
+        # Opened anew each time: a file shared with forked workers would share its position, too.
+        with open(path, "rb", buffering=0) as file:
+            file.seek(start)
+            if file.readinto(block.numpy()) < len(block):
+                raise UserError(f"{path}: cut off; remove the run's folder or start it with --overwrite")
 
     def fused_share(self, images: int) -> dict[str, float]:
         """Share of fused cells for each stage, a mean over `images` images; those not in the bank count 0."""
         totals = dict.fromkeys(self.channels, 0.0)
-        for entries in self._images.values():
-            for stage, entry in entries.items():
-                totals[stage] += entry["count"] / (entry["grid"][0] * entry["grid"][1])
+        for _, _, counts in self._images.values():
+            for stage, (count, height, width) in zip(self.channels, counts):
+                totals[stage] += count / (height * width)
         return {stage: total / images for stage, total in totals.items()}

@@ -1,4 +1,7 @@
-"""Files of a run: written whole or not at all, holding tensors and plain containers only."""
+"""Files of a run: written whole or not at all, holding tensors and plain containers only.
+
+In a run of several processes the first alone writes; all of them read.
+"""
 
 import json
 import os
@@ -10,13 +13,16 @@ from typing import BinaryIO
 
 import torch
 
+from rws.distributed import is_first
 from rws.errors import UserError
 
 FORMAT = 1
 
 
-def _write(path: Path, fill: Callable[[BinaryIO], None]) -> None:
+def _write(path: Path, fill: Callable[[BinaryIO], None], *, every_process: bool = False) -> None:
     """Write through a temporary file beside the target, so that a kill leaves the old file or the new."""
+    if not (is_first() or every_process):
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.fchmod(descriptor, 0o644)  # mkstemp's own 0600 would hide results from everybody else
@@ -31,9 +37,9 @@ def _write(path: Path, fill: Callable[[BinaryIO], None]) -> None:
         raise
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    _write(Path(path), lambda file: file.write(text.encode()))
+def write_text(path: Path, text: str, *, every_process: bool = False) -> None:
+    """Write a text file atomically; `every_process` for a file that belongs to the calling process."""
+    _write(Path(path), lambda file: file.write(text.encode()), every_process=every_process)
 
 
 def write_json(path: Path, content: object) -> None:

@@ -129,6 +129,20 @@ class SliceConfig:
 
 
 @dataclass
+class BankConfig:
+    """The selected features of the training images.
+
+    Args:
+        precision: int8 - 256 steps from the smallest value of a row to its largest; half - twice the disk.
+        online: keep only which slices won, and compute their features anew in every training step: hardly
+            any disk, a slower step.
+    """
+
+    precision: Literal["int8", "half"] = "int8"
+    online: bool = False
+
+
+@dataclass
 class CycleConfig:
     """The loop.
 
@@ -164,6 +178,7 @@ class Config:
         data: the data set.
         train: one training.
         slices: windows and the weak-slice test.
+        bank: the selected features.
         cycles: the loop.
     """
 
@@ -180,4 +195,5 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     slices: SliceConfig = field(default_factory=SliceConfig)
+    bank: BankConfig = field(default_factory=BankConfig)
     cycles: CycleConfig = field(default_factory=CycleConfig)

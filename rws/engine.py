@@ -1,5 +1,7 @@
 """One training that can stop and go on, and evaluation."""
 
+import math
+import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,6 +16,7 @@ from rws import checkpoint
 from rws.config import TrainConfig
 from rws.data.classes import ClassSet
 from rws.data.loading import EvalBatch, SeededBatches, TrainBatch, TrainViews, train_loader
+from rws.distributed import is_first, parallel, rank, summed, world
 from rws.errors import UserError
 from rws.metrics import as_scores, confusion_matrix
 from rws.placement import device_of, to_network
@@ -47,9 +50,11 @@ def segmentation_loss(
 ) -> Tensor:
     """Cross-entropy over the labelled pixels, plus `aux_loss` times the auxiliary head's.
 
+    Of several processes each has a part of the batch: the sum of their losses is that of the whole batch.
+
     Shape: logits (N, C, H, W), labels (N, H, W) -> scalar; 0 when no pixel is labelled.
     """
-    count = (labels != ignore_index).sum().clamp_min(1)
+    count = summed((labels != ignore_index).sum()).clamp_min(1)
 
     def cross_entropy(logits: Tensor) -> Tensor:
         return F.cross_entropy(logits.float(), labels, ignore_index=ignore_index, reduction="sum") / count
@@ -91,9 +96,14 @@ class Training:
         self.device = device_of(network)
         self.optimizer = make_optimizer(network, config)
         self.history: list[dict] = []
-        self.loss_sum = 0.0
+        # Both since the last record.
+        self.loss_sum, self.seconds_steps = 0.0, 0.0
         self.step = 0
+        # Of the whole training before this process went on with it.
+        self.seconds_before, self._begun = 0.0, time.perf_counter()
         self._restore()
+        # Waits for the other processes, so that none restores what the first stores later.
+        self.parallel = parallel(network, self.device)
 
     def _restore(self) -> None:
         if not self.path.is_file():
@@ -103,7 +113,9 @@ class Training:
             return
         self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.history, self.step, self.loss_sum = state["history"], state["step"], state["loss_sum"]
+        self.history, self.step = state["history"], state["step"]
+        self.loss_sum, self.seconds_steps = state["loss_sum"], state.get("seconds_steps", 0.0)
+        self.seconds_before = state.get("seconds", 0.0)
 
     def _store(self) -> None:
         state = {
@@ -113,21 +125,34 @@ class Training:
             "history": self.history,
             "step": self.step,
             "loss_sum": self.loss_sum,
+            "seconds_steps": self.seconds_steps,
+            "seconds": self.seconds_before + time.perf_counter() - self._begun,
         }
         checkpoint.save(self.path, state)
 
     def run(self, on_epoch: Callable[[dict], None] = lambda record: None) -> list[dict]:
-        """Train to the end; one record an epoch: step, loss, lr, and scores where evaluated."""
+        """Train to the end; one record an epoch: step, loss, lr, and scores where evaluated.
+
+        `seconds_steps` of a record is the wall clock of its optimizer steps, waiting for the loader included,
+        `seconds_eval` that of evaluating; a resumed training keeps those of before.
+        """
         job = self.job
         batches = SeededBatches(len(job.views), job.batch_size, job.steps, job.seed, first=self.step)
         loader = train_loader(job.views, batches, job.workers)
-        with tqdm(total=job.steps, initial=self.step, desc=job.key, unit="step", leave=False) as bar:
+        quiet = not is_first()
+        with tqdm(
+            total=job.steps, initial=self.step, desc=job.key, unit="step", leave=False, disable=quiet
+        ) as bar:
+            start = time.perf_counter()
             for batch in loader:
                 self._one_step(batch)
+                self.seconds_steps += time.perf_counter() - start
                 bar.update()
                 bar.set_postfix(loss=f"{self.loss_sum / (self._in_epoch() or 1):.3f}", refresh=False)
                 self._after_step(on_epoch)
-        self.path.unlink(missing_ok=True)
+                start = time.perf_counter()
+        if is_first():
+            self.path.unlink(missing_ok=True)
         return self.history
 
     def _in_epoch(self) -> int:
@@ -137,7 +162,7 @@ class Training:
     def _one_step(self, batch: TrainBatch) -> None:
         job, config = self.job, self.config
         # Dropout draws from the global generator; seeding each step makes it independent of where we resumed.
-        torch.manual_seed(derive_seed(job.seed, job.key, self.step))
+        torch.manual_seed(derive_seed(job.seed, job.key, self.step, *([rank()] if rank() else [])))
         self.network.train()
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, job, config) * group["lr_factor"]
@@ -146,17 +171,20 @@ class Training:
         fusion = job.fusion(batch) if job.fusion else nullcontext()
         bf16 = torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bf16")
         with fusion, bf16:
-            output = self.network(images)
+            output = self.parallel(images)
         loss = segmentation_loss(output, labels, self.ignore_index, config.aux_loss)
-        if not torch.isfinite(loss):
+        self.optimizer.zero_grad(set_to_none=True)
+        (loss * world()).backward()  # the processes' gradients are averaged, their losses add up
+        self.optimizer.step()
+        # The step's only wait for the device comes last, so that nothing is launched late. A loss that is not
+        # finite ends the training before these weights are stored.
+        value = summed(loss.detach()).item()
+        if not math.isfinite(value):
             raise UserError(
-                f"{job.key}: loss {loss.item()} at step {self.step}, images {', '.join(batch.ids)}; "
+                f"{job.key}: loss {value} at step {self.step}, images {', '.join(batch.ids)}; "
                 "look at these images, or lower --train.lr"
             )
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        self.loss_sum += loss.item()
+        self.loss_sum += value
         self.step += 1
 
     def _after_step(self, on_epoch: Callable[[dict], None]) -> None:
@@ -175,11 +203,13 @@ class Training:
             "lr": self.optimizer.param_groups[0]["lr"],
         }
         due = done or record["epoch"] % self.config.eval_every == 0
+        start = time.perf_counter()
         if self.job.evaluate and due:
             record |= self.job.evaluate(self.network)
-        record["step"] = self.step
+        seconds = {"seconds_steps": self.seconds_steps, "seconds_eval": time.perf_counter() - start}
+        record |= {"step": self.step, **{name: round(value, 3) for name, value in seconds.items()}}
         self.history.append(record)
-        self.loss_sum = 0.0
+        self.loss_sum = self.seconds_steps = 0.0
         on_epoch(record)
 
 
@@ -189,7 +219,7 @@ def evaluate(network: nn.Module, batches: Iterable[EvalBatch], classes: ClassSet
     device = device_of(network)
     confusion = confusion_matrix(classes.num_classes, classes.ignore_index).to(device)
     network.eval()
-    for batch in tqdm(batches, desc="evaluate", unit="batch", leave=False):
+    for batch in tqdm(batches, desc="evaluate", unit="batch", leave=False, disable=not is_first()):
         labels = batch.labels.to(device)
         logits = network(to_network(batch.images, network))["out"]
         logits = F.interpolate(logits.float(), labels.shape[-2:], mode="bilinear", align_corners=False)

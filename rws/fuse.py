@@ -1,10 +1,11 @@
 """Step 5 over batches: what the bank holds of each image, moved to where augmentation moved its pixels."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 
 from torch import Tensor, nn
 
-from rws.bank import Bank, Rows
+from rws.bank import Bank, PackedRows, Rows
 from rws.core.fusion import Blend, batch_blends, fused, sample_blend, shrink_coordinates, unfused
 from rws.core.stages import find_stages, stage_shapes
 from rws.data.loading import TrainBatch
@@ -24,17 +25,21 @@ class BankFusion:
 
     def __call__(self, batch: TrainBatch) -> AbstractContextManager:
         """The context in which the batch's forward pass is fused."""
-        where = batch.where.to(self.device)
+        where = batch.where.to(self.device, non_blocking=True)
+        attached = [self.rows_of(each) for each in batch.attached]
         blends = {}
         for stage, (channels, *size) in self.shapes.items():
-            if any(stage in rows for rows in batch.attached):
+            if any(stage in rows for rows in attached):
                 cells = [shrink_coordinates(w, tuple(size)) for w in where]
-                each = [self._one(r.get(stage), w, channels) for r, w in zip(batch.attached, cells)]
+                each = [self._one(rows.get(stage), w, channels) for rows, w in zip(attached, cells)]
                 blends[stage] = batch_blends(each)
         return fused(self.stages, blends)
+
+    def rows_of(self, attached: PackedRows) -> Mapping[str, Rows]:
+        """The rows of an image by stage, on the network's device."""
+        return attached.to(self.device)
 
     def _one(self, rows: Rows | None, where: Tensor, channels: int) -> Blend:
         if rows is None:
             return unfused(channels, tuple(where.shape[-2:]), self.device)
-        parts = tuple(t.to(self.device, non_blocking=True) for t in (rows.cells, rows.n, rows.f))
-        return sample_blend(parts, rows.grid, where)
+        return sample_blend((rows.cells, rows.n, rows.f), rows.grid, where)

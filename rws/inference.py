@@ -17,6 +17,7 @@ from rws.core.cam import seg_grad_cam
 from rws.core.stages import find_stages, logits_of
 from rws.data.voc import DECODE_ERRORS
 from rws.errors import UserError
+from rws.placement import to_network
 from rws.trained import Card
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -24,6 +25,8 @@ TTA = ("none", "flip", "ms_flip")
 TTA_SCALES = (0.75, 1.0, 1.25)
 # ttach's Scale truncates on the way there and back; sides that are multiples of this survive both exactly.
 TTA_MULTIPLE = 4
+# Logits at full size are made for as many classes at a time as this allows, 16 MiB, but for one at least.
+VALUES_AT_ONCE = 2**22
 # The short side becomes the card's base_size: a strip of 10 x 4000 pixels would fill the memory.
 MAX_ASPECT = 16
 
@@ -69,6 +72,17 @@ def network_input(card: Card, image: Image.Image) -> Tensor:
     return card.transform()(pixels).as_subclass(Tensor)[None]
 
 
+def for_prediction(network: nn.Module, device: torch.device) -> nn.Module:
+    """Bring a network to the device in eval mode, without its auxiliary head.
+
+    torchvision's networks would compute that head in eval mode too; the logits do not depend on it. Its memory
+    format stays: channels_last is faster, but rounds otherwise, and pixels between two classes would change.
+    """
+    if getattr(network, "aux_classifier", None) is not None:
+        network.aux_classifier = None
+    return network.eval().to(device)
+
+
 class _Probabilities(nn.Module):
     """A network that puts out softmax probabilities, which unlike logits may be averaged."""
 
@@ -96,19 +110,22 @@ def _augmented(network: nn.Module, images: Tensor, tta: str) -> Tensor:
     return wrapped(padded)[..., top : top + height, left : left + width]
 
 
-def _scores(network: nn.Module, card: Card, image: Image.Image, tta: str) -> Tensor:
+def _scores(network: nn.Module, images: Tensor, tta: str) -> Tensor:
     """Logits, or mean probabilities with augmentation, at the size of the network's input.
 
-    Shape: (1, C, h, w).
+    Shape: (1, 3, h, w) -> (1, C, h, w) on the network's device.
     """
     if tta not in TTA:
         raise UserError(f"tta {tta!r}: must be one of {', '.join(TTA)}")
-    images = network_input(card, image).to(next(network.parameters()).device)
+    images = to_network(images, network)
     return logits_of(network(images)) if tta == "none" else _augmented(network, images, tta)
 
 
-def _resized(scores: Tensor, image: Image.Image) -> Tensor:
-    return F.interpolate(scores, (image.height, image.width), mode="bilinear", align_corners=False)
+def _resized(scores: Tensor, size: tuple[int, int]) -> Tensor:
+    """Shape: (1, C, h, w) -> (1, C, H, W) for `size` = (H, W)."""
+    if scores.shape[-2:] == size:
+        return scores
+    return F.interpolate(scores, size, mode="bilinear", align_corners=False)
 
 
 @torch.inference_mode()
@@ -122,26 +139,46 @@ def predict_logits(network: nn.Module, card: Card, image: Image.Image, tta: str 
     Raises: UserError for an unknown `tta` and for an image that cannot be used.
     """
     image = displayed(image)
-    scores = _resized(_scores(network, card, image, tta), image)[0]
+    scores = _scores(network, network_input(card, image), tta)
+    scores = _resized(scores, (image.height, image.width))[0]
     return scores if tta == "none" else scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
 
 
-@torch.inference_mode()
 def predict_label(network: nn.Module, card: Card, image: Image.Image, tta: str = "none") -> np.ndarray:
-    """The likeliest class of each pixel, as the argmax of `predict_logits`, in the memory of two classes.
+    """The likeliest class of each pixel, as the argmax of `predict_logits`, in the memory of a few classes.
 
     Shape: (H, W) uint8.
     Raises: UserError for an unknown `tta` and for an image that cannot be used.
     """
     image = displayed(image)
-    scores = _scores(network, card, image, tta)
-    best = _resized(scores[:, :1], image)[0, 0]
-    label = torch.zeros_like(best, dtype=torch.uint8)
-    for index in range(1, scores.shape[1]):
-        plane = _resized(scores[:, index : index + 1], image)[0, 0]
-        label[plane > best] = index
-        best = torch.maximum(best, plane)
-    return label.cpu().numpy()
+    return label_of_input(network, network_input(card, image), (image.height, image.width), tta)
+
+
+@torch.inference_mode()
+def label_of_input(network: nn.Module, images: Tensor, size: tuple[int, int], tta: str) -> np.ndarray:
+    """`predict_label` of what `network_input` made of an image of `size` = (H, W).
+
+    Shape: (1, 3, h, w) -> (H, W) uint8.
+    Raises: UserError for an unknown `tta`.
+    """
+    return _likeliest(_scores(network, images, tta), size).cpu().numpy()
+
+
+def _likeliest(scores: Tensor, size: tuple[int, int]) -> Tensor:
+    """The argmax over the classes at full size, the lower class where two are equal.
+
+    Shape: (1, C, h, w) -> (H, W) uint8 for `size` = (H, W).
+    """
+    at_once = max(1, VALUES_AT_ONCE // (size[0] * size[1]))
+    best = scores.new_full(size, -torch.inf)
+    label = torch.zeros(size, dtype=torch.uint8, device=scores.device)
+    for first in range(0, scores.shape[1], at_once):
+        planes = _resized(scores[:, first : first + at_once], size)[0]
+        # max is up to ten times as fast as argmax here; of a single plane it would only make a copy.
+        top, index = planes.max(0) if len(planes) > 1 else (planes[0], 0)
+        label = torch.where(top > best, first + index, label).to(torch.uint8)
+        best = torch.maximum(best, top)
+    return label
 
 
 def class_maps(
@@ -152,7 +189,7 @@ def class_maps(
     Shape: `image` (displayed) and `label` (H, W) -> maps (L, h, w) in [0, 1] on the CPU, all 0 at pixels
     of another class, and those of the class (h, w) bool at that size, which is the network input's.
     """
-    images = network_input(card, image).to(next(network.parameters()).device)
+    images = to_network(network_input(card, image), network)
     height, width = images.shape[-2:]
     small = Image.fromarray(label == index).resize((width, height), Image.Resampling.NEAREST)
     own = np.asarray(small, dtype=bool)

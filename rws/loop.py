@@ -17,15 +17,18 @@ from rws.bank import Bank
 from rws.core.fusion import identity_coordinates
 from rws.data.loading import Box, SlicedImages, TrainViews, View, sliced_loader, steps_per_epoch
 from rws.data.transforms import train_transform
+from rws.distributed import barrier, is_first
 from rws.engine import Job, Training, evaluate
 from rws.fuse import BankFusion
-from rws.report import Reporter, closing_line, summarise
+from rws.report import Reporter, SilentReporter, closing_line, summarise
 from rws.scoring import Scored, score_images, select_features
 from rws.seeding import derive_seed
 from rws.setup import Setup, make_network
 from rws.trained import save_trained
 
 STEPS = ("whole", "plain", "score", "slices", "select")
+# What the seconds of a cycle hold beside those of its steps: sums over its trainings.
+INSIDE = ("steps", "evaluation")
 
 
 def following(step: str, cycle: int) -> tuple[str, int]:
@@ -57,7 +60,8 @@ class Run:
 
     def __init__(self, setup: Setup):
         self.setup, self.config, self.folder = setup, setup.config, setup.folder
-        self.report = Reporter(self.folder)
+        self.report = Reporter(self.folder) if is_first() else SilentReporter()
+        self.spent: dict[str, float] = {}
         self.state = {"step": "whole", "cycle": 0, "cycles": [], "stopped": None}
         if (self.folder / "state.json").is_file():
             self.state = checkpoint.read_json(self.folder / "state.json")
@@ -80,13 +84,19 @@ class Run:
 
     def _step(self, step: str, k: int) -> None:
         """Run one step, add its record to its cycle, and write the state."""
-        self._clean(k)
+        if is_first():
+            self._clean(k)
         start = time.monotonic()
+        self.spent = dict.fromkeys(("before", *INSIDE), 0.0)
         record = getattr(self, f"_{step}")(k)
         # A new list, so that a step that raises leaves the state as it was.
-        cycles = [*self.cycles, {"cycle": k, "seconds": {}}] if len(self.cycles) == k else self.cycles
+        empty = {"cycle": k, "seconds": dict.fromkeys(INSIDE, 0.0)}
+        cycles = [*self.cycles, empty] if len(self.cycles) == k else self.cycles
         cycles[k] |= record
-        cycles[k]["seconds"][step] = round(time.monotonic() - start, 2)
+        seconds = cycles[k]["seconds"]
+        seconds[step] = round(time.monotonic() - start + self.spent["before"], 2)
+        for name in INSIDE:
+            seconds[name] = round(seconds.get(name, 0.0) + self.spent[name], 2)
         next_step, next_cycle = following(step, k)
         stopped = None
         if step == "score":
@@ -94,6 +104,7 @@ class Run:
             stopped = stop_reason(weak, self.config.cycles.limit, self.config.cycles.delta)
         self.state = {"step": next_step, "cycle": next_cycle, "cycles": cycles, "stopped": stopped}
         checkpoint.write_json(self.folder / "state.json", self.state)
+        barrier()  # what the next step reads is written
         if step == "score":
             self.report.row(cycles[k], head=k == 0)
 
@@ -132,7 +143,8 @@ class Run:
             return {}
         done = self.cycles[k]
         if k == 0:
-            shutil.copyfile(self._cycle(0) / "whole.pt", self._cycle(0) / "plain.pt")
+            if is_first():
+                shutil.copyfile(self._cycle(0) / "whole.pt", self._cycle(0) / "plain.pt")
             return {"plain": done["whole"], "plain_images": done["whole_images"]}
         network = self._network(k - 1, "plain")
         images = done["whole_images"] + self.cycles[k - 1]["slice_images"]
@@ -147,7 +159,7 @@ class Run:
         batches = self.setup.train_batches
         scores = score_images(scored, batches, self.setup.train.ids, self.config.slices)
         checkpoint.write_json(self._cycle(k) / "slices.json", scores.boxes)
-        if self.config.cam_vis:
+        if self.config.cam_vis and is_first():
             from rws.cam_vis import write_pictures  # matplotlib is loaded only for those who look
 
             folder = self.folder / "cam" / str(k)
@@ -175,6 +187,7 @@ class Run:
             sliced_loader(images, self.setup.workers),
             self._cycle(k) / "bank",
             self.config.train.eval_batch_size,
+            self.config.bank.precision,
         )
         return {}
 
@@ -246,7 +259,15 @@ class Run:
         training = Training(
             network, job, self.config.train, self.folder / "training.pt", classes.ignore_index
         )
-        return training.run(report)
+        history = training.run(report)
+        self._spend(training.seconds_before, history)
+        return history
+
+    def _spend(self, before: float, history: list[dict]) -> None:
+        """Count a training's seconds: those before it was resumed, of optimizer steps, of evaluation."""
+        self.spent["before"] += before
+        for name, key in zip(INSIDE, ("seconds_steps", "seconds_eval")):
+            self.spent[name] += sum(record.get(key, 0.0) for record in history)
 
     def _evaluate(self, network: nn.Module) -> dict:
         return evaluate(network, self.setup.val_batches, self.setup.card.classes)

@@ -99,6 +99,25 @@ class Reporter:
         self._scalars.close()
 
 
+class SilentReporter(Reporter):
+    """Of the other processes of a run, which leave talking and writing to the first."""
+
+    def __init__(self):
+        pass
+
+    def say(self, text: str) -> None:
+        """Nothing."""
+
+    def epoch(self, training: str, arm: str, images_seen: int, record: dict) -> None:
+        """Nothing."""
+
+    def row(self, cycle: dict, *, head: bool) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
 def _arm(histories: list[list[dict]], images: int) -> dict:
     """An arm's scores: at the end of its last training, and the best epoch by the same val set.
 

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from rws.bank import BankWriter, Rows
+from rws.bank import BankWriter, Precision, Rows, clear, seal
 from rws.config import SliceConfig
 from rws.core.advantage import BestSlices, missing_weights
-from rws.core.cam import StageMaps, seg_grad_cam
+from rws.core.cam import StageMaps, most_classes, seg_grad_cam
 from rws.core.slices import released_window_boxes, slice_iou, weak_slices, window_boxes
 from rws.core.stages import find_stages
 from rws.data.classes import ClassSet
 from rws.data.loading import Box, EvalBatch, SlicedImage
+from rws.distributed import barrier, gathered, is_first, rank
 from rws.placement import device_of, to_network
 
 
@@ -37,8 +38,11 @@ class Scored:
 
     def maps(self, images: Tensor, labels: Tensor) -> StageMaps:
         """`seg_grad_cam` for the foreground classes, on the network's device."""
+        foreground = self.classes.foreground
+        # Counted on the host, so that the device need not be asked in the middle of its work.
+        most = most_classes(labels, foreground) if labels.device != self.device else None
         images, labels = to_network(images, self.network), labels.to(self.device)
-        return seg_grad_cam(self.network, self.stages, images, labels, self.classes.foreground)
+        return seg_grad_cam(self.network, self.stages, images, labels, foreground, most)
 
     def is_foreground(self, labels: Tensor) -> Tensor:
         """Labelled pixels that are not class-background."""
@@ -71,34 +75,75 @@ def windows_of(config: SliceConfig, height: int, width: int) -> Tensor:
     return window_boxes(height, width, size=config.size, step=config.step)
 
 
+@dataclass(frozen=True)
+class _Score:
+    """What scoring found in one image; missing: sum over its foreground pixels for each stage."""
+
+    boxes: list[Box]
+    windows: int
+    weak: int
+    missing: list[float]
+    pixels: int
+
+
+def _score(A: Tensor, foreground: Tensor, boxes: Tensor, config: SliceConfig) -> _Score:
+    iou = slice_iou(A[-1] > config.attention_min, foreground, boxes).cpu()
+    kept = weak_slices(iou, config.iou_weak_max, config.most_per_image)
+    missing = (missing_weights(A) * foreground).double().sum((1, 2))
+    return _Score(
+        boxes=[tuple(box) for box in boxes[kept].tolist()],
+        windows=len(boxes),
+        weak=len(weak_slices(iou, config.iou_weak_max)),
+        missing=missing.tolist(),
+        pixels=int(foreground.sum()),
+    )
+
+
 def score_images(scored: Scored, batches: Iterable[EvalBatch], ids: list[str], config: SliceConfig) -> Scores:
-    """Map every training image, and find its weak slices (METHOD steps 1 and 2)."""
-    found: dict[str, list[Box]] = {}
-    missing = torch.zeros(len(scored.stage_names), dtype=torch.float64)
-    pixels = windows = weak = 0
-    for batch in tqdm(batches, desc="score", unit="batch", leave=False):
+    """Map every training image, and find its weak slices (METHOD steps 1 and 2).
+
+    Of several processes each is given batches of its own, and all get what all have found.
+    """
+    found: dict[str, _Score] = {}
+    order = {image_id: place for place, image_id in enumerate(ids)}
+    for batch in tqdm(batches, desc="score", unit="batch", leave=False, disable=not is_first()):
+        maps = scored.maps(batch.images, batch.labels).maps
         labels = batch.labels.to(scored.device)
-        maps = scored.maps(batch.images, labels).maps
         foreground = scored.is_foreground(labels)
         boxes = windows_of(config, *labels.shape[-2:])
         for image_id, A, front in zip(batch.ids, maps, foreground):
-            iou = slice_iou(A[-1] > config.attention_min, front, boxes)
-            kept = weak_slices(iou, config.iou_weak_max, config.most_per_image)
-            found[image_id] = [tuple(box) for box in boxes[kept.cpu()].tolist()]
-            weak += len(weak_slices(iou, config.iou_weak_max))
-            missing += missing_weights(A)[:, front].double().sum(1).cpu()
-            pixels += int(front.sum())
-            windows += len(boxes)
-    means = dict(zip(scored.stage_names, (missing / max(pixels, 1)).tolist()))
-    return Scores({image_id: found[image_id] for image_id in ids}, windows, weak, means)
+            found[image_id] = _score(A, front, boxes, config)
+    every = [score for part in gathered(found) for score in part.items()]
+    scores = dict(sorted(every, key=lambda pair: order[pair[0]]))
+    # Summed image by image in the order of the list: the same bits however many processes there are.
+    pixels = max(sum(s.pixels for s in scores.values()), 1)
+    sums = (sum(each) for each in zip(*(s.missing for s in scores.values())))
+    means = dict(zip(scored.stage_names, (total / pixels for total in sums)))
+    return Scores(
+        {image_id: score.boxes for image_id, score in scores.items()},
+        sum(s.windows for s in scores.values()),
+        sum(s.weak for s in scores.values()),
+        means,
+    )
 
 
 def select_features(
-    whole: Scored, sliced: Scored, images: Iterable[SlicedImage], folder: Path, batch_size: int
+    whole: Scored,
+    sliced: Scored,
+    images: Iterable[SlicedImage],
+    folder: Path,
+    batch_size: int,
+    precision: Precision = "int8",
 ) -> None:
-    """Let the slices of each image compete and write what fusion uses into a bank (METHOD steps 3 and 4)."""
+    """Let the slices of each image compete and write what fusion uses into a bank (METHOD steps 3 and 4).
+
+    Of several processes each is given images of its own, and writes a shard of the bank.
+    """
+    if is_first():
+        clear(folder)
+    barrier()
     writer: BankWriter | None = None
-    for item in tqdm(images, desc="select", unit="image", leave=False):
+    for item in tqdm(images, desc="select", unit="image", leave=False, disable=not is_first()):
         mapped = whole.maps(item.image[None], item.label[None])
         shapes = [tuple(f.shape[1:]) for f in mapped.features]
         best = BestSlices(mapped.maps[0], shapes)
@@ -108,8 +153,12 @@ def select_features(
             best.update(found.maps, item.boxes_yxhw[part].to(found.maps.device), found.features)
         if writer is None:
             channels = {name: shape[0] for name, shape in zip(whole.stage_names, shapes)}
-            writer = BankWriter(folder, channels)
-        for stage, name in enumerate(whole.stage_names):
-            writer.add(item.image_id, name, Rows(*best.rows(stage), grid=shapes[stage][1:]))
+            writer = BankWriter(folder, channels, precision, shard=rank())
+        rows = [Rows(*best.rows(stage), grid=shape[1:]) for stage, shape in enumerate(shapes)]
+        writer.add(item.image_id, dict(zip(whole.stage_names, rows)))
     if writer is not None:
         writer.close()
+    barrier()
+    if is_first():
+        seal(folder)
+    barrier()

@@ -20,6 +20,7 @@ from rws.data import ClassSet, VocLayout, open_split
 from rws.data.check import check_split
 from rws.data.loading import eval_loader
 from rws.data.transforms import Geometry
+from rws.distributed import barrier, is_first, local_device, world
 from rws.errors import UserError
 from rws.models import FAMILIES, LoadReport, build_network
 from rws.placement import memory_format, to_network
@@ -70,6 +71,7 @@ def choose_device(name: str) -> torch.device:
 
     Raises: UserError for a device that torch does not know or that is not there.
     """
+    name = local_device(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -130,9 +132,17 @@ def _check_stages(network: nn.Module, stages: tuple[str, ...], size: tuple[int, 
         raise UserError(f"model.stages {list(stages)}: {error}; name the backbone's stages") from error
 
 
+def _check_batch_size(config: Config) -> None:
+    if config.train.batch_size % world():
+        raise UserError(
+            f"train.batch_size {config.train.batch_size} cannot be shared out among {world()} processes; "
+            f"set --train.batch-size to a multiple of {world()}"
+        )
+
+
 def _check_batch_norm(network: nn.Module, config: Config, device: torch.device) -> None:
     """Batch normalisation after global pooling (ASPP) sees one value a channel in a batch of one."""
-    if config.train.batch_size > 1:
+    if config.train.batch_size > world():
         return
     height, width = config.data.crop_size
     try:
@@ -150,6 +160,7 @@ def prepare(config: Config) -> tuple[Setup, LoadReport]:
     Raises: UserError, in one line, for whatever is wrong.
     """
     _check_folder(config)
+    _check_batch_size(config)
     device = choose_device(config.device)
     train, val = open_splits(config.data)
     card = _card(config, train.classes)
@@ -163,7 +174,9 @@ def prepare(config: Config) -> tuple[Setup, LoadReport]:
     workers = min(8, os.cpu_count() or 1) if workers is None else workers
     batch = config.train.eval_batch_size
     train_batches, val_batches = (eval_loader(s, card.transform(), batch, workers) for s in (train, val))
-    folder = _claim_folder(config)
+    barrier()  # all have seen the folder as it was
+    folder = _claim_folder(config) if is_first() else Path(config.runs) / config.name
+    barrier()
     write_json(folder / "env.json", environment(device))
     return Setup(config, folder, train, val, card, device, workers, train_batches, val_batches), loaded
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from tiny import TINY, TinyNetwork, same_tensors
 
-from rws import checkpoint
+from rws import checkpoint, engine
 from rws.config import TrainConfig
 from rws.data.loading import SeededBatches, TrainViews, View, steps_per_epoch, train_loader
 from rws.data.transforms import Geometry, Normalisation, train_transform
@@ -222,6 +222,11 @@ def fresh() -> TinyNetwork:
     return TinyNetwork(6)
 
 
+def untimed(history: list[dict]) -> list[dict]:
+    """A history without its wall clock."""
+    return [{k: v for k, v in r.items() if k not in ("seconds_steps", "seconds_eval")} for r in history]
+
+
 def make_training(path, config=None, **changes) -> Training:
     config = config or TrainConfig(optimizer="adamw", lr=0.01, checkpoint_steps=1)
     changes = {"evaluate": lambda network: {"miou": network.backbone[0][0].weight.sum().item()}, **changes}
@@ -232,7 +237,7 @@ def make_training(path, config=None, **changes) -> Training:
 def undisturbed(tmp_path_factory):
     torch.set_num_threads(1)
     training = make_training(tmp_path_factory.mktemp("whole") / "t.pt")
-    return training.run(), training.network.state_dict()
+    return untimed(training.run()), training.network.state_dict()
 
 
 @contextmanager
@@ -259,8 +264,7 @@ def test_stopped_anywhere_and_resumed_is_bit_identical(tmp_path, monkeypatch, un
         make_training(tmp_path / "t.pt").run()
     resumed = make_training(tmp_path / "t.pt")
     assert resumed.step == calls
-    history = resumed.run()
-    assert history == undisturbed[0]
+    assert untimed(resumed.run()) == undisturbed[0]
     assert same_tensors(resumed.network.state_dict(), undisturbed[1])
     assert not (tmp_path / "t.pt").exists()
 
@@ -271,7 +275,7 @@ def test_stopped_at_every_step_in_turn(tmp_path, monkeypatch, undisturbed):
             make_training(tmp_path / "t.pt").run()
     resumed = make_training(tmp_path / "t.pt")
     assert resumed.step == 5
-    assert resumed.run() == undisturbed[0]
+    assert untimed(resumed.run()) == undisturbed[0]
     assert same_tensors(resumed.network.state_dict(), undisturbed[1])
 
 
@@ -281,7 +285,43 @@ def test_without_checkpoint_steps_it_goes_on_from_the_epoch(tmp_path, monkeypatc
         make_training(tmp_path / "t.pt", config).run()
     resumed = make_training(tmp_path / "t.pt", config)
     assert resumed.step == 3
-    assert resumed.run() == undisturbed[0]
+    assert untimed(resumed.run()) == undisturbed[0]
+
+
+class Clock:
+    """Counts a second a step, ten an evaluation, in place of the time module."""
+
+    now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def spends(self, monkeypatch, name: str, seconds: float) -> None:
+        real = getattr(Training, name)
+
+        def slow(training, *args):
+            self.now += seconds
+            return real(training, *args)
+
+        monkeypatch.setattr(Training, name, slow)
+
+    def evaluate(self, network) -> dict:
+        self.now += 10
+        return {"miou": 0.0}
+
+
+@pytest.mark.parametrize("calls", [2, 3, 4])
+def test_seconds_of_steps_and_evaluation_outlive_an_interruption(tmp_path, monkeypatch, calls):
+    clock = Clock()
+    monkeypatch.setattr(engine, "time", clock)
+    clock.spends(monkeypatch, "_one_step", 1)
+    clock.spends(monkeypatch, "_store", 100)  # neither the one nor the other
+    with stopping(monkeypatch, calls):
+        make_training(tmp_path / "t.pt", evaluate=clock.evaluate).run()
+    resumed = make_training(tmp_path / "t.pt", evaluate=clock.evaluate)
+    assert resumed.seconds_before == calls + 100 * calls + (10 if calls > 2 else 0)
+    history = resumed.run()
+    assert [(r["seconds_steps"], r["seconds_eval"]) for r in history] == [(3, 10), (3, 10)]
 
 
 def test_the_state_of_another_training_is_not_taken(tmp_path, monkeypatch):

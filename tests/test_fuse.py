@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision import tv_tensors
 
-from rws.bank import Bank, BankWriter, Rows
+from rws.bank import Bank, BankWriter, Rows, seal
 from rws.core.fusion import identity_coordinates
 from rws.core.stages import captured
 from rws.data import open_split
@@ -54,12 +54,15 @@ def write_bank(folder, features):
     """A bank with n = 0 at every cell; `features(image_id, stage)` gives f (P, C), or None for no rows."""
     writer = BankWriter(folder, CHANNELS)
     for image_id in features.ids:
+        stages = {}
         for stage, grid in GRIDS.items():
             f = features(image_id, stage)
             cells = torch.arange(grid[0] * grid[1]) if f is not None else torch.zeros(0, dtype=torch.int64)
             f = f if f is not None else torch.zeros(0, CHANNELS[stage])
-            writer.add(image_id, stage, Rows(cells, torch.zeros(len(cells)), f, grid))
+            stages[stage] = Rows(cells, torch.zeros(len(cells)), f, grid)
+        writer.add(image_id, stages)
     writer.close()
+    seal(folder)
     return Bank(folder)
 
 
@@ -217,5 +220,6 @@ def test_the_network_trains_through_the_fusion_and_keeps_its_keys(split, tmp_pat
 def test_a_bank_of_other_stages_is_refused(tmp_path):
     writer = BankWriter(tmp_path / "bank", {"third": 3})
     writer.close()
+    seal(tmp_path / "bank")
     with pytest.raises(KeyError, match="third"):
         BankFusion(Bank(tmp_path / "bank"), Net(), CROP)

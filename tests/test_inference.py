@@ -75,6 +75,18 @@ def test_own_size_and_probabilities(light, tta, size):
     assert np.array_equal(label, logits.argmax(0).numpy())
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 4, 100])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_classes_in_parts_give_the_same_label(monkeypatch, at_once, layout):
+    generator = torch.Generator().manual_seed(0)
+    # Few values, so that many pixels have two classes that are exactly equal.
+    scores = torch.randint(0, 3, (1, 7, 6, 8), generator=generator).float().to(memory_format=layout)
+    monkeypatch.setattr(inference, "VALUES_AT_ONCE", at_once * 13 * 17)
+    for size in ((6, 8), (13, 17)):
+        full = F.interpolate(scores, size, mode="bilinear", align_corners=False)[0].numpy()
+        assert np.array_equal(inference._likeliest(scores, size).numpy(), full.argmax(0))
+
+
 def test_flip_is_the_mean_of_both_sides(light):
     network, card = light
     images = inference.network_input(card, photo(64, 91))

@@ -3,6 +3,7 @@
 import importlib.util
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -120,6 +121,71 @@ def test_heat_maps_of_a_class_that_is_not_predicted(checkpoint, photos, tmp_path
     assert predict.main(command(tmp_path / "nolamp.pt", source, tmp_path / "out", "--cam", "lamp")) == 0
     assert f"{source}: no pixel is predicted as lamp" in capsys.readouterr().out
     assert (tmp_path / "out/a_cam.png").is_file()
+
+
+def test_a_result_that_cannot_be_written_is_one_line_and_the_others_are_written(
+    checkpoint, photos, tmp_path, capsys
+):
+    (tmp_path / "out/a.jpg.png").mkdir(parents=True)
+    assert predict.main(command(checkpoint, photos, tmp_path / "out")) == 2
+    said = capsys.readouterr()
+    (error,) = (line for line in said.err.splitlines() if line.startswith("error:"))
+    assert f"{tmp_path / 'out/a.jpg.png'}: cannot be written" in error
+    assert "2 of 3 images predicted" in said.out
+    assert files(tmp_path / "out") == ["a.png.png", "a.png_overlay.jpg", "deep/b.png", "deep/b_overlay.jpg"]
+
+
+def test_errors_come_in_the_images_order(checkpoint, photos, tmp_path, capsys):
+    for name in ("0.jpg", "a0.jpg", "z.jpg"):
+        (photos / name).write_bytes(b"\xff\xd8 no image")
+    photo(photos / "strip.png", 4, 400)
+    assert predict.main(command(checkpoint, photos, tmp_path / "out")) == 2
+    errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error:")]
+    assert [Path(line.split(": ")[1]).name for line in errors] == ["0.jpg", "a0.jpg", "strip.png", "z.jpg"]
+
+
+def test_interrupted_it_leaves_whole_results_of_the_images_before(
+    checkpoint, photos, tmp_path, monkeypatch, capsys
+):
+    real, seen = predict.label_of_input, []
+
+    def interrupted(*args):
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        seen.append(args)
+        return real(*args)
+
+    monkeypatch.setattr(predict, "label_of_input", interrupted)
+    assert predict.main(command(checkpoint, photos, tmp_path / "out")) == 130
+    assert "interrupted" in capsys.readouterr().err
+    names = ["a.jpg.png", "a.jpg_overlay.jpg", "a.png.png", "a.png_overlay.jpg"]
+    assert files(tmp_path / "out") == names
+    for name in names:
+        with Image.open(tmp_path / "out" / name) as picture:
+            picture.load()
+
+
+def test_work_ahead_keeps_its_order_and_its_bound():
+    taken = []
+
+    def items():
+        for i in range(20):
+            taken.append(i)
+            yield i
+
+    with ThreadPoolExecutor(3) as pool:
+        for i, future in enumerate(predict.ahead(pool, lambda x: x * x, items(), most=4)):
+            assert future.result() == i * i
+            assert len(taken) <= i + 4, "what is not yet used does not pile up"
+    assert taken == list(range(20))
+
+
+def test_without_auxiliary_head_the_logits_are_exactly_the_networks(checkpoint, photos):
+    image = open_image(photos / "a.jpg")
+    plain, card = load_trained(checkpoint)
+    faster = predict.for_prediction(load_trained(checkpoint)[0], torch.device("cpu"))
+    assert faster.aux_classifier is None
+    assert torch.equal(predict_logits(faster, card, image), predict_logits(plain, card, image))
 
 
 def not_a_checkpoint(tmp_path: Path) -> Path:

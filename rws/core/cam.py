@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rws.core.norms import FrozenNorms
 from rws.core.stages import captured, evaluating, logits_of
 
 
@@ -55,12 +56,17 @@ def seg_grad_cam(
     images: Tensor,
     labels: Tensor,
     classes: Sequence[int],
+    most: int | None = None,
 ) -> StageMaps:
     """Seg-Grad-CAM of every stage for the classes of each image, in eval mode and full precision.
 
     The score of class c is the sum of the class-c logits over the pixels labelled c. There is one forward
     pass, and one backward pass for each further class of the image that holds most; parameters get no
     gradient, and their state and the network's mode are left as they were.
+
+    `most` is `most_classes(labels, classes)`, for a caller who has it from the labels on the host. Without it
+    that one number is read back from the device, which stops the host until the forward pass is done; nothing
+    else is copied between the two. Too small a number leaves classes out.
 
     Shape: images (N, 3, H, W); labels (N, H, W) integer, any value outside `classes` is ignored.
     Raises: RuntimeError for a stage that did not run or does not lead to the logits; ValueError for a class
@@ -77,12 +83,13 @@ def seg_grad_cam(
         captured(stages, with_gradient=True) as outputs,
     ):
         images = images.clone() if images.is_inference() else images.detach()
-        logits = logits_of(network(images))
+        with FrozenNorms():
+            logits = logits_of(network(images))
         if missing := [name for name in stages if name not in outputs]:
             raise RuntimeError(f"stage {missing[0]!r} did not run in the forward pass")
         features = tuple(outputs[name] for name in stages)
         try:
-            return _maps(logits, features, labels, classes)
+            return _maps(logits, features, labels, classes, most)
         except RuntimeError as error:
             if "not have been used in the graph" not in str(error):
                 raise
@@ -96,23 +103,56 @@ def _without_tf32() -> AbstractContextManager:
     return cudnn.flags(cudnn.enabled, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False)
 
 
-def _maps(logits: Tensor, features: tuple[Tensor, ...], labels: Tensor, classes: Sequence[int]) -> StageMaps:
+def most_classes(labels: Tensor, classes: Sequence[int]) -> int:
+    """How many of the classes the label that holds most of them holds.
+
+    Shape: (N, H, W) integer.
+    """
+    held = _held(labels, classes, max(classes, default=0) + 1)
+    return max(held.sum(1).tolist(), default=0)
+
+
+def _held(labels: Tensor, classes: Sequence[int], num_classes: int) -> Tensor:
+    """Which classes are asked for and occur in each label.
+
+    Shape: (N, H, W) -> (N, num_classes) bool.
+    """
+    labels = labels.long().flatten(1)
+    outside = (labels < 0) | (labels >= num_classes)
+    held = labels.new_zeros(len(labels), num_classes + 1, dtype=torch.bool)
+    held.scatter_(1, labels.masked_fill(outside, num_classes), True)
+    asked = held.new_zeros(num_classes + 1)
+    for c in classes:
+        asked[c].fill_(True)  # a tensor made of `classes` would be a copy to the device
+    return (held & asked)[:, :-1]
+
+
+def _maps(
+    logits: Tensor,
+    features: tuple[Tensor, ...],
+    labels: Tensor,
+    classes: Sequence[int],
+    most: int | None,
+) -> StageMaps:
     """Backward passes: in round r every image of the batch takes the r-th of its own classes."""
-    if bad := [c for c in classes if not 0 <= c < logits.shape[1]]:
-        raise ValueError(f"class {bad[0]} is not one of the network's {logits.shape[1]} classes")
-    size = labels.shape[-2:]
-    present = [[c for c in classes if (label == c).any()] for label in labels]
-    rounds = max((len(p) for p in present), default=0)
-    maps = logits.new_zeros(len(labels), len(features), *size)
-    for r in range(rounds):
-        own = torch.tensor([p[r] if r < len(p) else -1 for p in present], device=labels.device)
+    num_classes = logits.shape[1]
+    if bad := [c for c in classes if not 0 <= c < num_classes]:
+        raise ValueError(f"class {bad[0]} is not one of the network's {num_classes} classes")
+    held = _held(labels, classes, num_classes)
+    most = max(held.sum(1).tolist(), default=0) if most is None else min(most, num_classes)
+    # An image's own classes first, then -1 for the rounds that it sits out.
+    every = torch.arange(num_classes, device=labels.device)
+    order = torch.where(held, every, num_classes).sort(1).values
+    order = torch.where(order < num_classes, order, -1)
+    maps = logits.new_zeros(len(labels), len(features), *labels.shape[-2:])
+    for r in range(most):
+        own = order[:, r]
         target = (labels == own[:, None, None]) & (own >= 0)[:, None, None]  # (N, H, W)
-        gradients = _gradients(logits, features, own, target, last=r == rounds - 1)
+        gradients = _gradients(logits, features, own, target, last=r == most - 1)
         for stage, (feature, gradient) in enumerate(zip(features, gradients)):
-            cam = grad_cam(feature.detach(), gradient, size)
+            cam = grad_cam(feature.detach(), gradient, labels.shape[-2:])
             maps[:, stage] = torch.where(target, cam, maps[:, stage])
-    empty = torch.tensor([not p for p in present], device=labels.device)
-    return StageMaps(maps, tuple(f.detach() for f in features), empty)
+    return StageMaps(maps, tuple(f.detach() for f in features), ~held.any(1))
 
 
 def _gradients(

@@ -94,13 +94,44 @@ def logits_of(output: Tensor | dict[str, Tensor]) -> Tensor:
     return logits
 
 
+class _Enough(Exception):
+    """Every stage has run."""
+
+
+def stage_features(network: nn.Module, stages: dict[str, nn.Module], images: Tensor) -> dict[str, Tensor]:
+    """The outputs of the stages in eval mode, without gradients; what comes after the last one does not run.
+
+    Shape: (N, 3, H, W) -> (N, C_l, H_l, W_l) by stage name.
+    """
+    waited = set(stages)
+
+    def leave(name: str):
+        def hook(module: nn.Module, args: tuple, output: Tensor) -> None:
+            waited.discard(name)
+            if not waited:
+                raise _Enough
+
+        return hook
+
+    with evaluating(network), torch.no_grad(), captured(stages) as outputs:
+        handles = [module.register_forward_hook(leave(name)) for name, module in stages.items()]
+        try:
+            network(images)
+        except _Enough:
+            pass
+        finally:
+            for handle in handles:
+                handle.remove()
+    return outputs
+
+
 def stage_shapes(
     network: nn.Module, names: Sequence[str], size: tuple[int, int]
 ) -> dict[str, tuple[int, int, int]]:
     """(C_l, H_l, W_l) of each stage for images of `size` = (H, W), read off one forward pass of zeros."""
     like = next(network.parameters())
-    with evaluating(network), torch.no_grad(), captured(find_stages(network, names)) as outputs:
-        network(torch.zeros(1, 3, *size, device=like.device, dtype=like.dtype))
+    image = torch.zeros(1, 3, *size, device=like.device, dtype=like.dtype)
+    outputs = stage_features(network, find_stages(network, names), image)
     return {name: tuple(outputs[name].shape[1:]) for name in names}
 
 

@@ -10,6 +10,7 @@ from torchvision.transforms import v2
 
 from rws.data.transforms import CoordinateMap, to_tensors
 from rws.data.voc import VocLayout
+from rws.distributed import own
 from rws.seeding import derive_seed
 
 Box = tuple[int, int, int, int]
@@ -36,8 +37,13 @@ class TrainBatch:
 
     def pin_memory(self) -> "TrainBatch":
         """Called by the loader where CUDA is there, so that copies to the device run beside the step."""
-        where = None if self.where is None else self.where.pin_memory()
-        return replace(self, images=self.images.pin_memory(), labels=self.labels.pin_memory(), where=where)
+        pinned = {"images": self.images.pin_memory(), "labels": self.labels.pin_memory()}
+        if self.where is not None:
+            pinned |= {
+                "where": self.where.pin_memory(),
+                "attached": tuple(a.pin_memory() for a in self.attached),
+            }
+        return replace(self, **pinned)
 
 
 class TrainViews(Dataset):
@@ -127,11 +133,24 @@ def steps_per_epoch(views: int, batch_size: int) -> int:
     return max(1, views // batch_size)
 
 
-def train_loader(views: TrainViews, batches: SeededBatches, workers: int) -> DataLoader:
-    """The batches of one training, loaded ahead by `workers` processes."""
+class OwnShare(Sampler):
+    """Of every batch the part that this process trains on."""
+
+    def __init__(self, batches: Sampler):
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        return map(own, self.batches)
+
+
+def train_loader(views: TrainViews, batches: Sampler, workers: int) -> DataLoader:
+    """This process's share of the batches of one training, loaded ahead by `workers` processes."""
     return DataLoader(
         views,
-        batch_sampler=batches,
+        batch_sampler=OwnShare(batches),
         num_workers=workers,
         collate_fn=_collate,
         pin_memory=torch.cuda.is_available(),
@@ -177,11 +196,11 @@ def same_size_batches(sizes: Sequence[tuple[int, int]], batch_size: int) -> list
 
 
 def eval_loader(split: VocLayout, transform: v2.Transform, batch_size: int, workers: int) -> DataLoader:
-    """Every image of the split exactly once, in batches of one image size."""
+    """Every image of the split exactly once, in batches of one image size; shared out among the processes."""
     sizes = [split.size(image_id) for image_id in split.ids]
     return DataLoader(
         EvalImages(split, transform),
-        batch_sampler=same_size_batches(sizes, batch_size),
+        batch_sampler=own(same_size_batches(sizes, batch_size)),
         num_workers=workers,
         collate_fn=_collate_eval,
         pin_memory=torch.cuda.is_available(),
@@ -204,24 +223,27 @@ class SlicedImage:
 
 
 class SlicedImages(Dataset):
-    """Images that have weak slices, each with its slices cut and enlarged."""
+    """Images that have weak slices, each with its slices cut and enlarged; shared out among the processes."""
 
     def __init__(self, split: VocLayout, boxes: dict[str, list[Box]], transform: v2.Transform):
         self.split, self.boxes, self.transform = split, boxes, transform
-        self.ids = [image_id for image_id in split.ids if boxes.get(image_id)]
+        self.ids = own([image_id for image_id in split.ids if boxes.get(image_id)])
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> SlicedImage:
-        image_id = self.ids[index]
+        return self.cut(self.ids[index], self.boxes[self.ids[index]])
+
+    def cut(self, image_id: str, boxes: Sequence[Box]) -> SlicedImage:
+        """An image with the slices of some boxes."""
         image, label = to_tensors(self.split.image(image_id), self.split.label(image_id))
         whole = self.transform(image).as_subclass(Tensor)
-        parts = [_cut(image, label, View(image_id, box)) for box in self.boxes[image_id]]
+        parts = [_cut(image, label, View(image_id, box)) for box in boxes]
         slices = torch.stack([self._enlarge(part, whole.shape[-2:]) for part, _ in parts])
         labels = torch.stack([part.as_subclass(Tensor).long() for _, part in parts])
-        boxes = torch.tensor(self.boxes[image_id])
-        return SlicedImage(image_id, whole, label.as_subclass(Tensor).long(), boxes, slices, labels)
+        label = label.as_subclass(Tensor).long()
+        return SlicedImage(image_id, whole, label, torch.tensor(boxes), slices, labels)
 
     def _enlarge(self, part: Tensor, size: torch.Size) -> Tensor:
         part = self.transform(v2.functional.resize(part, list(size), antialias=True))

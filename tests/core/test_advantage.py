@@ -2,43 +2,16 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from benchmarks.selecting_loop import divide
+from benchmarks.selecting_loop import features as loop_features
+from benchmarks.selecting_loop import select as loop_select
 from rws.core.advantage import BestSlices, advantage, grid_pixels, missing_weights, select, slice_features
 from rws.core.slices import window_boxes
 
-
-def divide(part, whole):
-    return part / whole if whole > 0 else 0.0
-
-
-def judge(A, a, boxes, stage, y, x):
-    """METHOD step 4 at one pixel: n, the index of the winning slice (-1: none) and its a_l / a_max."""
-    n, winner, best = 1.0, -1, -1.0
-    for k, (top, left, h, w) in enumerate(boxes):
-        if not (top <= y < top + h and left <= x < left + w):
-            continue
-        whole = [float(A[stage_, y, x]) for stage_ in range(len(A))]
-        part = [float(a[k, stage_, y - top, x - left]) for stage_ in range(len(A))]
-        ratio_whole, ratio = divide(whole[stage], max(whole)), divide(part[stage], max(part))
-        advantaged = part[stage] > whole[stage] and ratio > ratio_whole and max(whole) - whole[stage] != 0
-        if advantaged and ratio > best:  # eq. 10, and the largest a_l / a_max wins
-            n, winner, best = ratio_whole / (ratio_whole + ratio), k, ratio  # eq. 9
-    return n, winner, best
-
-
-def plain_select(A, a, boxes, stage, grid):
-    """`judge` at the pixel under each cell's centre."""
-    height, width = A.shape[-2:]
-    found = [
-        judge(
-            A, a, boxes.tolist(), stage, int((i + 0.5) * height / grid[0]), int((j + 0.5) * width / grid[1])
-        )
-        for i in range(grid[0])
-        for j in range(grid[1])
-    ]
-    n, winner, ratio = zip(*found)
-    shaped = [torch.tensor(v, dtype=torch.float64).reshape(grid) for v in (n, winner, ratio)]
-    return shaped[0], shaped[1].long(), shaped[2]
+few = settings(max_examples=60, deadline=None)
 
 
 def random_case(seed, height=20, width=30, stages=3, tenths=True):
@@ -66,7 +39,7 @@ def assert_same(found, expected):
 def test_selection_pixel_by_pixel_is_that_of_the_loop(height, width, tenths):
     A, a, boxes = random_case(height, height, width, tenths=tenths)
     for stage in range(len(A)):
-        expected = plain_select(A, a, boxes, stage, (height, width))
+        expected = loop_select(A, a, boxes.tolist(), stage, (height, width))
         assert_same(select(A, a, boxes, stage, (height, width)), expected)
         # Edge cover: something is fused in the last rows and columns as well.
         assert (expected[1][-2:] >= 0).any()
@@ -77,12 +50,12 @@ def test_selection_pixel_by_pixel_is_that_of_the_loop(height, width, tenths):
 def test_selection_on_other_grids_is_judged_under_the_centre_of_each_cell(grid):
     A, a, boxes = random_case(5)
     for stage in range(len(A)):
-        assert_same(select(A, a, boxes, stage, grid), plain_select(A, a, boxes, stage, grid))
+        assert_same(select(A, a, boxes, stage, grid), loop_select(A, a, boxes.tolist(), stage, grid))
 
 
 def test_float32_chooses_what_the_loop_chooses():
     A, a, boxes = (t.float() if t.is_floating_point() else t for t in random_case(8, tenths=False))
-    found, (n, winner, _) = select(A, a, boxes, 1, (20, 30)), plain_select(A, a, boxes, 1, (20, 30))
+    found, (n, winner, _) = select(A, a, boxes, 1, (20, 30)), loop_select(A, a, boxes.tolist(), 1, (20, 30))
     assert torch.equal(found.winner, winner)
     torch.testing.assert_close(found.n.double(), n, rtol=0, atol=1e-6)
 
@@ -98,7 +71,7 @@ def test_fault_1_n_is_1_exactly_where_no_slice_is_advantaged_also_inside_slices(
     A, a, boxes = random_case(2)
     for stage in range(len(A)):
         found = select(A, a, boxes, stage, (20, 30))
-        _, winner, _ = plain_select(A, a, boxes, stage, (20, 30))
+        _, winner, _ = loop_select(A, a, boxes.tolist(), stage, (20, 30))
         assert torch.equal(found.n == 1, winner == -1)
         assert (winner == -1).any()  # every pixel lies inside some slice
         assert ((found.n >= 0) & (found.n < 1))[winner >= 0].all()
@@ -118,7 +91,9 @@ def test_fault_6_ratios_and_positions_belong_to_the_slice_that_wins():
     expected = torch.full((4, 4), 1.0)
     expected[:2, 2:], expected[:, :2] = wide, tall
     torch.testing.assert_close(best.n[0], expected)
-    assert best.f[0][..., 0].tolist() == [[2, 2, 1, 1], [2, 2, 1, 1], [2, 2, 0, 0], [2, 2, 0, 0]]
+    cells, _, f = best.rows(0)
+    assert cells.tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13]
+    assert f.flatten().tolist() == [2, 2, 1, 1, 2, 2, 1, 1, 2, 2, 2, 2]
 
 
 def test_missing_weights():
@@ -188,7 +163,7 @@ def test_the_division_into_chunks_changes_no_choice():
             assert torch.equal(part.ratio[stage], whole.ratio[stage])
             assert torch.equal(part.rows(stage)[0], whole.rows(stage)[0])
             # Sums of more or fewer rows at once may round otherwise.
-            torch.testing.assert_close(part.f[stage], whole.f[stage], rtol=0, atol=1e-6)
+            torch.testing.assert_close(part.rows(stage)[2], whole.rows(stage)[2], rtol=0, atol=1e-6)
 
 
 def test_best_slices_are_those_of_select():
@@ -205,6 +180,52 @@ def test_best_slices_are_those_of_select():
         torch.testing.assert_close(f, expected, rtol=0, atol=1e-6)
         assert f.shape == (len(cells), channels)
         assert 0 < len(cells) < grid[0] * grid[1]
+
+
+@pytest.mark.parametrize("own", [((6, 9), (6, 9)), ((6, 9), (5, 7))], ids=["one size", "two sizes"])
+@pytest.mark.parametrize("chunk", [1, 3, 36])
+def test_stages_that_share_a_grid_are_selected_each_by_itself(own, chunk):
+    """Together they are judged once; each keeps its own winners and reads its own maps."""
+    A, a, boxes = random_case(11, stages=3)
+    A, a, generator = A.float(), a.float(), torch.Generator().manual_seed(11)
+    shapes = [(3, *own[0]), (2, 3, 4), (5, *own[1])]
+    features = tuple(torch.randn(len(boxes), *shape, generator=generator) for shape in shapes)
+    best = BestSlices(A, [(3, 8, 9), (2, 4, 5), (5, 8, 9)])
+    for part in torch.arange(len(boxes)).split(chunk):
+        best.update(a[part], boxes[part], tuple(f[part] for f in features))
+    for stage, grid in enumerate([(8, 9), (4, 5), (8, 9)]):
+        n, winner, _ = loop_select(A, a, boxes.tolist(), stage, grid)
+        cells, shares, f = best.rows(stage)
+        assert torch.equal(cells, torch.nonzero(winner.flatten() >= 0).flatten())
+        torch.testing.assert_close(shares.double(), n[winner >= 0], rtol=0, atol=1e-6)
+        places = list(range(len(boxes)))
+        expected = loop_features(features[stage].numpy(), boxes.tolist(), places, winner.numpy(), (20, 30))
+        torch.testing.assert_close(f, torch.from_numpy(expected), rtol=1e-5, atol=1e-5)
+
+
+@few
+@given(st.data())
+def test_boxes_of_any_size_and_place_at_any_enlargement_are_judged_as_by_the_loop(data):
+    height, width = data.draw(st.tuples(*[st.integers(1, 23)] * 2), label="image")
+    grid = data.draw(st.tuples(*[st.integers(1, 25)] * 2), label="grid")
+    up = data.draw(st.tuples(*[st.integers(1, 29)] * 2), label="enlarged")
+    corners = st.tuples(st.integers(0, height - 1), st.integers(0, width - 1))
+    boxes = [
+        (y, x, data.draw(st.integers(1, height - y)), data.draw(st.integers(1, width - x)))
+        for y, x in data.draw(st.lists(corners, min_size=1, max_size=5), label="corners")
+    ]
+    generator = torch.Generator().manual_seed(data.draw(st.integers(0, 99), label="seed"))
+    A, a = (
+        torch.randint(0, 5, shape, generator=generator).double() / 4
+        for shape in ((2, height, width), (len(boxes), 2, *up))
+    )
+    own = torch.zeros(len(boxes), 2, height, width, dtype=torch.float64)  # each slice's maps at its own size
+    for k, (_, _, h, w) in enumerate(boxes):
+        rows, cols = ([int((i + 0.5) * m / s) for i in range(s)] for s, m in ((h, up[0]), (w, up[1])))
+        own[k, :, :h, :w] = a[k][:, rows][:, :, cols]
+    for stage in range(2):
+        expected = loop_select(A, own, boxes, stage, grid)
+        assert_same(select(A, a, torch.tensor(boxes), stage, grid), expected)
 
 
 def test_no_slices_fuse_nothing():

@@ -10,7 +10,7 @@ import torch
 from pytorch_grad_cam import GradCAM
 from torch import Tensor, nn
 
-from rws.core.cam import grad_cam, scale_to_unit, seg_grad_cam
+from rws.core.cam import grad_cam, most_classes, scale_to_unit, seg_grad_cam
 from rws.core.stages import find_stages
 from rws.models import FAMILIES, build_network
 
@@ -276,6 +276,50 @@ def test_one_forward_and_as_many_backward_passes_as_the_fullest_image_has_classe
     assert calls == {"forward": 2, "backward": 3}
     ours(small, small_stages, images, torch.zeros_like(labels), (1, 2, 3))
     assert calls == {"forward": 3, "backward": 3}
+
+
+def test_a_caller_who_knows_the_classes_gets_the_same_with_no_value_read_back(
+    small, small_stages, monkeypatch
+):
+    images, labels = batch()
+    read = []
+    for name in ("item", "tolist", "cpu", "numpy", "__bool__", "__int__"):
+        true = getattr(Tensor, name)
+        monkeypatch.setattr(Tensor, name, lambda t, *a, f=true, n=name: (read.append(n), f(t, *a))[1])
+    expected = ours(small, small_stages, images, labels, (1, 2, 3))
+    assert read == ["tolist"]
+    read.clear()
+    found = seg_grad_cam(small, find_stages(small, small_stages), images, labels, (1, 2, 3), most=2)
+    assert read == []
+    monkeypatch.undo()
+    assert torch.equal(found.maps, expected.maps)
+    assert torch.equal(found.empty, expected.empty)
+
+
+def test_most_classes_counts_those_asked_for_in_the_fullest_label():
+    _, labels = batch()  # 0, 1, 2, 255 and 0, 3, 255
+    assert most_classes(labels, (1, 2, 3)) == 2
+    assert most_classes(labels, (0, 1, 2, 3, 2)) == 3
+    assert most_classes(labels[1:], (1, 2)) == 0
+    assert most_classes(labels, ()) == 0
+    assert most_classes(labels[:0], (1, 2)) == 0
+    assert most_classes(torch.where(labels == 255, -1, labels), (0, 3)) == 2
+    assert most_classes(labels.to(torch.uint8), (0, 255)) == 2
+
+
+@pytest.mark.parametrize("most", [3, 99])
+def test_too_large_a_number_of_classes_costs_time_only(small, small_stages, most):
+    images, labels = batch()
+    expected = ours(small, small_stages, images, labels, (1, 2, 3)).maps
+    stages = find_stages(small, small_stages)
+    assert torch.equal(seg_grad_cam(small, stages, images, labels, (1, 2, 3), most).maps, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+def test_labels_of_any_integer_type(small, small_stages, dtype):
+    images, labels = batch()
+    expected = ours(small, small_stages, images, labels, (1, 2, 3)).maps
+    assert torch.equal(ours(small, small_stages, images, labels.to(dtype), (3, 2, 1)).maps, expected)
 
 
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])

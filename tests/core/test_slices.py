@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.selecting_loop import iou
 from rws.core.slices import (
     box_sums,
     crop,
@@ -124,20 +125,10 @@ def test_box_sums_are_those_of_the_plain_loop(seed):
     assert box_sums(mask, boxes).tolist() == expected
 
 
-def plain_iou(attended, foreground, box):
-    both = either = 0
-    y, x, h, w = box.tolist()
-    for i in range(y, y + h):
-        for j in range(x, x + w):
-            both += bool(attended[i, j]) and bool(foreground[i, j])
-            either += bool(attended[i, j]) or bool(foreground[i, j])
-    return both / either if either else 0.0
-
-
 @pytest.mark.parametrize(("seed", "density"), [(0, 0.5), (1, 0.9), (2, 0.02), (3, 0.0), (4, 1.0)])
 def test_slice_iou_is_that_of_the_plain_loop(seed, density):
     attended, foreground, boxes = random_case(seed, density=density)
-    expected = torch.tensor([plain_iou(attended, foreground, box) for box in boxes], dtype=torch.float64)
+    expected = torch.tensor([iou(attended, foreground, box) for box in boxes.tolist()], dtype=torch.float64)
     assert torch.equal(slice_iou(attended, foreground, boxes), expected)
 
 

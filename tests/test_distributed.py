@@ -1,0 +1,101 @@
+"""Two processes do what one does: the same slices, the same selection, the same scores."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import demo_set
+
+from rws import checkpoint, distributed
+from rws.bank import Bank
+
+SCRIPT = Path(__file__).parent / "processes.py"
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return demo_set(tmp_path_factory.mktemp("demo") / "set", train=6, val=3)
+
+
+def start(root: Path, runs: Path, *launcher: str) -> Path:
+    """Run to the end; the run's folder."""
+    done = subprocess.run(
+        [sys.executable, *launcher, str(SCRIPT), str(root), str(runs)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    (folder,) = runs.iterdir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folders(root, tmp_path_factory) -> tuple[Path, Path]:
+    one, two = (tmp_path_factory.mktemp(name) for name in ("one", "two"))
+    return start(root, one), start(root, two, *TORCHRUN)
+
+
+def test_two_processes_end_with_the_scores_of_one(folders):
+    one, two = (json.loads((folder / "summary.json").read_text()) for folder in folders)
+    assert one["stopped"] == two["stopped"]
+    assert len(one["cycles"]) == 3
+    for arm in ("plain", "rws"):
+        assert one[arm]["images"] == two[arm]["images"]
+        assert two[arm]["miou"] == pytest.approx(one[arm]["miou"], abs=0.02)
+    for a, b in zip(one["cycles"], two["cycles"]):
+        assert (a["weak_slices"], a["windows"], a["kept_slices"]) == (
+            b["weak_slices"],
+            b["windows"],
+            b["kept_slices"],
+        )
+        assert b["missing_weight"] == pytest.approx(a["missing_weight"], abs=1e-4)
+
+
+def test_two_processes_choose_the_slices_and_the_n_of_one(folders):
+    for cycle in ("0", "1", "2"):
+        boxes = [json.loads((f / "cycles" / cycle / "slices.json").read_text()) for f in folders]
+        assert boxes[0] == boxes[1]
+    one, two = (Bank(f / "cycles/1/bank") for f in folders)
+    read = 0
+    for image_id in boxes[0]:
+        assert (image_id in one) == (image_id in two)
+        a, b = one.read(image_id), two.read(image_id)
+        assert set(a) == set(b)
+        for stage in a:
+            # A cell whose slice is hardly better may fall to the other side by rounding.
+            n = [
+                torch.ones(rows[stage].grid).flatten().index_put((rows[stage].cells,), rows[stage].n)
+                for rows in (a, b)
+            ]
+            assert ((n[0] - n[1]).abs() < 5e-3).float().mean() > 0.98
+            read += len(a[stage].cells)
+    assert read > 50
+
+
+def test_each_process_wrote_a_shard_of_the_bank_and_the_first_everything_else(folders):
+    shards = [sorted(p.name for p in (f / "cycles/1/bank").glob("*.rows")) for f in folders]
+    assert shards == [["0.rows"], ["0.rows", "1.rows"]]
+    sizes = [p.stat().st_size for p in (folders[1] / "cycles/1/bank").glob("*.rows")]
+    assert min(sizes) > 0.2 * max(sizes)
+    names = [sorted(str(p.relative_to(f)) for p in f.rglob("*.pt")) for f in folders]
+    assert names[0] == names[1]
+    weights = [checkpoint.load(f / "last.pt")["model"] for f in folders]
+    for key in weights[0]:
+        torch.testing.assert_close(weights[1][key], weights[0][key], rtol=0, atol=2e-3)
+
+
+def test_one_process_alone_needs_no_launcher():
+    assert (distributed.rank(), distributed.world(), distributed.is_first()) == (0, 1, True)
+    assert distributed.own([3, 4, 5]) == [3, 4, 5]
+    assert distributed.gathered("x") == ["x"]
+    values = torch.tensor([1.0, 2.0])
+    assert distributed.summed(values) is values
+    network = torch.nn.Linear(2, 1)
+    assert distributed.parallel(network, torch.device("cpu")) is network
+    distributed.barrier()
