@@ -13,7 +13,14 @@ from tqdm import tqdm
 from rws import checkpoint
 from rws.config import TrainConfig
 from rws.data.classes import ClassSet
-from rws.data.loading import EvalBatch, SeededBatches, TrainBatch, TrainViews, train_loader
+from rws.data.loading import (
+    EvalBatch,
+    SeededBatches,
+    TrainBatch,
+    TrainViews,
+    train_loader,
+)
+from rws.data.mixing import MixedBatches
 from rws.errors import UserError
 from rws.metrics import as_scores, confusion_matrix
 from rws.placement import device_of, to_network
@@ -28,7 +35,10 @@ class Job:
     steps: optimizer steps in all; batch_size images each.
     steps_per_epoch: how often the history gets a record.
     evaluate: gives scores of the network, for the history; None trains without.
-    fusion: gives the context in which a batch's forward pass is fused; None trains plainly.
+    fusion: gives the context in which the forward pass of a batch, at a step, is fused, as a value of which
+        a list of losses to add, or None; without it the training is plain.
+    steps_before: steps that count towards the epochs but were taken elsewhere.
+    slices: the last so many of the views are slices, and `slice_mix` of each batch is taken from them.
     """
 
     key: str
@@ -39,7 +49,16 @@ class Job:
     seed: int
     workers: int
     evaluate: Callable[[nn.Module], dict] | None = None
-    fusion: Callable[[TrainBatch], AbstractContextManager] | None = None
+    fusion: Callable[[TrainBatch, int], AbstractContextManager] | None = None
+    steps_before: int = 0
+    slices: int = 0
+    slice_mix: float = 0.0
+
+    def batches(self, first: int) -> SeededBatches | MixedBatches:
+        """The batches from step `first` on."""
+        views = len(self.views) - self.slices
+        whole = SeededBatches(views, self.batch_size, self.steps, self.seed, first)
+        return MixedBatches(whole, self.slices, self.slice_mix) if self.slices else whole
 
 
 def segmentation_loss(
@@ -119,8 +138,7 @@ class Training:
     def run(self, on_epoch: Callable[[dict], None] = lambda record: None) -> list[dict]:
         """Train to the end; one record an epoch: step, loss, lr, and scores where evaluated."""
         job = self.job
-        batches = SeededBatches(len(job.views), job.batch_size, job.steps, job.seed, first=self.step)
-        loader = train_loader(job.views, batches, job.workers)
+        loader = train_loader(job.views, job.batches(first=self.step), job.workers)
         with tqdm(total=job.steps, initial=self.step, desc=job.key, unit="step", leave=False) as bar:
             for batch in loader:
                 self._one_step(batch)
@@ -143,11 +161,13 @@ class Training:
             group["lr"] = learning_rate(self.step, job, config) * group["lr_factor"]
         images = to_network(batch.images, self.network)
         labels = batch.labels.to(self.device, non_blocking=True)
-        fusion = job.fusion(batch) if job.fusion else nullcontext()
+        fusion = job.fusion(batch, self.step) if job.fusion else nullcontext()
         bf16 = torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bf16")
-        with fusion, bf16:
+        with fusion as more, bf16:
             output = self.network(images)
         loss = segmentation_loss(output, labels, self.ignore_index, config.aux_loss)
+        for term in more or ():
+            loss = loss + term
         if not torch.isfinite(loss):
             raise UserError(
                 f"{job.key}: loss {loss.item()} at step {self.step}, images {', '.join(batch.ids)}; "
@@ -162,7 +182,7 @@ class Training:
     def _after_step(self, on_epoch: Callable[[dict], None]) -> None:
         job, every = self.job, self.config.checkpoint_steps
         done = self.step == job.steps
-        if self.step % job.steps_per_epoch == 0 or done:
+        if (self.step + job.steps_before) % job.steps_per_epoch == 0 or done:
             self._end_epoch(on_epoch, done)
             self._store()
         elif every and self.step % every == 0:
@@ -170,7 +190,7 @@ class Training:
 
     def _end_epoch(self, on_epoch: Callable[[dict], None], done: bool) -> None:
         record = {
-            "epoch": len(self.history) + 1,
+            "epoch": -(-(self.step + self.job.steps_before) // self.job.steps_per_epoch),
             "loss": self.loss_sum / self._in_epoch(),
             "lr": self.optimizer.param_groups[0]["lr"],
         }
