@@ -1,6 +1,7 @@
 """An experiment's YAML file -> the configuration of every arm and seed."""
 
 import difflib
+import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
@@ -73,7 +74,7 @@ def _tree(path: Path, seen: tuple[Path, ...] = ()) -> dict:
             near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
             raise UserError(f"{path}: unknown key {key!r}; the nearest known one is {near!r}")
     if "base" in tree:
-        tree["base"] = str(path.parent / str(tree["base"]))
+        tree["base"] = os.path.normpath(path.parent / str(tree["base"]))
     like = tree.pop("like", None)
     parent = _tree(path.parent / str(like), (*seen, path.resolve())) if like else {}
     settings = {**flatten(parent.get("settings") or {}), **flatten(tree.get("settings") or {})}

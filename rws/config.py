@@ -40,7 +40,8 @@ class DataConfig:
     Args:
         name: demo, voc2012 or camvid.
         root: folder of the set; nothing is ever written into it.
-        category: train this one class against the rest, on its own image lists; null for all classes.
+        category: train this one class against the rest, on its own image lists; several with commas between
+            them on the images that hold one; null for all classes.
         lists_dir: folder of the class lists of VOC 2012.
         train_list: name of the list to train on.
         val_list: name of the list to evaluate on.

@@ -235,6 +235,7 @@ class Run:
             sliced_loader(images, self.setup.workers),
             bank,
             self.config.train.eval_batch_size,
+            correct_only=self.config.fusion.correct_only,
         )
         if random:
             self._randomise(k, sliced, bank)

@@ -14,6 +14,7 @@ from rws.core.advantage import BestSlices, missing_weights
 from rws.core.cam import StageMaps, seg_grad_cam
 from rws.core.slices import released_window_boxes, slice_iou, weak_slices, window_boxes
 from rws.core.stages import find_stages
+from rws.correctness import only_correct, with_probability
 from rws.data.classes import ClassSet
 from rws.data.loading import Box, EvalBatch, SlicedImage
 from rws.placement import device_of, to_network
@@ -35,10 +36,11 @@ class Scored:
     def device(self) -> torch.device:
         return device_of(self.network)
 
-    def maps(self, images: Tensor, labels: Tensor) -> StageMaps:
-        """`seg_grad_cam` for the foreground classes, on the network's device."""
+    def maps(self, images: Tensor, labels: Tensor, *, probability: bool = False) -> StageMaps:
+        """`seg_grad_cam` for the foreground classes, on the network's device; see also `with_probability`."""
         images, labels = to_network(images, self.network), labels.to(self.device)
-        return seg_grad_cam(self.network, self.stages, images, labels, self.classes.foreground)
+        found = seg_grad_cam(self.network, self.stages, images, labels, self.classes.foreground)
+        return with_probability(self.network, images, labels, found) if probability else found
 
     def is_foreground(self, labels: Tensor) -> Tensor:
         """Labelled pixels that are not class-background."""
@@ -94,22 +96,33 @@ def score_images(scored: Scored, batches: Iterable[EvalBatch], ids: list[str], c
 
 
 def select_features(
-    whole: Scored, sliced: Scored, images: Iterable[SlicedImage], folder: Path, batch_size: int
+    whole: Scored,
+    sliced: Scored,
+    images: Iterable[SlicedImage],
+    folder: Path,
+    batch_size: int,
+    *,
+    correct_only: bool = False,
 ) -> None:
-    """Let the slices of each image compete and write what fusion uses into a bank (METHOD steps 3 and 4)."""
+    """Let the slices of each image compete and write what fusion uses into a bank (METHOD steps 3 and 4).
+
+    With `correct_only` a winner is kept only where it finds the true class more probable.
+    """
     writer: BankWriter | None = None
     for item in tqdm(images, desc="select", unit="image", leave=False):
-        mapped = whole.maps(item.image[None], item.label[None])
+        mapped = whole.maps(item.image[None], item.label[None], probability=correct_only)
         shapes = [tuple(f.shape[1:]) for f in mapped.features]
         best = BestSlices(mapped.maps[0], shapes)
         for start in range(0, len(item.slices), batch_size):
             part = slice(start, start + batch_size)
-            found = sliced.maps(item.slices[part], item.slice_labels[part])
+            found = sliced.maps(item.slices[part], item.slice_labels[part], probability=correct_only)
             best.update(found.maps, item.boxes_yxhw[part].to(found.maps.device), found.features)
         if writer is None:
-            channels = {name: shape[0] for name, shape in zip(whole.stage_names, shapes)}
+            channels = {name: shape[0] - correct_only for name, shape in zip(whole.stage_names, shapes)}
             writer = BankWriter(folder, channels)
         for stage, name in enumerate(whole.stage_names):
-            writer.add(item.image_id, name, Rows(*best.rows(stage), grid=shapes[stage][1:]))
+            rows = best.rows(stage)
+            rows = only_correct(rows, mapped.features[stage][0]) if correct_only else rows
+            writer.add(item.image_id, name, Rows(*rows, grid=shapes[stage][1:]))
     if writer is not None:
         writer.close()
