@@ -4,9 +4,9 @@ import statistics
 from dataclasses import dataclass
 
 from experiments.arms import folder_of
+from experiments.intervals import class_ious, difference, labelled_miou, spread
 from experiments.measure import BOUNDARY_PIXELS, GROUPS, LARGE, SMALL
 from experiments.plan import Plan
-from experiments.statistics import class_ious, difference, labelled_miou, spread
 from rws import checkpoint
 from rws.cli import flatten
 from rws.metrics import as_scores

@@ -130,6 +130,11 @@ def _check_stages(network: nn.Module, stages: tuple[str, ...], size: tuple[int, 
         raise UserError(f"model.stages {list(stages)}: {error}; name the backbone's stages") from error
 
 
+def _check_fused(chosen: list[str] | None, stages: tuple[str, ...]) -> None:
+    if chosen is not None and (not chosen or not set(chosen) <= set(stages)):
+        raise UserError(f"fusion.stages {chosen}: must be some of the stages {list(stages)}, or null for all")
+
+
 def _check_batch_norm(network: nn.Module, config: Config, device: torch.device) -> None:
     """Batch normalisation after global pooling (ASPP) sees one value a channel in a batch of one."""
     if config.train.batch_size > 1:
@@ -155,6 +160,7 @@ def prepare(config: Config) -> tuple[Setup, LoadReport]:
     card = _card(config, train.classes)
     network, loaded = make_network(config, train.classes.num_classes, device)
     _check_stages(network, card.stages, config.data.crop_size)
+    _check_fused(config.fusion.stages, card.stages)
     _check_batch_norm(network, config, device)
     if config.data.check:
         _check_labelled(train)

@@ -206,7 +206,7 @@ class VocLayout:
         return self.map_label(read_label(self.label_path(image_id)))
 
     def map_label(self, raw: np.ndarray) -> np.ndarray:
-        """The file's numbers as those of `classes`: itself, or with a category 0, 1 (2, ...) and the ignored value.
+        """The file's numbers as those of `classes`: with a category 0, 1 (2, ...) and the ignored value.
 
         Shape: (H, W) uint8 in and out.
         """
