@@ -44,6 +44,11 @@ class Rows:
         return len(self.cells) / (self.grid[0] * self.grid[1])
 
 
+def no_rows(channels: int, grid: tuple[int, int]) -> Rows:
+    """Rows of a stage into which nothing is blended."""
+    return Rows(torch.zeros(0, dtype=torch.int64), torch.zeros(0), torch.zeros(0, channels), grid)
+
+
 @dataclass(frozen=True)
 class _Part:
     """Where the rows of one stage lie in an image's record."""

@@ -138,8 +138,11 @@ def _build(values: dict[str, object], parser: ArgumentParser) -> Config:
     return Config(**{k: parts[k](**v) if k in parts else v for k, v in tree.items()})
 
 
-def parse(flags: list[str]) -> tuple[Config, str]:
+def parse(flags: list[str], over: dict[str, object] | None = None, source: str = "") -> tuple[Config, str]:
     """The configuration of a command line, and the YAML file it starts from.
+
+    `over` holds values, by dotted key, that win over the file and give way to flags; `source` says in errors
+    where they are from.
 
     Raises: UserError naming the file or the flag, the value and the nearest known key.
     """
@@ -151,7 +154,10 @@ def parse(flags: list[str]) -> tuple[Config, str]:
     file = given.pop("config", None) or DEFAULT_CONFIG
     values = read_yaml(file)
     _check_values(parser, values, file)
-    config = _build({**values, **flatten(given.as_dict())}, parser)
+    for key in over or {}:
+        _check_key(str(key), source)
+    _check_values(parser, over or {}, source)
+    config = _build({**values, **(over or {}), **flatten(given.as_dict())}, parser)
     _check_ranges(config)
     return config, file
 
@@ -166,8 +172,20 @@ def _check_ranges(config: Config) -> None:
             f"slices.size {slices.size:g} must be at most 1 and slices.step {slices.step:g} at most that: "
             "windows must leave no gaps"
         )
+    _check_recipe(config)
     if config.resume and config.overwrite:
         raise UserError("--resume goes on with a run and --overwrite throws it away; give one of them")
+
+
+def _check_recipe(config: Config) -> None:
+    """Settings of the fusion that contradict each other."""
+    fusion = config.fusion
+    if config.cycles.start == "slices" and not fusion.enabled:
+        raise UserError("cycles.start slices: without fusion.enabled no slice network is trained; take last")
+    if fusion.enabled and not fusion.replace and not fusion.distill:
+        raise UserError("fusion.replace false: nothing is left of the fusion; set fusion.distill above 0")
+    if fusion.correct_only and fusion.positions == "random":
+        raise UserError("fusion.correct_only: random positions are chosen by nothing; set one of them")
 
 
 def dump(config: Config) -> str:

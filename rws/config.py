@@ -40,7 +40,8 @@ class DataConfig:
     Args:
         name: demo, voc2012 or camvid.
         root: folder of the set; nothing is ever written into it.
-        category: train this one class against the rest, on its own image lists; null for all classes.
+        category: train this one class against the rest, on its own image lists; several with commas between
+            them on the images that hold one; null for all classes.
         lists_dir: folder of the class lists of VOC 2012.
         train_list: name of the list to train on.
         val_list: name of the list to evaluate on.
@@ -72,7 +73,10 @@ class TrainConfig:
 
     Args:
         epochs: epochs of a training on whole images.
-        slice_epochs: epochs of a training on slices.
+        first_epochs: epochs of the first one; null takes `epochs`.
+        slice_epochs: epochs of a training on slices; 0.25 is a quarter of the slices, chosen at random.
+        slice_mix: share of the images that a training on whole images, after the first, takes from the weak
+            slices of the cycle before instead; these are not fused.
         batch_size: images a step.
         eval_batch_size: images a batch in evaluation and scoring.
         optimizer: sgd or adamw.
@@ -90,7 +94,9 @@ class TrainConfig:
     """
 
     epochs: PositiveInt = 1
-    slice_epochs: PositiveInt = 1
+    first_epochs: PositiveInt | None = None
+    slice_epochs: PositiveFloat = 1.0
+    slice_mix: ClosedUnitInterval = 0.0
     batch_size: PositiveInt = 4
     eval_batch_size: PositiveInt = 4
     optimizer: Literal["sgd", "adamw"] = "sgd"
@@ -143,6 +149,36 @@ class BankConfig:
 
 
 @dataclass
+class FusionConfig:
+    """How the slices' features enter a training on whole images; the defaults are the published form.
+
+    Args:
+        enabled: off trains without fusion, and makes no slice network and no bank.
+        positions: advantaged (eq. 10), or random - the control: as many random windows, as many random cells.
+        normalise: bring the slices' features to the mean and deviation, channel by channel and image by
+            image, that the network's own features have in this forward pass at the fused cells.
+        anneal: how the slices' share falls to 0 over a training: none (it stays), linear or cosine.
+        share: share of the images of each batch that are fused.
+        stages: names of the stages that are fused; null for all.
+        distill: weight of a loss that draws the network's own features to the slices' at the fused cells:
+            1 - cosine, weighted by the slices' share, a mean over the stages.
+        replace: blend the features; off leaves the distillation loss alone.
+        correct_only: of the advantaged cells take only those whose own class is more probable to the
+            network that sees the slice than to the one that sees the whole image.
+    """
+
+    enabled: bool = True
+    positions: Literal["advantaged", "random"] = "advantaged"
+    normalise: bool = False
+    anneal: Literal["none", "linear", "cosine"] = "none"
+    share: ClosedUnitInterval = 1.0
+    stages: list[str] | None = None
+    distill: NonNegativeFloat = 0.0
+    replace: bool = True
+    correct_only: bool = False
+
+
+@dataclass
 class CycleConfig:
     """The loop.
 
@@ -151,12 +187,15 @@ class CycleConfig:
         delta: stop when the number of weak slices changes by fewer than this.
         start: what a training on whole images starts from: initial - the initial weights (the paper),
             last - the last training on whole images, slices - the training on slices after that one.
+        budget: added - the slices' images come on top of train.epochs; within - a training on whole images
+            is shorter by the images that the slices before it took.
         plain: also train a plain network for the same number of images (slices included); off skips it.
     """
 
     limit: NonNegativeInt = 10
     delta: NonNegativeInt = 20
     start: Literal["initial", "last", "slices"] = "initial"
+    budget: Literal["added", "within"] = "added"
     plain: bool = True
 
 
@@ -179,6 +218,7 @@ class Config:
         train: one training.
         slices: windows and the weak-slice test.
         bank: the selected features.
+        fusion: how the slices' features are used.
         cycles: the loop.
     """
 
@@ -196,4 +236,5 @@ class Config:
     train: TrainConfig = field(default_factory=TrainConfig)
     slices: SliceConfig = field(default_factory=SliceConfig)
     bank: BankConfig = field(default_factory=BankConfig)
+    fusion: FusionConfig = field(default_factory=FusionConfig)
     cycles: CycleConfig = field(default_factory=CycleConfig)

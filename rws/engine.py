@@ -16,6 +16,7 @@ from rws import checkpoint
 from rws.config import TrainConfig
 from rws.data.classes import ClassSet
 from rws.data.loading import EvalBatch, SeededBatches, TrainBatch, TrainViews, train_loader
+from rws.data.mixing import MixedBatches
 from rws.distributed import is_first, parallel, rank, summed, world
 from rws.errors import UserError
 from rws.metrics import as_scores, confusion_matrix
@@ -31,7 +32,10 @@ class Job:
     steps: optimizer steps in all; batch_size images each.
     steps_per_epoch: how often the history gets a record.
     evaluate: gives scores of the network, for the history; None trains without.
-    fusion: gives the context in which a batch's forward pass is fused; None trains plainly.
+    fusion: gives the context in which the forward pass of a batch, at a step, is fused, as a value of which
+        a list of losses to add, or None; without it the training is plain.
+    steps_before: steps that count towards the epochs but were taken elsewhere.
+    slices: the last so many of the views are slices, and `slice_mix` of each batch is taken from them.
     """
 
     key: str
@@ -42,7 +46,16 @@ class Job:
     seed: int
     workers: int
     evaluate: Callable[[nn.Module], dict] | None = None
-    fusion: Callable[[TrainBatch], AbstractContextManager] | None = None
+    fusion: Callable[[TrainBatch, int], AbstractContextManager] | None = None
+    steps_before: int = 0
+    slices: int = 0
+    slice_mix: float = 0.0
+
+    def batches(self, first: int) -> SeededBatches | MixedBatches:
+        """The batches from step `first` on."""
+        views = len(self.views) - self.slices
+        whole = SeededBatches(views, self.batch_size, self.steps, self.seed, first)
+        return MixedBatches(whole, self.slices, self.slice_mix) if self.slices else whole
 
 
 def segmentation_loss(
@@ -137,8 +150,7 @@ class Training:
         `seconds_eval` that of evaluating; a resumed training keeps those of before.
         """
         job = self.job
-        batches = SeededBatches(len(job.views), job.batch_size, job.steps, job.seed, first=self.step)
-        loader = train_loader(job.views, batches, job.workers)
+        loader = train_loader(job.views, job.batches(first=self.step), job.workers)
         quiet = not is_first()
         with tqdm(
             total=job.steps, initial=self.step, desc=job.key, unit="step", leave=False, disable=quiet
@@ -168,11 +180,13 @@ class Training:
             group["lr"] = learning_rate(self.step, job, config) * group["lr_factor"]
         images = to_network(batch.images, self.network)
         labels = batch.labels.to(self.device, non_blocking=True)
-        fusion = job.fusion(batch) if job.fusion else nullcontext()
+        fusion = job.fusion(batch, self.step) if job.fusion else nullcontext()
         bf16 = torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bf16")
-        with fusion, bf16:
+        with fusion as more, bf16:
             output = self.parallel(images)
         loss = segmentation_loss(output, labels, self.ignore_index, config.aux_loss)
+        for term in more or ():
+            loss = loss + term / world()
         self.optimizer.zero_grad(set_to_none=True)
         (loss * world()).backward()  # the processes' gradients are averaged, their losses add up
         self.optimizer.step()
@@ -190,7 +204,7 @@ class Training:
     def _after_step(self, on_epoch: Callable[[dict], None]) -> None:
         job, every = self.job, self.config.checkpoint_steps
         done = self.step == job.steps
-        if self.step % job.steps_per_epoch == 0 or done:
+        if (self.step + job.steps_before) % job.steps_per_epoch == 0 or done:
             self._end_epoch(on_epoch, done)
             self._store()
         elif every and self.step % every == 0:
@@ -198,7 +212,7 @@ class Training:
 
     def _end_epoch(self, on_epoch: Callable[[dict], None], done: bool) -> None:
         record = {
-            "epoch": len(self.history) + 1,
+            "epoch": -(-(self.step + self.job.steps_before) // self.job.steps_per_epoch),
             "loss": self.loss_sum / self._in_epoch(),
             "lr": self.optimizer.param_groups[0]["lr"],
         }

@@ -1,6 +1,6 @@
 """Step 5 over batches: what the bank holds of each image, moved to where augmentation moved its pixels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from torch import Tensor, nn
@@ -15,16 +15,28 @@ from rws.placement import device_of
 class BankFusion:
     """Fuses the forward pass of training batches with the features of a bank.
 
-    Batches must carry coordinate maps and, as `attached`, what `Bank.read` gave for each image.
+    `stages` are those that are fused, all of the bank's when None. Batches must carry
+    coordinate maps and, as `attached`, what `Bank.read` gave for each image.
     """
 
-    def __init__(self, bank: Bank, network: nn.Module, crop_size: tuple[int, int]):
-        self.stages = find_stages(network, bank.stages)
-        self.shapes = stage_shapes(network, bank.stages, crop_size)
+    def __init__(
+        self,
+        bank: Bank,
+        network: nn.Module,
+        crop_size: tuple[int, int],
+        stages: Sequence[str] | None = None,
+    ):
+        names = bank.stages if stages is None else stages
+        self.stages = find_stages(network, names)
+        self.shapes = stage_shapes(network, names, crop_size)
         self.device = device_of(network)
 
-    def __call__(self, batch: TrainBatch) -> AbstractContextManager:
-        """The context in which the batch's forward pass is fused."""
+    def __call__(self, batch: TrainBatch, step: int = 0) -> AbstractContextManager:
+        """The context in which the batch's forward pass is fused, at every step alike."""
+        return fused(self.stages, self.blends(batch))
+
+    def blends(self, batch: TrainBatch) -> dict[str, Blend]:
+        """What is blended into each stage; stages without anything are absent."""
         where = batch.where.to(self.device, non_blocking=True)
         attached = [self.rows_of(each) for each in batch.attached]
         blends = {}
@@ -33,7 +45,7 @@ class BankFusion:
                 cells = [shrink_coordinates(w, tuple(size)) for w in where]
                 each = [self._one(rows.get(stage), w, channels) for rows, w in zip(attached, cells)]
                 blends[stage] = batch_blends(each)
-        return fused(self.stages, blends)
+        return blends
 
     def rows_of(self, attached: PackedRows) -> Mapping[str, Rows]:
         """The rows of an image by stage, on the network's device."""

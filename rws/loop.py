@@ -19,7 +19,11 @@ from rws.data.loading import Box, SlicedImages, TrainViews, View, sliced_loader,
 from rws.data.transforms import train_transform
 from rws.distributed import barrier, is_first
 from rws.engine import Job, Training, evaluate
+from rws.errors import UserError
 from rws.fuse import BankFusion
+from rws.online import OnlineFusion, SliceReader
+from rws.random_positions import draw_boxes, select_random
+from rws.recipe import Recipe
 from rws.report import Reporter, SilentReporter, closing_line, summarise
 from rws.scoring import Scored, score_images, select_features
 from rws.seeding import derive_seed
@@ -70,6 +74,13 @@ class Run:
     def cycles(self) -> list[dict]:
         return self.state["cycles"]
 
+    def train(self) -> None:
+        """Run the steps that are left up to the last training, without looking into what it left."""
+        last = self.config.cycles.limit
+        while self.state["stopped"] is None and (self.state["step"], self.state["cycle"]) != ("score", last):
+            self._step(self.state["step"], self.state["cycle"])
+        self.report.close()
+
     def run(self) -> dict:
         """Run the steps that are left; returns the summary."""
         while self.state["stopped"] is None:
@@ -100,13 +111,24 @@ class Run:
         next_step, next_cycle = following(step, k)
         stopped = None
         if step == "score":
-            weak = [c["weak_slices"] for c in cycles]
-            stopped = stop_reason(weak, self.config.cycles.limit, self.config.cycles.delta)
+            stopped = self._stop_reason(cycles)
         self.state = {"step": next_step, "cycle": next_cycle, "cycles": cycles, "stopped": stopped}
+        # One for each step, so that another run can start from what this one did up to there.
+        checkpoint.write_json(self._cycle(k) / f"after_{step}.json", self.state)
         checkpoint.write_json(self.folder / "state.json", self.state)
         barrier()  # what the next step reads is written
         if step == "score":
             self.report.row(cycles[k], head=k == 0)
+
+    def _stop_reason(self, cycles: list[dict]) -> str | None:
+        """As `stop_reason`; without slices the limit alone counts."""
+        limit, delta = self.config.cycles.limit, self.config.cycles.delta
+        if not self._uses_slices():
+            return f"cycle limit {limit}" if len(cycles) > limit else None
+        return stop_reason([c["weak_slices"] for c in cycles], limit, delta)
+
+    def _uses_slices(self) -> bool:
+        return self.config.fusion.enabled or self.config.train.slice_mix > 0
 
     def _clean(self, k: int) -> None:
         """Remove what no later step reads: networks and banks of the cycles before the last one."""
@@ -124,18 +146,57 @@ class Run:
         """Train on whole images, fused with the bank of the cycle before."""
         kind = "slices" if self.config.cycles.start == "slices" else "whole"
         network = self._network(None if self.config.cycles.start == "initial" else k - 1, kind)
-        bank = self._bank(k - 1)
-        fusion = BankFusion(bank, network, self.config.data.crop_size) if bank else None
-        views = self._views([View(i) for i in self.setup.train.ids], bank)
-        steps = self.config.train.epochs * self._epoch_steps()
+        bank, steps = self._bank(k - 1), self._whole_steps(k)
+        slices = self._slice_views(k - 1) if k and self.config.train.slice_mix else []
+        views = self._views([*(View(i) for i in self.setup.train.ids), *slices], self._attach(bank, k))
         history = self._train(
-            f"whole-{k}", network, views, steps, fusion, on_epoch=self._keep_best(network, k)
+            f"whole-{k}",
+            network,
+            views,
+            steps,
+            on_epoch=self._keep_best(network, k),
+            fusion=self._recipe(bank, network, k, steps) if bank else None,
+            steps_before=self.config.train.epochs * self._epoch_steps() - steps if k else 0,
+            slices=len(slices),
+            slice_mix=self.config.train.slice_mix,
         )
         self._save(self._cycle(k) / "whole.pt", network, k, history)
         self._save(self.folder / "last.pt", network, k, history)
         images = len(self.setup.train.ids)
         record = {"images": images, "whole": history, "whole_images": steps * self._batch()}
         return record | ({"fused_share": bank.fused_share(images)} if bank else {})
+
+    def _whole_steps(self, k: int) -> int:
+        """Steps of a training on whole images.
+
+        Raises: UserError when the slices have used up a cycle's images.
+        """
+        train = self.config.train
+        epochs = (train.first_epochs or train.epochs) if k == 0 else train.epochs
+        taken = (
+            self.cycles[k - 1].get("slice_images", 0) if k and self.config.cycles.budget == "within" else 0
+        )
+        steps = epochs * self._epoch_steps() - taken // self._batch()
+        if steps < 1:
+            raise UserError(
+                f"cycles.budget within: the slices took {taken} images, all that {epochs} epochs hold; "
+                "lower train.slice_epochs"
+            )
+        return steps
+
+    def _recipe(self, bank: Bank, network: nn.Module, k: int, steps: int) -> Recipe:
+        config, crop = self.config.fusion, self.config.data.crop_size
+        if self.config.bank.online:
+            fusion = OnlineFusion(bank, network, crop, config.stages, sliced=self._network(k - 1, "slices"))
+        else:
+            fusion = BankFusion(bank, network, crop, config.stages)
+        return Recipe(fusion, config, steps, derive_seed(self.config.seed, f"whole-{k}"))
+
+    def _attach(self, bank: Bank | None, k: int) -> Callable[[str], object] | None:
+        """What reads the rows that travel with an image."""
+        if bank is None or not self.config.bank.online:
+            return bank and bank.read
+        return SliceReader(bank, self._sliced_images(self._boxes(k - 1)))
 
     def _plain(self, k: int) -> dict:
         """Train the plain network further by as many images as RWS saw in this cycle, slices included."""
@@ -147,14 +208,16 @@ class Run:
                 shutil.copyfile(self._cycle(0) / "whole.pt", self._cycle(0) / "plain.pt")
             return {"plain": done["whole"], "plain_images": done["whole_images"]}
         network = self._network(k - 1, "plain")
-        images = done["whole_images"] + self.cycles[k - 1]["slice_images"]
+        images = done["whole_images"] + self.cycles[k - 1].get("slice_images", 0)
         views = self._views([View(i) for i in self.setup.train.ids])
         history = self._train(f"plain-{k}", network, views, images // self._batch())
         self._save(self._cycle(k) / "plain.pt", network, k, history)
         return {"plain": history, "plain_images": images}
 
     def _score(self, k: int) -> dict:
-        """Map the training images and find the weak slices."""
+        """Map the training images and find the weak slices, where anything uses them."""
+        if not self._uses_slices():
+            return {}
         scored = self._scored(self._network(k))
         batches = self.setup.train_batches
         scores = score_images(scored, batches, self.setup.train.ids, self.config.slices)
@@ -169,27 +232,50 @@ class Run:
         return counts | {"missing_weight": scores.missing}
 
     def _slices(self, k: int) -> dict:
-        """Train a copy on the weak slices."""
+        """Train a copy on the weak slices, where their features are used."""
+        if not self.config.fusion.enabled:
+            return {}
         network = self._network(None if self.config.cycles.start == "initial" else k)
-        boxes = self._boxes(k)
-        views = self._views([View(i, box) for i, each in boxes.items() for box in each])
-        steps = self.config.train.slice_epochs * steps_per_epoch(len(views), self._batch())
+        views = self._views(self._slice_views(k))
+        epoch = steps_per_epoch(len(views), self._batch())
+        steps = max(1, round(self.config.train.slice_epochs * epoch))
         history = self._train(f"slices-{k}", network, views, steps, scored=False)
         self._save(self._cycle(k) / "slices.pt", network, k, history)
         return {"slice_images": steps * self._batch(), "slice_loss": history[-1]["loss"]}
 
     def _select(self, k: int) -> dict:
         """Let the slices compete, and write the winners' features into the bank."""
-        images = SlicedImages(self.setup.train, self._boxes(k), self.setup.card.transform())
+        if not self.config.fusion.enabled:
+            return {}
+        sliced = self._scored(self._network(k, "slices"))
+        random = self.config.fusion.positions == "random"
+        bank = self._cycle(k) / ("advantaged" if random else "bank")
+        images = self._sliced_images(self._boxes(k))
         select_features(
             self._scored(self._network(k)),
-            self._scored(self._network(k, "slices")),
+            sliced,
             sliced_loader(images, self.setup.workers),
-            self._cycle(k) / "bank",
+            bank,
             self.config.train.eval_batch_size,
-            self.config.bank.precision,
+            "winner" if self.config.bank.online else self.config.bank.precision,
+            correct_only=self.config.fusion.correct_only,
         )
+        if random:
+            self._randomise(k, sliced, bank)
         return {}
+
+    def _randomise(self, k: int, sliced: Scored, advantaged: Path) -> None:
+        """Replace the bank by one of random positions."""
+        seed = derive_seed(self.config.seed, f"random-{k}")
+        found, split = Bank(advantaged), self.setup.train
+        boxes = draw_boxes(found, self._boxes(k), split, self.config.slices, seed)
+        loader = sliced_loader(self._sliced_images(boxes), self.setup.workers)
+        select_random(sliced, found, loader, self._cycle(k) / "bank", self.config.train.eval_batch_size, seed)
+        if is_first():
+            shutil.rmtree(advantaged)
+
+    def _sliced_images(self, boxes: dict[str, list[Box]]) -> SlicedImages:
+        return SlicedImages(self.setup.train, boxes, self.setup.card.transform())
 
     # What the steps share.
 
@@ -204,10 +290,13 @@ class Run:
         return network
 
     def _bank(self, k: int) -> Bank | None:
-        return Bank(self._cycle(k) / "bank") if k >= 0 else None
+        return Bank(self._cycle(k) / "bank") if k >= 0 and self.config.fusion.enabled else None
 
     def _boxes(self, k: int) -> dict[str, list[Box]]:
         return checkpoint.read_json(self._cycle(k) / "slices.json")
+
+    def _slice_views(self, k: int) -> list[View]:
+        return [View(i, box) for i, each in self._boxes(k).items() for box in each]
 
     def _scored(self, network: nn.Module) -> Scored:
         return Scored(network.eval(), self.setup.card.stages, self.setup.card.classes)
@@ -218,10 +307,10 @@ class Run:
     def _epoch_steps(self) -> int:
         return steps_per_epoch(len(self.setup.train.ids), self._batch())
 
-    def _views(self, views: list[View], bank: Bank | None = None) -> TrainViews:
+    def _views(self, views: list[View], attach: Callable[[str], object] | None = None) -> TrainViews:
         card = self.setup.card
         transform = train_transform(self.setup.geometry, card.normalisation, card.classes.ignore_index)
-        fused = {"coordinates": identity_coordinates, "attach": bank.read} if bank else {}
+        fused = {"coordinates": identity_coordinates, "attach": attach} if attach else {}
         return TrainViews(self.setup.train, views, transform, **fused)
 
     def _train(
@@ -230,14 +319,14 @@ class Run:
         network: nn.Module,
         views: TrainViews,
         steps: int,
-        fusion: BankFusion | None = None,
         *,
         scored: bool = True,
         on_epoch: Callable[[dict], None] = lambda record: None,
+        **special: object,
     ) -> list[dict]:
-        """Run one training of the run; its records go into the log as they come."""
+        """Run one training of the run, with what is special about its job; its records go into the log."""
         arm = "plain" if key.startswith("plain") else "rws"
-        epoch = steps_per_epoch(len(views), self._batch())
+        epoch = steps_per_epoch(len(views) - special.get("slices", 0), self._batch())
         job = Job(
             key=key,
             views=views,
@@ -247,7 +336,7 @@ class Run:
             seed=derive_seed(self.config.seed, key),
             workers=self.setup.workers,
             evaluate=self._evaluate if scored else None,
-            fusion=fusion,
+            **special,
         )
         before = sum(c.get("whole_images", 0) + c.get("slice_images", 0) for c in self.cycles)
 

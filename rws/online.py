@@ -3,7 +3,7 @@
 For sets whose bank would not fit a disk. The bank then holds, for each fused cell, n and which slice won.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,8 +56,16 @@ class SliceReader:
 class OnlineFusion(BankFusion):
     """Fuses batches whose `attached` came from `SliceReader`."""
 
-    def __init__(self, bank: Bank, network: nn.Module, crop_size: tuple[int, int], sliced: nn.Module):
-        super().__init__(bank, network, crop_size)
+    def __init__(
+        self,
+        bank: Bank,
+        network: nn.Module,
+        crop_size: tuple[int, int],
+        stages: Sequence[str] | None = None,
+        *,
+        sliced: nn.Module,
+    ):
+        super().__init__(bank, network, crop_size, stages)
         self.sliced = sliced.eval().requires_grad_(False)
         self.sliced_stages = find_stages(sliced, bank.stages)
 

@@ -74,23 +74,24 @@ class Reporter:
         miou = cycle["whole"][-1]["miou"]
         cells = [
             cycle["cycle"],
-            f"{cycle['weak_slices']} of {cycle['windows']}",
+            f"{cycle['weak_slices']} of {cycle['windows']}" if "windows" in cycle else "-",
             "-" if mean_share is None else f"{100 * mean_share:.1f} %",
             f"{miou:.2f}",
             f"{plain[-1]['miou']:.2f}" if plain else "-",
             f"{miou - plain[-1]['miou']:+.2f}" if plain else "-",
         ]
         self.say((_HEAD + "\n" if head else "") + _ROW.format(*cells))
-        self._scalars.add_scalar("cycle/weak_slices", cycle["weak_slices"], cycle["cycle"])
+        if "weak_slices" in cycle:
+            self._scalars.add_scalar("cycle/weak_slices", cycle["weak_slices"], cycle["cycle"])
         for stage, value in (share or {}).items():
             self._scalars.add_scalar(f"fused_share/{stage}", value, cycle["cycle"])
-        for stage, value in cycle["missing_weight"].items():
+        for stage, value in cycle.get("missing_weight", {}).items():
             self._scalars.add_scalar(f"missing_weight/{stage}", value, cycle["cycle"])
         self._scalars.flush()
 
     def missing(self, cycles: list[dict]) -> None:
         """Print for each stage the mean missing weight before fusion and after the latest retraining."""
-        before, after = cycles[0]["missing_weight"], cycles[-1]["missing_weight"]
+        before, after = (c.get("missing_weight", {}) for c in (cycles[0], cycles[-1]))
         for stage, value in before.items():
             self.say(f"  missing weight of {stage}: before {value:.3f}, after {after[stage]:.3f}")
 

@@ -14,6 +14,7 @@ from rws.core.advantage import BestSlices, missing_weights
 from rws.core.cam import StageMaps, most_classes, seg_grad_cam
 from rws.core.slices import released_window_boxes, slice_iou, weak_slices, window_boxes
 from rws.core.stages import find_stages
+from rws.correctness import only_correct, with_probability
 from rws.data.classes import ClassSet
 from rws.data.loading import Box, EvalBatch, SlicedImage
 from rws.distributed import barrier, gathered, is_first, rank
@@ -36,13 +37,14 @@ class Scored:
     def device(self) -> torch.device:
         return device_of(self.network)
 
-    def maps(self, images: Tensor, labels: Tensor) -> StageMaps:
-        """`seg_grad_cam` for the foreground classes, on the network's device."""
+    def maps(self, images: Tensor, labels: Tensor, *, probability: bool = False) -> StageMaps:
+        """`seg_grad_cam` for the foreground classes, on the network's device; see also `with_probability`."""
         foreground = self.classes.foreground
         # Counted on the host, so that the device need not be asked in the middle of its work.
         most = most_classes(labels, foreground) if labels.device != self.device else None
         images, labels = to_network(images, self.network), labels.to(self.device)
-        return seg_grad_cam(self.network, self.stages, images, labels, foreground, most)
+        found = seg_grad_cam(self.network, self.stages, images, labels, foreground, most)
+        return with_probability(self.network, images, labels, found) if probability else found
 
     def is_foreground(self, labels: Tensor) -> Tensor:
         """Labelled pixels that are not class-background."""
@@ -134,28 +136,37 @@ def select_features(
     folder: Path,
     batch_size: int,
     precision: Precision = "int8",
+    *,
+    correct_only: bool = False,
 ) -> None:
     """Let the slices of each image compete and write what fusion uses into a bank (METHOD steps 3 and 4).
 
-    Of several processes each is given images of its own, and writes a shard of the bank.
+    With `correct_only` a winner is kept only where it finds the true class more probable. Of several
+    processes each is given images of its own, and writes a shard of the bank.
     """
     if is_first():
         clear(folder)
     barrier()
     writer: BankWriter | None = None
     for item in tqdm(images, desc="select", unit="image", leave=False, disable=not is_first()):
-        mapped = whole.maps(item.image[None], item.label[None])
+        mapped = whole.maps(item.image[None], item.label[None], probability=correct_only)
         shapes = [tuple(f.shape[1:]) for f in mapped.features]
         best = BestSlices(mapped.maps[0], shapes)
         for start in range(0, len(item.slices), batch_size):
             part = slice(start, start + batch_size)
-            found = sliced.maps(item.slices[part], item.slice_labels[part])
+            found = sliced.maps(item.slices[part], item.slice_labels[part], probability=correct_only)
             best.update(found.maps, item.boxes_yxhw[part].to(found.maps.device), found.features)
         if writer is None:
-            channels = {name: shape[0] for name, shape in zip(whole.stage_names, shapes)}
+            channels = {name: shape[0] - correct_only for name, shape in zip(whole.stage_names, shapes)}
+            channels = dict.fromkeys(channels, 1) if precision == "winner" else channels
             writer = BankWriter(folder, channels, precision, shard=rank())
-        rows = [Rows(*best.rows(stage), grid=shape[1:]) for stage, shape in enumerate(shapes)]
-        writer.add(item.image_id, dict(zip(whole.stage_names, rows)))
+        found = {}
+        for stage, name in enumerate(whole.stage_names):
+            rows = best.rows(stage)
+            cells, n, f = only_correct(rows, mapped.features[stage][0]) if correct_only else rows
+            f = best.winner[stage].flatten()[cells, None] if precision == "winner" else f
+            found[name] = Rows(cells, n, f, grid=shapes[stage][1:])
+        writer.add(item.image_id, found)
     if writer is not None:
         writer.close()
     barrier()

@@ -140,6 +140,19 @@ def _check_batch_size(config: Config) -> None:
         )
 
 
+def _check_online(config: Config) -> None:
+    if config.bank.online and config.fusion.positions == "random":
+        raise UserError(
+            "bank.online: random positions need their features in the bank; drop --bank.online, or take "
+            "--fusion.positions advantaged"
+        )
+
+
+def _check_fused(chosen: list[str] | None, stages: tuple[str, ...]) -> None:
+    if chosen is not None and (not chosen or not set(chosen) <= set(stages)):
+        raise UserError(f"fusion.stages {chosen}: must be some of the stages {list(stages)}, or null for all")
+
+
 def _check_batch_norm(network: nn.Module, config: Config, device: torch.device) -> None:
     """Batch normalisation after global pooling (ASPP) sees one value a channel in a batch of one."""
     if config.train.batch_size > world():
@@ -159,13 +172,15 @@ def prepare(config: Config) -> tuple[Setup, LoadReport]:
 
     Raises: UserError, in one line, for whatever is wrong.
     """
-    _check_folder(config)
+    check_folder(config)
     _check_batch_size(config)
+    _check_online(config)
     device = choose_device(config.device)
     train, val = open_splits(config.data)
     card = _card(config, train.classes)
     network, loaded = make_network(config, train.classes.num_classes, device)
     _check_stages(network, card.stages, config.data.crop_size)
+    _check_fused(config.fusion.stages, card.stages)
     _check_batch_norm(network, config, device)
     if config.data.check:
         _check_labelled(train)
@@ -186,7 +201,7 @@ def _check_labelled(split: VocLayout) -> None:
         raise UserError(f"{split.root}: the labels of {split.split} hold ignored pixels only; label them")
 
 
-def _check_folder(config: Config) -> Path:
+def check_folder(config: Config) -> Path:
     """The run's folder; refused if it holds something else, another run, or a run of other settings."""
     if config.name in ("", ".", "..") or Path(config.name).name != config.name:
         raise UserError(f"name {config.name!r}: must be a plain folder name")
@@ -208,7 +223,7 @@ def _is_leftover(path: Path) -> bool:
 
 def _claim_folder(config: Config) -> Path:
     """A new folder for a new run; the old one when it is resumed."""
-    folder = _check_folder(config)
+    folder = check_folder(config)
     stored = folder / "config.yaml"
     if stored.is_file() and config.resume:
         for leftover in folder.rglob(".*.*"):  # of writes that a kill cut off
@@ -231,10 +246,11 @@ def _stored_configuration(path: Path) -> dict:
 
 
 def _compare(config: Config, before: dict, path: Path) -> None:
-    now, before = flatten(yaml.safe_load(dump(config))), flatten(before)
+    now, defaults = (flatten(yaml.safe_load(dump(c))) for c in (config, Config()))
+    before = {**defaults, **flatten(before)}  # a run from before an option was there had its default
     for key in now.keys() - _FREE:
-        if now[key] != before.get(key):
+        if now[key] != before[key]:
             raise UserError(
-                f"{path}: the run has {key} {before.get(key)!r}, this command {now[key]!r}; "
+                f"{path}: the run has {key} {before[key]!r}, this command {now[key]!r}; "
                 "use the same, or start a new --name"
             )

@@ -16,7 +16,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from tiny import REPOSITORY, STAGES, TINY, demo_set, same_tensors, tiny_config, with_train
+from tiny import REPOSITORY, STAGES, TINY, NoScalars, demo_set, same_tensors, tiny_config, with_train
 
 from rws import bank, checkpoint, loop, report
 from rws.bank import Bank, BankWriter
@@ -30,16 +30,6 @@ from rws.models import FAMILIES
 from rws.setup import make_network, prepare
 
 LIGHT = "deeplabv3_efficientnet_lite0"
-
-
-class NoScalars:
-    """Tensorboard's writer starts a thread for each run; most tests can do without."""
-
-    def __init__(self, folder: str):
-        Path(folder).mkdir(exist_ok=True)
-
-    def __getattr__(self, name: str) -> Callable:
-        return lambda *args: None
 
 
 @pytest.fixture(scope="module", autouse=True)

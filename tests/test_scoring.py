@@ -218,3 +218,23 @@ def test_no_image_with_slices_writes_no_bank(whole, sliced, split, tmp_path):
     images = sliced_loader(SlicedImages(split, {}, TRANSFORM), 0)
     select_features(whole, sliced, images, tmp_path / "bank", 3)
     assert not (tmp_path / "bank").exists()
+
+
+def test_correct_only_keeps_a_part_of_the_bank_as_it_was(whole, sliced, split, boxes, tmp_path):
+    every = select(whole, sliced, split, boxes, tmp_path / "every")
+    images = sliced_loader(SlicedImages(split, boxes, TRANSFORM), 0)
+    select_features(whole, sliced, images, tmp_path / "correct", 3, correct_only=True)
+    correct = Bank(tmp_path / "correct")
+    assert correct.channels == every.channels
+    kept = total = 0
+    for image_id in split.ids:
+        few = correct.read(image_id)
+        for stage, rows in every.read(image_id).items():
+            total += len(rows.cells)
+            if stage in few:
+                place = torch.searchsorted(rows.cells, few[stage].cells)
+                assert torch.equal(rows.cells[place], few[stage].cells)
+                assert torch.equal(rows.n[place], few[stage].n)
+                assert torch.equal(rows.f[place], few[stage].f)
+                kept += len(place)
+    assert 0 < kept < total

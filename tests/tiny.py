@@ -2,6 +2,7 @@
 
 import importlib.util
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -56,6 +57,16 @@ class TinyNetwork(nn.Module):
 
 
 TINY = Family(TinyNetwork, STAGES, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))
+
+
+class NoScalars:
+    """Tensorboard's writer starts a thread for each run; most tests can do without."""
+
+    def __init__(self, folder: str):
+        Path(folder).mkdir(exist_ok=True)
+
+    def __getattr__(self, name: str) -> Callable:
+        return lambda *args: None
 
 
 def demo_set(root: Path, train: int = 4, val: int = 2) -> Path:

@@ -200,6 +200,8 @@ class BestSlices:
         self.grids = {shape: _Grid(A, shape) for shape in self.shapes}
         self.n = [A.new_ones(shape) for shape in self.shapes]
         self.ratio = [A.new_full(shape, -1.0) for shape in self.shapes]
+        self.winner = [torch.full_like(n, -1, dtype=torch.int64) for n in self.n]
+        self.seen = 0  # slices so far
         # One row a cell; that of a cell into which nothing is blended is neither written nor read.
         self.f = [A.new_empty(h * w, channels) for channels, h, w in channels_and_grids]
 
@@ -210,9 +212,8 @@ class BestSlices:
         """
         boxes = boxes_yxhw.to(a.device)
         largest = _largest(boxes)
-        alike: dict[
-            tuple, list[int]
-        ] = {}  # stages whose cells lie at the same places, here and in the slices
+        # Stages whose cells lie at the same places, here and in the slices, are judged together.
+        alike: dict[tuple, list[int]] = {}
         for stage, f in enumerate(features):
             alike.setdefault((self.shapes[stage], tuple(f.shape[-2:])), []).append(stage)
         for (shape, own), stages in alike.items():
@@ -220,7 +221,7 @@ class BestSlices:
             better = found.ratio > torch.stack([self.ratio[stage] for stage in stages])
             cells = torch.nonzero(better)  # (P, 3), stage by stage
             taps, weights = _taps(
-                cells[:, 1:], found.winner[better], boxes, shape, self.grids[shape].size, own
+                cells[:, 1:], found.winner[cells.unbind(1)], boxes, shape, self.grids[shape].size, own
             )
             rows = cells[:, 1] * shape[1] + cells[:, 2]
             counts = better.sum((1, 2)).tolist()
@@ -228,7 +229,9 @@ class BestSlices:
             for s, (stage, part) in enumerate(zip(stages, parts)):
                 self.ratio[stage] = torch.where(better[s], found.ratio[s], self.ratio[stage])
                 self.n[stage] = torch.where(better[s], found.n[s], self.n[stage])
+                self.winner[stage] = torch.where(better[s], found.winner[s] + self.seen, self.winner[stage])
                 self.f[stage].index_copy_(0, part[0], _weighted_rows(features[stage], *part[1:]))
+        self.seen += len(boxes)
 
     def rows(self, stage: int) -> tuple[Tensor, Tensor, Tensor]:
         """What fusion uses of a stage: flat indices of the cells with n < 1, their n and their features.

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from rws.core.sampling import bilinear_taps
 
+_TINY = 1e-6
+
 
 @dataclass(frozen=True)
 class Blend:
@@ -23,30 +25,58 @@ class Blend:
     added: Tensor
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How a blend enters a forward pass; the defaults are the published form.
+
+    normalise: the slices' features take the mean and deviation of the batch's own (`match_statistics`).
+    strength: factor on the slices' share 1 - n.
+    distill: weight of `cosine_distance` between the batch's own features and the slices'.
+    replace: blend at all.
+    """
+
+    normalise: bool = False
+    strength: float = 1.0
+    distill: float = 0.0
+    replace: bool = True
+
+
 @contextmanager
-def fused(stages: dict[str, nn.Module], blends: dict[str, Blend]) -> Iterator[None]:
+def fused(
+    stages: dict[str, nn.Module], blends: dict[str, Blend], manner: Manner | None = None
+) -> Iterator[list[Tensor]]:
     """Forward passes inside the block put out n F + (1 - n) f at the stages that have a blend.
 
     The network's code and state_dict do not change; the hooks are gone when the block ends, also by an
-    exception. The blended features are constants: no gradient flows into them.
+    exception. The blended features are constants: no gradient flows into them. The list that is given
+    collects the losses of a distillation.
 
     Raises: ValueError in the forward pass when a blend does not have the shape of the stage's output.
     Source: METHOD step 5.
     """
 
+    manner = manner or Manner()
+    losses: list[Tensor] = []
+
     def blending(name: str, blend: Blend):
-        def hook(module: nn.Module, args: tuple, output: Tensor) -> Tensor:
+        def hook(module: nn.Module, args: tuple, output: Tensor) -> Tensor | None:
             if blend.added.shape != output.shape:
                 raise ValueError(
                     f"stage {name!r} puts out {tuple(output.shape)}, its blend is {tuple(blend.added.shape)}"
                 )
-            return torch.addcmul(blend.added.detach().to(output.dtype), output, blend.n.to(output.dtype))
+            part = match_statistics(blend, output) if manner.normalise else blend
+            if manner.distill:
+                losses.append(manner.distill / len(blends) * cosine_distance(output, part))
+            if not manner.replace or not manner.strength:
+                return None
+            part = weakened(part, manner.strength) if manner.strength < 1 else part
+            return torch.addcmul(part.added.detach().to(output.dtype), output, part.n.to(output.dtype))
 
         return hook
 
     handles = [stages[name].register_forward_hook(blending(name, b)) for name, b in blends.items()]
     try:
-        yield
+        yield losses
     finally:
         for handle in handles:
             handle.remove()
@@ -112,3 +142,40 @@ def unfused(channels: int, size: tuple[int, int], device: torch.device | None = 
 def batch_blends(blends: list[Blend]) -> Blend:
     """One blend for a batch from one for each of its images."""
     return Blend(torch.cat([b.n for b in blends]), torch.cat([b.added for b in blends]))
+
+
+def weakened(blend: Blend, strength: float | Tensor) -> Blend:
+    """The blend with `strength` times the slices' share 1 - n; by image for a tensor (N, 1, 1, 1)."""
+    return Blend(1 - strength * (1 - blend.n), strength * blend.added)
+
+
+def match_statistics(blend: Blend, own: Tensor) -> Blend:
+    """The blend with the slices' features shifted and scaled to the statistics of the image's own.
+
+    Mean and standard deviation are those of each image and channel over its fused cells, weighted by
+    1 - n, for both: the features of other places would say nothing about what is expected at these.
+
+    Shape: own (N, C_l, H_l, W_l), the stage's output; taken as a constant.
+    """
+    own, share = own.detach().float(), 1 - blend.n
+    weight = share / share.sum((-2, -1), keepdim=True).clamp_min(_TINY)
+    f = blend.added / share.clamp_min(_TINY)
+
+    def moments(values: Tensor) -> tuple[Tensor, Tensor]:
+        mean = (weight * values).sum((-2, -1), keepdim=True)
+        return mean, (weight * (values - mean).square()).sum((-2, -1), keepdim=True).sqrt()
+
+    (mean, deviation), (own_mean, own_deviation) = moments(f), moments(own)
+    matched = (f - mean) * (own_deviation / deviation.clamp_min(_TINY)) + own_mean
+    return Blend(blend.n, share * matched)
+
+
+def cosine_distance(own: Tensor, blend: Blend) -> Tensor:
+    """1 - cosine of the batch's own features and the slices' at each cell, a mean weighted by 1 - n.
+
+    Shape: own (N, C_l, H_l, W_l), which gets the gradient -> scalar; 0 when nothing is fused.
+    """
+    share = (1 - blend.n)[:, 0]
+    # The cosine does not ask for a length, so f need not be freed of its weight.
+    distance = 1 - F.cosine_similarity(own.float(), blend.added.detach(), dim=1)
+    return (share * distance).sum() / share.sum().clamp_min(_TINY)

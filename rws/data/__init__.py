@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from rws.data.classes import CAMVID, DEMO, VOC2012, ClassSet
+from rws.data.classes import CAMVID, DEMO, VOC2012, ClassSet, named
 from rws.data.voc import VocLayout, find_list, find_root, read_label, read_list
 from rws.errors import UserError
 
@@ -28,8 +28,9 @@ def open_split(
 ) -> VocLayout:
     """Opens one split of a data set, of all its classes or, with `category`, of the images that hold one.
 
-    VOC 2012 takes the images of a category from `lists_dir` (looked for here, then beside the package);
-    the other sets, and any split with its own `list_name`, from the labels. A missing demo set is generated.
+    A category may be several classes with commas between them. VOC 2012 takes the images of one class from
+    `lists_dir` (looked for here, then beside the package); several classes, the other sets, and any split
+    with its own `list_name` take them from the labels. A missing demo set is generated.
 
     Raises: UserError for an unknown set, split or category, and for a missing root or list.
     """
@@ -37,13 +38,14 @@ def open_split(
     _require("split", split, SPLITS)
     classes = DATASETS[name]
     if category is not None:
-        classes.index(category)  # a wrong name is told before anything is generated or scanned
+        classes.binary(category)  # a wrong name is told before anything is generated or scanned
     if name == "demo" and not Path(root).expanduser().exists():
         from rws.data import demo  # here, since `python -m rws.data.demo` must not find itself imported
 
         demo.generate(root)
     ids = None
-    if category is not None and name == "voc2012" and list_name is None and split != "test":
+    listed = name == "voc2012" and list_name is None and split != "test"
+    if category is not None and listed and len(named(category)) == 1:
         ids = _class_list(lists_dir, split, category)
     elif category is not None:
         ids = _ids_holding(find_root(root), list_name or split, classes, category)
@@ -67,12 +69,13 @@ def _class_list(lists_dir: str | Path, split: str, category: str) -> list[str]:
 
 
 def _ids_holding(root: Path, list_name: str, classes: ClassSet, category: str) -> list[str]:
-    ids, wanted = read_list(find_list(root, list_name)), classes.index(category)
+    ids = read_list(find_list(root, list_name))
+    wanted = [classes.index(name) for name in named(category)]
 
     def holds(image_id: str) -> bool:
         path = root / "SegmentationClass" / f"{image_id}.png"
         # An id without label stays in: check_split then names it, together with all the others.
-        return not path.is_file() or bool(np.any(read_label(path) == wanted))
+        return not path.is_file() or bool(np.isin(read_label(path), wanted).any())
 
     with ThreadPoolExecutor() as pool:
         found = list(tqdm(pool.map(holds, ids), f"labels with {category}", len(ids), leave=False))

@@ -22,6 +22,11 @@ def voc_colour(index: int) -> Colour:
     return red, green, blue
 
 
+def named(category: str) -> tuple[str, ...]:
+    """The classes that a category names: one, or several with commas between them, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in category.split(",")))
+
+
 @dataclass(frozen=True)
 class ClassSet:
     """The classes of a data set; class i is `names[i]`, shown in `palette[i]` (8-bit RGB)."""
@@ -59,12 +64,15 @@ class ClassSet:
         return known[category]
 
     def binary(self, category: str) -> "ClassSet":
-        """The two classes of a one-class task: background 0 (black) and `category` 1 in its own colour.
+        """The classes of a task on one class, or on several with commas between them.
+
+        Background is 0 (black); the classes follow in the order given, in their own colours.
 
         Raises: UserError if there is no such foreground class.
         """
-        colour = self.palette[self.index(category)]
-        return ClassSet(("background", category), ((0, 0, 0), colour), 0, self.ignore_index)
+        names = named(category)
+        colours = [self.palette[self.index(name)] for name in names]
+        return ClassSet(("background", *names), ((0, 0, 0), *colours), 0, self.ignore_index)
 
     def flat_palette(self) -> list[int]:
         """The 768 numbers for PIL's `putpalette`; values of no class show in VOC's colours."""

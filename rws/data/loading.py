@@ -80,7 +80,9 @@ class TrainViews(Dataset):
             torch.manual_seed(seed)
             tensors = self.transform(image, label, *extra)
         plain = [t.as_subclass(Tensor) for t in tensors]
-        return view.image_id, plain, self.attach(view.image_id) if self.attach else None
+        # What belongs to a whole image does not fit a slice of it: a slice gets what belongs to no image.
+        owner = view.image_id if view.box_yxhw is None else ""
+        return view.image_id, plain, self.attach(owner) if self.attach else None
 
 
 def _cut(image: Tensor, label: Tensor, view: View) -> tuple[Tensor, Tensor]:

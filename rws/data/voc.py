@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rws.data.classes import ClassSet
+from rws.data.classes import ClassSet, named
 from rws.errors import UserError
 
 IMAGES, LABELS = "JPEGImages", "SegmentationClass"
@@ -121,8 +121,8 @@ def read_label(path: str | Path) -> np.ndarray:
 class VocLayout:
     """One split of a data set in VOC layout, read image by image.
 
-    `split` names the list unless `ids` are given; with `category` the labels become 0 (other), 1 (category)
-    and the ignored value.
+    `split` names the list unless `ids` are given; with `category` the labels become 0 (other), 1 (category,
+    or 1, 2, ... for several) and the ignored value.
 
     Raises: UserError for a missing root or list, and for an unknown category.
     """
@@ -152,7 +152,8 @@ class VocLayout:
         if self.category is None:
             return None
         table = np.zeros(256, np.uint8)
-        table[self.source_classes.index(self.category)] = 1
+        for number, name in enumerate(named(self.category), 1):
+            table[self.source_classes.index(name)] = number
         table[self.source_classes.ignore_index] = self.source_classes.ignore_index
         return table
 
@@ -196,7 +197,7 @@ class VocLayout:
         return read_header(self.image_path(image_id))[0]
 
     def label(self, image_id: str) -> np.ndarray:
-        """The label; with a category 1 where it is, 0 elsewhere, the ignored value kept.
+        """The label; with a category 1 (2, ...) where it is, 0 elsewhere, the ignored value kept.
 
         Shape: (H, W) uint8.
 
@@ -205,7 +206,7 @@ class VocLayout:
         return self.map_label(read_label(self.label_path(image_id)))
 
     def map_label(self, raw: np.ndarray) -> np.ndarray:
-        """The file's numbers as those of `classes`: itself, or with a category 0, 1 and the ignored value.
+        """The file's numbers as those of `classes`: with a category 0, 1 (2, ...) and the ignored value.
 
         Shape: (H, W) uint8 in and out.
         """

@@ -209,3 +209,22 @@ def test_real_sets_open(real_set):
 def test_ids_without_label_stay_for_the_check_to_name(voc):
     voc.list("train", ["a", "unlabelled"])
     assert open_split("camvid", voc.root, "train", category="building").ids == ["a", "unlabelled"]
+
+
+def test_several_categories_are_numbered_in_the_order_given(voc):
+    split = VocLayout(voc.root, "train", THREE, category=f"dog, {THREE.names[1]}")
+    plain = VocLayout(voc.root, "train", THREE)
+    assert split.classes.names == ("background", "dog", THREE.names[1])
+    for image_id in split.ids:
+        before, after = plain.label(image_id), split.label(image_id)
+        assert np.array_equal(after == 1, before == 2)
+        assert np.array_equal(after == 2, before == 1)
+        assert np.array_equal(after == 255, before == 255)
+
+
+def test_images_of_several_categories_hold_one_of_them(voc):
+    one = [open_split("camvid", voc.root, "train", category=c).ids for c in ("pole", "building")]
+    both = open_split("camvid", voc.root, "train", category="pole,building")
+    assert both.ids == [i for i in ["a", "b", "c"] if i in {*one[0], *one[1]}]
+    with pytest.raises(UserError, match=r"no class 'cars': did you mean 'car'\?"):
+        open_split("camvid", voc.root, "train", category="pole,cars")

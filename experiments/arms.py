@@ -1,0 +1,140 @@
+"""Runs one arm with one seed: from where another arm of the seed has already been, to its report."""
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from experiments.measure import measure
+from experiments.plan import Plan
+from rws import checkpoint
+from rws.cli import dump, flatten
+from rws.config import Config
+from rws.loop import Run
+from rws.setup import check_folder, prepare
+
+# What each step of cycle 0 leaves for the steps after it, in the folder of the cycle.
+LEFT = {"whole": "whole.pt", "score": "slices.json", "slices": "slices.pt", "select": "bank"}
+# Settings that a step and all before it do not depend on.
+_LATER = {
+    "whole": ("fusion.", "slices.", "cycles.", "train.slice_mix", "train.slice_epochs"),
+    "score": ("fusion.", "train.slice_mix", "train.slice_epochs"),
+    "slices": ("fusion.", "train.slice_mix"),
+    "select": (
+        *(f"fusion.{key}" for key in ("normalise", "anneal", "share", "stages", "distill", "replace")),
+        "train.slice_mix",
+    ),
+}
+
+
+def folder_of(config: Config) -> Path:
+    """The folder of a run."""
+    return Path(config.runs) / config.name
+
+
+def shared_steps(one: Config, other: Config) -> list[str]:
+    """The steps of cycle 0 whose results are the same for both, in order."""
+    needed = _steps_of(other)
+    first = {"train.epochs": None, "data.check": None}
+    flat = [
+        flatten(yaml.safe_load(dump(c)))
+        | {"train.first_epochs": c.train.first_epochs or c.train.epochs}
+        | first
+        for c in (one, other)
+    ]
+    differ = [key for key in flat[0] if flat[0][key] != flat[1][key] and key not in ("name", "resume")]
+    return [s for s in needed if s in _steps_of(one) and all(key.startswith(_LATER[s]) for key in differ)]
+
+
+def _steps_of(config: Config) -> list[str]:
+    """The steps of a cycle in which a run of this configuration does anything."""
+    if config.fusion.enabled:
+        return list(LEFT)
+    return ["whole", "score"] if config.train.slice_mix else ["whole"]
+
+
+def _done(config: Config, step: str) -> bool:
+    cycle = folder_of(config) / "cycles" / "0"
+    return (cycle / f"after_{step}.json").is_file() and (cycle / LEFT[step]).exists()
+
+
+def fork(source: Config, target: Config, step: str) -> None:
+    """Make the folder of `target` as if it had done the steps up to `step` of cycle 0 as `source` did.
+
+    Files are linked where the file system can: runs replace files and never write into them.
+    """
+    old, new = folder_of(source), folder_of(target)
+    part = new.with_name(f".{new.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    (part / "cycles/0").mkdir(parents=True)
+    for done in list(LEFT)[: list(LEFT).index(step) + 1]:
+        for name in (LEFT[done], f"after_{done}.json"):
+            _copy(old / "cycles/0" / name, part / "cycles/0" / name)
+    _copy(old / "cycles/0/whole.pt", part / "last.pt")
+    _copy(old / f"cycles/0/after_{step}.json", part / "state.json")
+    lines = (old / "log.jsonl").read_text().splitlines(keepends=True)
+    (part / "log.jsonl").write_text("".join(line for line in lines if '-0"' in line))
+    checkpoint.write_text(part / "config.yaml", dump(replace(target, resume=False)))
+    os.replace(part, new)
+
+
+def _copy(source: Path, target: Path) -> None:
+    copy = shutil.copytree if source.is_dir() else shutil.copy2
+    try:
+        linked = {"copy_function": os.link} if source.is_dir() else {}
+        copy(source, target, **linked) if source.is_dir() else os.link(source, target)
+    except OSError:
+        shutil.rmtree(target, ignore_errors=True)
+        copy(source, target)
+
+
+def begin(config: Config, others: Iterable[Config]) -> str | None:
+    """Start a run that is not there from the other that leads furthest; the step up to which it is done."""
+    if (folder_of(config) / "config.yaml").is_file():
+        return None
+    best: tuple[int, Config | None, str] = (-1, None, "")
+    for other in others:
+        for place, step in enumerate(shared_steps(other, config)):
+            if place > best[0] and _done(other, step):
+                best = (place, other, step)
+    if best[1] is None:
+        return None
+    fork(best[1], config, best[2])
+    return f"{best[1].name} up to {best[2]}"
+
+
+def run_arm(plan: Plan, arm: str, seed: int) -> dict:
+    """Run an arm to its end and evaluate it once on the report list; a finished one is only read.
+
+    Raises: UserError when the run was begun with other settings.
+    """
+    config = plan.config(arm, seed)
+    config = replace(config, resume=True)
+    report = folder_of(config) / "report.json"
+    check_folder(config)
+    list_name = plan.experiment.report_list or config.data.val_list
+    if report.is_file() and (found := checkpoint.read_json(report))["list"] == list_name:
+        return found
+    others = [plan.config(other, seed) for other in plan.arms if other != arm]
+    if started := begin(config, others):
+        print(f"{arm}, seed {seed}: starts from {started}")
+    setup, _ = prepare(config)
+    Run(setup).train()
+    found = measure(setup, list_name)
+    checkpoint.write_json(report, found)
+    return found
+
+
+def prune(plan: Plan, seed: int) -> None:
+    """Remove the banks of finished arms that no unfinished arm of the seed can start from."""
+    configs = [plan.config(arm, seed) for arm in plan.arms]
+    finished = [c for c in configs if (folder_of(c) / "report.json").is_file()]
+    unbegun = [c for c in configs if not (folder_of(c) / "config.yaml").is_file()]
+    for config in finished:
+        wanted = any("select" in shared_steps(config, other) for other in unbegun)
+        for bank in folder_of(config).glob("cycles/*/bank"):
+            if bank.parent.name != "0" or not wanted:
+                shutil.rmtree(bank)

@@ -1,0 +1,103 @@
+"""Compare arms over seeds at one budget.
+
+    python -m experiments.compare --config experiments/smoke.yaml
+    python -m experiments.compare --config experiments/camvid.yaml --data.root DIR --arms plain rws
+    python -m experiments.compare --config experiments/voc_cat.yaml --data.category dog --name voc_dog
+
+Runs every arm with every seed, one after the other, in runs/<name>/<seed>/<arm>; what is finished is not run
+again, and what was stopped goes on. Writes config.yaml, results.json, table.md and curves.png into
+experiments/<name>. All flags of train.py are taken, too, for all arms.
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from rws.checkpoint import write_json, write_text
+from rws.errors import UserError
+
+
+def _options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(
+        prog="python -m experiments.compare",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", required=True, help="experiment, a file in experiments/")
+    parser.add_argument("--name", help="name of the results and runs; default: the experiment's")
+    parser.add_argument("--seeds", nargs="+", type=int, help="default: the experiment's")
+    parser.add_argument("--arms", nargs="+", help="default: the experiment's")
+    parser.add_argument("--threads", type=int, help="threads of torch; default: torch's choice")
+    parser.add_argument("--out", type=Path, help="folder of the results; default: experiments/<name>")
+    return parser.parse_known_args(arguments)
+
+
+def compare(plan, out: Path) -> dict:
+    """Run what is left of a plan and write its results; they are written anew after every finished seed.
+
+    Raises: UserError for a wrong setting, and when the arms did not see as many images.
+    """
+    from experiments.arms import prune, run_arm
+    from experiments.results import load_outcomes, settings_of, unequal_budgets
+
+    write_text(out / "config.yaml", yaml.safe_dump(settings_of(plan), sort_keys=False))
+    for number, seed in enumerate(plan.seeds, 1):
+        for place, arm in enumerate(plan.arms, 1):
+            print(f"== {arm} ({place} of {len(plan.arms)}), seed {seed} ({number} of {len(plan.seeds)})")
+            run_arm(plan, arm, seed)
+            prune(plan, seed)
+        found = write_results(plan, out)
+    if said := unequal_budgets(load_outcomes(plan)):
+        raise UserError("; ".join(said))
+    return found
+
+
+def write_results(plan, out: Path) -> dict:
+    """results.json, table.md and curves.png of the seeds that all arms have finished."""
+    from experiments.curves import draw
+    from experiments.results import load_outcomes, results
+    from experiments.tables import render
+
+    found = results(plan, load_outcomes(plan))
+    write_json(out / "results.json", found)
+    write_text(out / "table.md", render(found))
+    draw(found, out / "curves.png")
+    return found
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; the exit code."""
+    options, flags = _options(arguments)
+    try:
+        from experiments.plan import make_plan, read_experiment
+
+        experiment = read_experiment(options.config)
+        experiment = replace(experiment, name=options.name or experiment.name)
+        plan = make_plan(experiment, flags, options.seeds, options.arms)
+        # Imported late: a wrong flag is answered at once, without loading torch.
+        import torch
+
+        if options.threads:
+            torch.set_num_threads(options.threads)
+        torch.multiprocessing.set_sharing_strategy("file_system")
+        out = options.out or Path("experiments") / experiment.name
+        compare(plan, out)
+        print((out / "table.md").read_text())
+    except UserError as error:
+        print(f"error: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,100 @@
+"""Evaluates a finished run once: confusion over all pixels, by size of the object, and near its boundary."""
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+
+from rws.data import open_split
+from rws.data.loading import eval_loader
+from rws.placement import memory_format, to_network
+from rws.setup import Setup
+from rws.trained import load_trained
+
+# Area of an object, a connected region of one label, over the image's.
+SMALL, LARGE = 0.01, 0.10
+BOUNDARY_PIXELS = 5
+GROUPS = ("all", "small", "medium", "large", "boundary", "interior")
+
+
+def object_area(label: np.ndarray, ignore_index: int) -> np.ndarray:
+    """For each pixel the area of the connected region (8 neighbours) of its label over the image's.
+
+    Shape: (H, W) uint8 -> (H, W) float, 0 where the label is ignored.
+    """
+    area = np.zeros(label.shape)
+    for value in np.unique(label):
+        if value != ignore_index:
+            _, regions = cv2.connectedComponents((label == value).astype(np.uint8), connectivity=8)
+            counts = np.bincount(regions.ravel())
+            area = np.where(regions > 0, counts[regions], area)
+    return area / label.size
+
+
+def near_boundary(label: np.ndarray, ignore_index: int, pixels: int = BOUNDARY_PIXELS) -> np.ndarray:
+    """Where another label lies at most so many rows and columns away; ignored pixels are no other label.
+
+    Shape: (H, W) uint8 -> (H, W) bool.
+    """
+    square = np.ones((2 * pixels + 1, 2 * pixels + 1), np.uint8)
+    known = label != ignore_index
+    highest = cv2.dilate(np.where(known, label, 0).astype(np.uint8), square)
+    lowest = cv2.erode(np.where(known, label, 255).astype(np.uint8), square)
+    return known & (highest != lowest)
+
+
+def group_masks(label: np.ndarray, ignore_index: int) -> dict[str, np.ndarray]:
+    """The pixels of each group, by the label alone, so that they are the same for every network.
+
+    Shape: (H, W) uint8 -> six of (H, W) bool.
+    """
+    known = label != ignore_index
+    area, boundary = object_area(label, ignore_index), near_boundary(label, ignore_index)
+    sizes = {"small": area < SMALL, "medium": (area >= SMALL) & (area <= LARGE), "large": area > LARGE}
+    places = {"boundary": boundary, "interior": ~boundary}
+    return {"all": known, **{name: known & mask for name, mask in (sizes | places).items()}}
+
+
+def confusion_of(predicted: np.ndarray, label: np.ndarray, mask: np.ndarray, classes: int) -> np.ndarray:
+    """Counts of (label, prediction) over a mask.
+
+    Shape: three (H, W) -> (C, C) int64, rows labels.
+    """
+    pairs = label[mask].astype(np.int64) * classes + predicted[mask]
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+@torch.inference_mode()
+def measure(setup: Setup, list_name: str) -> dict:
+    """Confusion of the last weights on a list, in all groups of pixels at the labels' own sizes.
+
+    Raises: UserError for a list that is not there.
+    """
+    data, classes = setup.config.data, setup.card.classes
+    network, _ = load_trained(setup.folder / "last.pt")
+    network = network.to(setup.device, memory_format=memory_format(setup.config.model.channels_last))
+    own = None if list_name == "val" else list_name
+    split = open_split(
+        data.name, data.root, "val", category=data.category, list_name=own, lists_dir=data.lists_dir
+    )
+    batches = eval_loader(split, setup.card.transform(), setup.config.train.eval_batch_size, setup.workers)
+    counts = {g: np.zeros((classes.num_classes, classes.num_classes), np.int64) for g in GROUPS}
+    for batch in tqdm(batches, desc=f"report {list_name}", unit="batch", leave=False):
+        for predicted, label in zip(_predict(network, batch.images, batch.labels), batch.labels):
+            label = label.numpy().astype(np.uint8)
+            for group, mask in group_masks(label, classes.ignore_index).items():
+                counts[group] += confusion_of(predicted, label, mask, classes.num_classes)
+    return {
+        "list": list_name,
+        "images": len(split),
+        "classes": list(classes.names),
+        "confusion": {group: matrix.tolist() for group, matrix in counts.items()},
+    }
+
+
+def _predict(network: torch.nn.Module, images: Tensor, labels: Tensor) -> np.ndarray:
+    logits = network(to_network(images, network))["out"]
+    logits = F.interpolate(logits.float(), labels.shape[-2:], mode="bilinear", align_corners=False)
+    return logits.argmax(1).cpu().numpy()

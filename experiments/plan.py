@@ -1,0 +1,149 @@
+"""An experiment's YAML file -> the configuration of every arm and seed."""
+
+import difflib
+import os
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import yaml
+
+from rws.cli import flatten, parse
+from rws.config import Config
+from rws.errors import UserError
+
+_OURS = ("name", "runs", "seed", "resume", "overwrite", "check_data", "cycles.plain")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a file in experiments/ says.
+
+    Args:
+        name: of the results' folder and of the runs' folder.
+        base: configuration of a run, beside the experiment's file.
+        settings: what differs from it in all arms, by dotted key.
+        seeds: one run of every arm each.
+        report_list: list that is evaluated once at the end of each arm; null takes the validation list.
+        arms: what differs from the settings in each arm; `plain` differs in what makes it plain.
+    """
+
+    name: str
+    base: str
+    settings: dict[str, object]
+    seeds: list[int]
+    arms: dict[str, dict[str, object]]
+    report_list: str | None = None
+
+
+PLAIN = {"fusion.enabled": False, "train.slice_mix": 0.0}
+
+
+def read_experiment(path: str | Path) -> Experiment:
+    """Read an experiment; `like` names another of which it holds only what differs.
+
+    Raises: UserError for a missing file, broken YAML, an unknown key or a missing one.
+    """
+    tree = _tree(Path(path))
+    if missing := [f.name for f in fields(Experiment) if f.name not in tree and f.name != "report_list"]:
+        raise UserError(f"{path}: {missing[0]} is missing")
+    if not isinstance(tree["arms"], dict) or not tree["arms"]:
+        raise UserError(f"{path}: arms must name at least one arm, such as `plain: {{}}`")
+    arms = {str(arm): flatten(own or {}) for arm, own in tree["arms"].items()}
+    if arms.get("plain"):
+        raise UserError(
+            f"{path}: the arm plain is trained without slices and takes no settings; rename yours"
+        )
+    return Experiment(**{**tree, "arms": arms, "settings": flatten(tree["settings"])})
+
+
+def _tree(path: Path, seen: tuple[Path, ...] = ()) -> dict:
+    """The file with the one it is like; `base` becomes a path from here."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such experiment; there are: {', '.join(_known()) or 'none'}")
+    if path.resolve() in seen:
+        raise UserError(f"{path}: is like itself; remove one `like:`")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8-sig")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: holds a {type(tree).__name__}, needed are keys and values")
+    known = [*(f.name for f in fields(Experiment)), "like"]
+    for key in tree:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
+            raise UserError(f"{path}: unknown key {key!r}; the nearest known one is {near!r}")
+    if "base" in tree:
+        tree["base"] = os.path.normpath(path.parent / str(tree["base"]))
+    like = tree.pop("like", None)
+    parent = _tree(path.parent / str(like), (*seen, path.resolve())) if like else {}
+    settings = {**flatten(parent.get("settings") or {}), **flatten(tree.get("settings") or {})}
+    return {**parent, **tree, "settings": settings}
+
+
+def _known() -> list[str]:
+    return sorted(str(p) for p in Path("experiments").glob("*.yaml"))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment with the flags of its command line: every arm's configuration."""
+
+    experiment: Experiment
+    arms: dict[str, Config]
+    seeds: list[int]
+
+    def config(self, arm: str, seed: int) -> Config:
+        """The configuration of one run, in runs/<experiment>/<seed>/<arm>."""
+        config = self.arms[arm]
+        runs = Path(config.runs) / self.experiment.name / str(seed)
+        return replace(config, name=arm, runs=str(runs), seed=seed)
+
+
+def make_plan(
+    experiment: Experiment, flags: list[str], seeds: list[int] | None = None, arms: list[str] | None = None
+) -> Plan:
+    """The configurations of the arms: flags over arm over settings over base.
+
+    Raises: UserError for unknown arms, a wrong value, a flag on what an arm is about or the comparison itself
+        decides, and a budget that cannot be equal.
+    """
+    chosen = {arm: _own(arm, experiment) for arm in arms or experiment.arms}
+    _check_flags(flags, chosen)
+    configs = {}
+    for arm, own in chosen.items():
+        over = {**experiment.settings, **own, "cycles.plain": False}
+        where = f"experiment {experiment.name}, arm {arm}"
+        configs[arm], _ = parse(["--config", experiment.base, *flags], over, where)
+        _check_budget(configs[arm], where)
+    seeds = list(dict.fromkeys(experiment.seeds if seeds is None else seeds))
+    if not seeds or not all(isinstance(s, int) and s >= 0 for s in seeds):
+        raise UserError(f"experiment {experiment.name}: seeds {seeds} must be whole numbers from 0 on")
+    return Plan(experiment, configs, seeds)
+
+
+def _own(arm: str, experiment: Experiment) -> dict[str, object]:
+    if arm not in experiment.arms:
+        raise UserError(f"no arm {arm!r}: the arms of {experiment.name} are {', '.join(experiment.arms)}")
+    return PLAIN if arm == "plain" else experiment.arms[arm]
+
+
+def _check_flags(flags: list[str], arms: dict[str, dict]) -> None:
+    for flag in flags:
+        key = flag[2:].partition("=")[0].replace("-", "_") if flag.startswith("--") else ""
+        if key in _OURS and key != "runs":
+            raise UserError(f"command line: --{key} is set by the comparison; see --seeds, --arms and --out")
+        if about := [arm for arm, own in arms.items() if key in own]:
+            raise UserError(
+                f"command line: {key} is what the arm {about[0]} is about; choose --arms without it"
+            )
+
+
+def _check_budget(config: Config, where: str) -> None:
+    """Arms are comparable when each sees as many images, wherever it would stop by itself."""
+    if config.cycles.budget != "within":
+        raise UserError(f"{where}: cycles.budget must be within, so that all arms see as many images")
+    if config.cycles.delta != 0:
+        raise UserError(f"{where}: cycles.delta must be 0, so that no arm stops before the others")
+    if config.cycles.start == "slices":
+        raise UserError(f"{where}: cycles.start must be last or initial; a plain arm has no slice network")

@@ -1,0 +1,173 @@
+"""From the folders of finished runs to results.json."""
+
+import statistics
+from dataclasses import dataclass
+
+from experiments.arms import folder_of
+from experiments.intervals import class_ious, difference, labelled_miou, spread
+from experiments.measure import BOUNDARY_PIXELS, GROUPS, LARGE, SMALL
+from experiments.plan import Plan
+from rws import checkpoint
+from rws.cli import flatten
+from rws.metrics import as_scores
+
+STEPS = ("whole", "slices", "score", "select")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One finished run: its report and the records of its cycles."""
+
+    report: dict
+    cycles: list[dict]
+    environment: dict
+
+    @property
+    def images(self) -> int:
+        """Images forward and backward in all, slices included."""
+        return sum(c["whole_images"] + c.get("slice_images", 0) for c in self.cycles)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Wall clock of each kind of step, whether this run took it or started from another's."""
+        return {step: round(sum(c["seconds"].get(step, 0.0) for c in self.cycles), 1) for step in STEPS}
+
+    @property
+    def miou(self) -> float:
+        import torch
+
+        return as_scores(torch.tensor(self.report["confusion"]["all"]), tuple(self.report["classes"]))["miou"]
+
+    def course(self) -> dict[int, float]:
+        """Validation mIoU by images seen."""
+        points, before = {}, 0
+        for c in self.cycles:
+            batch = c["whole_images"] // c["whole"][-1]["step"]
+            points |= {before + r["step"] * batch: r["miou"] for r in c["whole"] if "miou" in r}
+            before += c["whole_images"] + c.get("slice_images", 0)
+        return points
+
+
+def load_outcomes(plan: Plan) -> dict[str, dict[int, Outcome]]:
+    """The runs that have a report, by arm and seed; seeds that not all arms have finished are left out."""
+    found: dict[str, dict[int, Outcome]] = {arm: {} for arm in plan.arms}
+    for arm in plan.arms:
+        for seed in plan.seeds:
+            folder = folder_of(plan.config(arm, seed))
+            if (folder / "report.json").is_file():
+                state, report, environment = (
+                    checkpoint.read_json(folder / f"{n}.json") for n in ("state", "report", "env")
+                )
+                found[arm][seed] = Outcome(report, state["cycles"], environment)
+    whole = [seed for seed in plan.seeds if all(seed in runs for runs in found.values())]
+    return {arm: {seed: runs[seed] for seed in whole} for arm, runs in found.items()}
+
+
+def unequal_budgets(outcomes: dict[str, dict[int, Outcome]]) -> list[str]:
+    """What to say of the seeds whose arms did not see as many images."""
+    said = []
+    for seed in next(iter(outcomes.values())):
+        images = {arm: runs[seed].images for arm, runs in outcomes.items()}
+        if len(set(images.values())) > 1:
+            said.append(f"seed {seed}: the arms did not see as many images: {images}")
+    return said
+
+
+def results(plan: Plan, outcomes: dict[str, dict[int, Outcome]]) -> dict:
+    """All that is reported; scores in percent. `seconds` and `environment` alone differ between machines."""
+    first = next(iter(outcomes.values()))
+    seeds = list(first)
+    report = first[seeds[0]].report
+    arms = {arm: _arm([runs[s] for s in seeds]) for arm, runs in outcomes.items()}
+    against = [arm for arm in ("plain", "slices") if arm in arms]
+    return {
+        "name": plan.experiment.name,
+        "list": report["list"],
+        "images_in_list": report["images"],
+        "classes": report["classes"],
+        "groups": {"small_below": SMALL, "large_above": LARGE, "boundary_pixels": BOUNDARY_PIXELS},
+        "seeds": seeds,
+        "budget": {str(s): {arm: runs[s].images for arm, runs in outcomes.items()} for s in seeds},
+        "equal_budget": not unequal_budgets(outcomes),
+        "arms": arms,
+        "differences": {to: {a: _paired(arms[a], arms[to]) for a in arms if a != to} for to in against},
+        "course": _course(outcomes, seeds),
+        "epoch_images": first[seeds[0]].cycles[0]["images"],
+        "seconds": {arm: _mean_seconds([runs[s] for s in seeds]) for arm, runs in outcomes.items()},
+        "environment": {str(s): {a: runs[s].environment for a, runs in outcomes.items()} for s in seeds},
+    }
+
+
+def _arm(runs: list[Outcome]) -> dict:
+    names = runs[0].report["classes"]
+    ious = [class_ious(run.report["confusion"]["all"]) for run in runs]
+    groups = {g: [labelled_miou(run.report["confusion"][g]) for run in runs] for g in GROUPS if g != "all"}
+    return {
+        "miou": spread([run.miou for run in runs]),
+        "iou": {name: [iou[c] for iou in ious] for c, name in enumerate(names)},
+        "groups": {g: spread(values) for g, values in groups.items() if None not in values},
+        "fused_share": [run.cycles[-1].get("fused_share") for run in runs],
+        "first_training_miou": [run.cycles[0]["whole"][-1]["miou"] for run in runs],
+    }
+
+
+def _paired(ours: dict, theirs: dict) -> dict:
+    """Paired differences of mIoU, of each class's IoU and of each group's mIoU."""
+    classes = {
+        name: statistics.fmean(a - b for a, b in zip(values, theirs["iou"][name]))
+        for name, values in ours["iou"].items()
+        if None not in values and None not in theirs["iou"][name]
+    }
+    groups = {
+        g: difference(each["each"], theirs["groups"][g]["each"])
+        for g, each in ours["groups"].items()
+        if g in theirs["groups"]
+    }
+    return {
+        "miou": difference(ours["miou"]["each"], theirs["miou"]["each"]),
+        "iou": classes,
+        "groups": groups,
+    }
+
+
+def _course(outcomes: dict[str, dict[int, Outcome]], seeds: list[int]) -> list[dict]:
+    """Validation mIoU of every arm, a list over seeds, wherever all of them were evaluated."""
+    courses = {arm: [runs[s].course() for s in seeds] for arm, runs in outcomes.items()}
+    common = set.intersection(*(set(course) for each in courses.values() for course in each))
+    return [
+        {"images": images, **{arm: [course[images] for course in each] for arm, each in courses.items()}}
+        for images in sorted(common)
+    ]
+
+
+def _mean_seconds(runs: list[Outcome]) -> dict[str, float]:
+    return {step: round(statistics.fmean(run.seconds[step] for run in runs), 1) for step in STEPS}
+
+
+def settings_of(plan: Plan) -> dict:
+    """The resolved experiment: what all arms share, and what each has of its own, by dotted key."""
+    import dataclasses
+
+    flat = {arm: flatten(dataclasses.asdict(config)) for arm, config in plan.arms.items()}
+    shared = {
+        key: _listed(value)
+        for key, value in next(iter(flat.values())).items()
+        if all(each[key] == value for each in flat.values()) and key not in ("name", "seed", "resume")
+    }
+    own = {arm: {k: _listed(v) for k, v in each.items() if k not in shared} for arm, each in flat.items()}
+    own = {
+        arm: {k: v for k, v in each.items() if k not in ("name", "seed", "resume")}
+        for arm, each in own.items()
+    }
+    return {
+        "name": plan.experiment.name,
+        "base": plan.experiment.base,
+        "seeds": plan.seeds,
+        "report_list": plan.experiment.report_list,
+        "settings": shared,
+        "arms": own,
+    }
+
+
+def _listed(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
