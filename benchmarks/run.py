@@ -26,7 +26,7 @@ from benchmarks.memory import memory
 from benchmarks.predicting import predict
 from benchmarks.rows import Context, Row
 from benchmarks.selecting import refine
-from benchmarks.steps import step
+from benchmarks.steps import step, step_online
 from benchmarks.training import train
 from rws.checkpoint import write_json
 
@@ -36,6 +36,7 @@ BENCHMARKS = {
     "refine": refine,
     "bank": bank,
     "step": step,
+    "step-online": step_online,
     "train": train,
     "cycle": cycle,
     "memory": memory,

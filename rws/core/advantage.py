@@ -197,7 +197,7 @@ class BestSlices:
     def __init__(self, A: Tensor, channels_and_grids: list[tuple[int, int, int]]):
         """Shape: A (L, H, W) maps of the whole image; (C_l, H_l, W_l) of each stage."""
         self.shapes = [(h, w) for _, h, w in channels_and_grids]
-        self.grids = {shape: _Grid(A, shape) for shape in self.shapes}
+        self.grids = {shape: _Grid(A, shape) for shape in dict.fromkeys(self.shapes)}
         self.n = [A.new_ones(shape) for shape in self.shapes]
         self.ratio = [A.new_full(shape, -1.0) for shape in self.shapes]
         self.winner = [torch.full_like(n, -1, dtype=torch.int64) for n in self.n]
