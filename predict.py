@@ -170,8 +170,10 @@ def ahead(pool: Executor, call: Callable, items: Iterable, most: int = IN_FLIGHT
 def predict_all(job: Job, images: list[Path]) -> int:
     """Predict and write, the next images read and the last ones written beside it; the number that failed."""
     failed = 0
-    # One thread each: more of them take the cores from the network. An interruption lets the writer end.
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+    # One thread each, also inside torch: more take the cores from the network. An interruption lets the
+    # writer end.
+    alone = {"max_workers": 1, "initializer": torch.set_num_threads, "initargs": (1,)}
+    with ThreadPoolExecutor(**alone) as reader, ThreadPoolExecutor(**alone) as writer:
         written = ahead(writer, lambda finish: finish(), job.predicted(ahead(reader, job.read, images)))
         for result in tqdm(written, total=len(images), unit="image", disable=None):
             try:

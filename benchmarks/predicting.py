@@ -21,7 +21,7 @@ from rws.trained import Card, save_trained
 
 NETWORK = "deeplabv3_efficientnet_lite0"
 SIZE, TINY_SIZE = (375, 500), (64, 80)
-IMAGES = 24
+IMAGES = 48
 
 
 def _photographs(folder: Path, size: tuple[int, int], count: int) -> list[Path]:

@@ -84,7 +84,7 @@ class _Scene:
 
 def _scene(context: Context, folder: Path) -> _Scene:
     crop, batch = crop_and_batch(context)
-    steps = 2 if context.tiny else 50 if context.device.type == "cuda" else 6
+    steps = 2 if context.tiny else 50 if context.device.type == "cuda" else 8
     workers = 0 if context.tiny else min(8, os.cpu_count() or 1)
     return _Scene(
         folder, context.network, crop, batch, steps, workers, _views(folder / "demo", crop, max(2, 4 * batch))
@@ -104,7 +104,7 @@ def _against_reference(context: Context, scene: _Scene, config: TrainConfig, com
         _reference_loop(peer, loader, scene.steps, TrainConfig(), scene.folder / "peer.pt")
 
     ours = _ours(network, job, config, scene.folder / "ours.pt")
-    return alternate(ours, reference, context.few(3), context.device, warm_up=not context.tiny)
+    return alternate(ours, reference, context.few(2), context.device, warm_up=not context.tiny)
 
 
 def _fused_against_plain(context: Context, scene: _Scene) -> Samples:
@@ -119,7 +119,7 @@ def _fused_against_plain(context: Context, scene: _Scene) -> Samples:
         make_job(v, scene.steps, scene.batch, scene.workers, f) for v, f in ((views, fusion), (plain, None))
     ]
     fused, unfused = (_ours(network, job, config, scene.folder / "ours.pt") for job in jobs)
-    return alternate(fused, unfused, context.few(3), context.device, warm_up=not context.tiny)
+    return alternate(fused, unfused, context.few(2), context.device, warm_up=not context.tiny)
 
 
 def _row(

@@ -206,7 +206,8 @@ class Training:
         done = self.step == job.steps
         if (self.step + job.steps_before) % job.steps_per_epoch == 0 or done:
             self._end_epoch(on_epoch, done)
-            self._store()
+            if not done:  # the caller keeps the network of a finished training
+                self._store()
         elif every and self.step % every == 0:
             self._store()
 
