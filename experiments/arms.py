@@ -120,7 +120,7 @@ def run_arm(plan: Plan, arm: str, seed: int) -> dict:
         return found
     others = [plan.config(other, seed) for other in plan.arms if other != arm]
     if started := begin(config, others):
-        print(f"{arm}, seed {seed}: starts from {started}")
+        print(f"{arm}, seed {seed}: starts from {started}", flush=True)
     setup, _ = prepare(config)
     Run(setup).train()
     found = measure(setup, list_name)

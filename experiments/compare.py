@@ -47,7 +47,10 @@ def compare(plan, out: Path) -> dict:
     write_text(out / "config.yaml", yaml.safe_dump(settings_of(plan), sort_keys=False))
     for number, seed in enumerate(plan.seeds, 1):
         for place, arm in enumerate(plan.arms, 1):
-            print(f"== {arm} ({place} of {len(plan.arms)}), seed {seed} ({number} of {len(plan.seeds)})")
+            print(
+                f"== {arm} ({place} of {len(plan.arms)}), seed {seed} ({number} of {len(plan.seeds)})",
+                flush=True,
+            )
             run_arm(plan, arm, seed)
             prune(plan, seed)
         found = write_results(plan, out)

@@ -93,6 +93,12 @@ def _check_values(parser: ArgumentParser, values: dict[str, object], path: str) 
     for key, value in values.items():
         if value is None and defaults[key] is not None:
             raise UserError(f"{path}: {key} is null; give a value such as {defaults[key]!r}")
+    try:
+        parser.parse_object(_nest(values))
+        return  # one by one, as below, takes a second
+    except Exception:
+        pass
+    for key, value in values.items():
         try:
             parser.parse_object(_nest({key: value}))
         except Exception as error:
