@@ -148,10 +148,12 @@ def _maps(
     for r in range(most):
         own = order[:, r]
         target = (labels == own[:, None, None]) & (own >= 0)[:, None, None]  # (N, H, W)
+        own_pixels = target.to(maps.dtype)
         gradients = _gradients(logits, features, own, target, last=r == most - 1)
         for stage, (feature, gradient) in enumerate(zip(features, gradients)):
             cam = grad_cam(feature.detach(), gradient, labels.shape[-2:])
-            maps[:, stage] = torch.where(target, cam, maps[:, stage])
+            # Classes do not overlap: a sum of products is exact, and faster than torch.where on a CPU.
+            maps[:, stage].addcmul_(cam, own_pixels)
     return StageMaps(maps, tuple(f.detach() for f in features), ~held.any(1))
 
 
