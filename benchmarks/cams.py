@@ -80,7 +80,12 @@ def _against_grad_cam(
     sizes, case = _case(context, batch, classes)
     _, peer = _case(context, batch, classes, channels_last=target is None)
     samples = alternate(
-        lambda: seg_grad_cam(*case), lambda: _peer_maps(*peer), repeats, context.device, warm_up=not batch > 1
+        lambda: seg_grad_cam(*case),
+        lambda: _peer_maps(*peer),
+        repeats,
+        context.device,
+        warm_up=batch == 1,
+        rehearse=True,
     )
     layout = "channels_last" if target is None else "contiguous"
     note = f"peer: pytorch-grad-cam, a call for each stage, network {layout}"

@@ -40,16 +40,28 @@ def _synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def alternate(ours: Work, peer: Work, repeats: int, device: torch.device, *, warm_up: bool = True) -> Samples:
+def alternate(
+    ours: Work,
+    peer: Work,
+    repeats: int,
+    device: torch.device,
+    *,
+    warm_up: bool = True,
+    rehearse: bool = False,
+) -> Samples:
     """Seconds of A B A B ... in this process, after a warm-up of each.
 
-    Without `warm_up`, for work of a minute or more, the first calls count as samples.
+    Without `warm_up`, for work of a minute or more, the first calls count as samples. With `rehearse` ours is
+    called once more, untimed, before each of its samples: where the peer's work consists of several calls
+    alike, all but its first find the memory that the one before has left, and so should ours.
     """
     samples = Samples([], [])
     if warm_up:
         ours()
         peer()
     for _ in tqdm(range(repeats), desc="A B", leave=False):
+        if rehearse:
+            ours()
         samples.ours.append(seconds(ours, device))
         samples.peer.append(seconds(peer, device))
     return samples

@@ -84,8 +84,9 @@ def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optim
         groups.setdefault(factors.get(name.split(".")[0], 1.0), []).append(parameter)
     params = [{"params": p, "lr_factor": factor, "lr": config.lr * factor} for factor, p in groups.items()]
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(params, lr=config.lr, weight_decay=config.weight_decay)
-    return torch.optim.SGD(params, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+        return torch.optim.AdamW(params, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+    sgd = {"momentum": config.momentum, "weight_decay": config.weight_decay}
+    return torch.optim.SGD(params, lr=config.lr, **sgd, fused=True)
 
 
 def learning_rate(step: int, job: Job, config: TrainConfig) -> float:

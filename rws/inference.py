@@ -73,15 +73,15 @@ def network_input(card: Card, image: Image.Image) -> Tensor:
 
 
 def for_prediction(network: nn.Module, device: torch.device) -> nn.Module:
-    """Bring a network to the device in eval mode, without its auxiliary head.
+    """Bring a network to the device in eval mode and channels_last, without its auxiliary head.
 
-    torchvision's networks would compute that head in eval mode too; the logits do not depend on it. Its
-    memory format stays: channels_last is faster, but rounds otherwise, and pixels between two classes would
-    change.
+    torchvision's networks would compute that head in eval mode too; the logits do not depend on it.
+    channels_last is the format of training and evaluation, and faster; a contiguous network's logits differ
+    in the last bits.
     """
     if getattr(network, "aux_classifier", None) is not None:
         network.aux_classifier = None
-    return network.eval().to(device)
+    return network.eval().to(device, memory_format=torch.channels_last)
 
 
 class _Probabilities(nn.Module):

@@ -68,6 +68,16 @@ def test_two_things_are_timed_in_turns():
     samples = alternate(lambda: calls.append("A"), lambda: calls.append("B"), 3, torch.device("cpu"))
     assert "".join(calls) == "ABABABAB"
     assert len(samples.ours) == len(samples.peer) == 3
+    calls.clear()
+    alternate(
+        lambda: calls.append("A"),
+        lambda: calls.append("B"),
+        2,
+        torch.device("cpu"),
+        warm_up=False,
+        rehearse=True,
+    )
+    assert "".join(calls) == "AABAAB"
 
 
 def test_targets():

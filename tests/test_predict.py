@@ -183,6 +183,7 @@ def test_work_ahead_keeps_its_order_and_its_bound():
 def test_without_auxiliary_head_the_logits_are_exactly_the_networks(checkpoint, photos):
     image = open_image(photos / "a.jpg")
     plain, card = load_trained(checkpoint)
+    plain = plain.to(memory_format=torch.channels_last)
     faster = predict.for_prediction(load_trained(checkpoint)[0], torch.device("cpu"))
     assert faster.aux_classifier is None
     assert torch.equal(predict_logits(faster, card, image), predict_logits(plain, card, image))

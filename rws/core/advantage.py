@@ -174,10 +174,12 @@ def _taps(
     Shape: k (P,), each cell's slice -> (P, 4), (P, 4).
     """
     box = boxes_yxhw[k]  # (P, 4)
-    sizes = torch.tensor((grid, size, own), device=cells.device)
-    # Cell centres in image pixels (continuous), then in cells of the slice's own map.
-    centre = (cells + 0.5) / sizes[0] * sizes[1]
-    taps, weights = bilinear_taps((centre - box[:, :2]) / box[:, 2:] * sizes[2] - 0.5, own)
+    spots = []
+    for axis in (0, 1):
+        # Cell centres in image pixels (continuous), then in cells of the slice's own map.
+        centre = (cells[:, axis] + 0.5) / grid[axis] * size[axis]
+        spots.append((centre - box[:, axis]) / box[:, axis + 2] * own[axis] - 0.5)
+    taps, weights = bilinear_taps(torch.stack(spots, 1), own)
     return taps + k[:, None] * (own[0] * own[1]), weights
 
 

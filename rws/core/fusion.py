@@ -107,8 +107,7 @@ def sample_blend(rows: tuple[Tensor, Tensor, Tensor], grid: tuple[int, int], whe
     """
     cells, n, f = rows
     size = where.shape[-2:]
-    half = torch.tensor([grid[1], grid[0], 0], device=where.device)[:, None, None] / 2
-    x, y, _ = ((where + 1) * half - 0.5).flatten(1)
+    x, y = (((w + 1) * (length / 2) - 0.5).flatten() for w, length in zip(where, reversed(grid)))
     taps, weights = bilinear_taps(torch.stack([y, x], 1), grid)
     row_of = torch.full((grid[0] * grid[1],), -1, device=where.device)
     row_of[cells] = torch.arange(len(cells), device=where.device)

@@ -351,3 +351,26 @@ def test_colour_transforms_leave_the_coordinates_alone(transform):
 def test_padding_is_outside_whatever_fills_it(transform):
     where = CoordinateMap(identity_coordinates(40, 56))
     assert (transform(where)[2] == 1).sum() == 40 * 56
+
+
+def test_nothing_is_copied_between_host_and_device_while_blending(monkeypatch, small):
+    """Neither a value read back nor a tensor made of the host's numbers: a GPU would have to wait for both."""
+    where = shrink_coordinates(identity_coordinates(32, 40), (8, 10))
+    rows = torch.tensor([0, 7, 33]), torch.tensor([0.1, 0.5, 0.0]), torch.randn(3, 6)
+    copies = []
+    for owner, names in (
+        (torch.Tensor, ("item", "tolist", "nonzero", "cpu", "numpy", "__bool__", "__int__", "__float__")),
+        (torch, ("tensor", "as_tensor", "from_numpy", "nonzero")),
+    ):
+        for name in names:
+            true = getattr(owner, name)
+            monkeypatch.setattr(
+                owner, name, lambda *a, _true=true, _name=name, **k: (copies.append(_name), _true(*a, **k))[1]
+            )
+    blend = batch_blends([sample_blend(rows, (8, 10), where), sample_blend(rows, (8, 10), where)])
+    stage = torch.nn.Conv2d(3, 6, 3, 4, 1)
+    with fused({"stage": stage}, {"stage": blend}):
+        stage(torch.randn(2, 3, 32, 40))
+    assert copies == []
+    torch.ones(1).item()
+    assert copies == ["item"], "the watch works"
