@@ -27,7 +27,7 @@ GREY = Normalisation((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 STEPS = 40
 
 
-class _Repeated(VocLayout):
+class Repeated(VocLayout):
     """Many images out of few files: `<id>~<k>` is the k-th repetition of an image, with an id of its own."""
 
     def __init__(self, root: Path, images: int):
@@ -61,7 +61,7 @@ class _Small(nn.Module):
 def prepare_run(root: str, images: int, device: str) -> Work:
     """Score and select all images, then train fused for a few steps, as work for `peak_memory`."""
     torch.manual_seed(0)
-    split = _Repeated(Path(root), images)
+    split = Repeated(Path(root), images)
     scored = Scored(_Small(split.classes.num_classes).to(device).eval(), STAGES, split.classes)
 
     def work() -> None:

@@ -26,6 +26,7 @@ from benchmarks.memory import memory
 from benchmarks.predicting import predict
 from benchmarks.rows import Context, Row
 from benchmarks.selecting import refine
+from benchmarks.sets import copies, score_set
 from benchmarks.steps import step, step_online
 from benchmarks.training import train
 from rws.checkpoint import write_json
@@ -41,6 +42,8 @@ BENCHMARKS = {
     "cycle": cycle,
     "memory": memory,
     "predict": predict,
+    "score-set": score_set,
+    "copies": copies,
 }
 RESULTS = Path(__file__).parent / "results"
 _LINE = "{:<20} {:>11} {:>11} {:>9}  {:<16} {:<5}"

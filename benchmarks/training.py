@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.inputs import IGNORE, NUM_CLASSES, make_bank, make_network
 from benchmarks.rows import Context, Row, Target, make_row
@@ -23,6 +24,9 @@ from rws.data.transforms import Geometry, Normalisation, train_transform
 from rws.engine import Job, Training
 from rws.fuse import BankFusion
 from rws.models import IMAGENET_MEAN, IMAGENET_STD
+
+# Dense bf16 operations a second, NVIDIA's data sheets of the SXM modules.
+BF16_PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
 
 
 def _reference_loop(network: nn.Module, loader, steps: int, config: TrainConfig, path: Path) -> None:
@@ -122,9 +126,33 @@ def _fused_against_plain(context: Context, scene: _Scene) -> Samples:
     return alternate(fused, unfused, context.few(2), context.device, warm_up=not context.tiny)
 
 
+def step_flops(network: nn.Module, crop: tuple[int, int], batch: int) -> int:
+    """Floating-point operations of one forward and backward pass: those of convolutions and matrix products."""
+    images = torch.randn(batch, 3, *crop, device=next(network.parameters()).device)
+    with FlopCounterMode(display=False) as counted:
+        sum(logits.sum() for logits in network(images).values()).backward()
+    return counted.get_total_flops()
+
+
+def _of_the_chip(context: Context, scene: _Scene, seconds: float) -> dict[str, float]:
+    """Operations a second, and their share of the chip's bf16 peak where that is known."""
+    network, _ = make_network(context.device, context.network)
+    rate = step_flops(network, scene.crop, scene.batch) * scene.steps / seconds
+    chip = torch.cuda.get_device_name(context.device) if context.device.type == "cuda" else ""
+    peak = next((flops for name, flops in BF16_PEAK.items() if name in chip), None)
+    return {"tflops": rate / 1e12} | ({"share_of_bf16_peak": rate / peak} if peak else {})
+
+
 def _row(
-    name: str, samples: Samples, target: Target | None, scene: _Scene, note: str, **sizes: object
+    name: str,
+    samples: Samples,
+    target: Target | None,
+    scene: _Scene,
+    note: str,
+    more: dict[str, float] | None = None,
+    **sizes: object,
 ) -> Row:
+    """A row with its rates. `more`: further figures."""
     sizes |= {
         "network": scene.network,
         "crop": list(scene.crop),
@@ -133,7 +161,7 @@ def _row(
         "classes": NUM_CLASSES,
     }
     rates = (round(scene.steps * scene.batch / median, 2) for median in samples.medians)
-    figures = dict(zip(("images_per_s", "peer_images_per_s"), rates))
+    figures = dict(zip(("images_per_s", "peer_images_per_s"), rates)) | (more or {})
     return make_row(name, samples, target, sizes, figures=figures, note=note)
 
 
@@ -151,7 +179,9 @@ def train(context: Context) -> list[Row]:
             note = (
                 "peer: a loop as torchvision's references/segmentation has it, fp32, contiguous, same loader"
             )
-            rows.append(_row(name, samples, Target("at least", target), scene, note, precision=precision))
+            more = _of_the_chip(context, scene, samples.medians[0])
+            goal = Target("at least", target)
+            rows.append(_row(name, samples, goal, scene, note, more, precision=precision))
         samples = _fused_against_plain(context, scene)
         note = "our loop with fusion, loader included; peer: without"
         rows.append(_row("train-fused", samples, Target("at most", 1.05), scene, note, fused_share=SHARE))

@@ -16,7 +16,7 @@ from experiments.compare import compare, main
 from experiments.intervals import difference, labelled_miou, spread
 from experiments.measure import group_masks, near_boundary, object_area
 from experiments.plan import make_plan, read_experiment
-from rws import checkpoint, loop, report
+from rws import checkpoint, report, steps
 from rws.bank import Bank
 from rws.cli import dump
 from rws.engine import Training
@@ -168,7 +168,7 @@ def test_no_bank_is_left(finished):
 
 @pytest.mark.parametrize(
     ("owner", "name", "call"),
-    [(Training, "_one_step", 30), (arms, "measure", 1), (loop, "score_images", 0), (arms.os, "replace", 40)],
+    [(Training, "_one_step", 30), (arms, "measure", 1), (steps, "score_images", 0), (arms.os, "replace", 40)],
 )
 def test_interrupted_and_gone_on_gives_the_same_numbers(
     finished, root, tmp_path, monkeypatch, owner, name, call

@@ -18,7 +18,7 @@ import yaml
 from PIL import Image
 from tiny import REPOSITORY, STAGES, TINY, NoScalars, demo_set, same_tensors, tiny_config, with_train
 
-from rws import bank, checkpoint, loop, report
+from rws import artifacts, bank, checkpoint, loop, report
 from rws.bank import Bank, BankWriter
 from rws.cli import parse
 from rws.config import Config
@@ -498,7 +498,7 @@ INTERRUPTED = {
     "a step of a training": (Training, "_one_step"),
     "the state of a training": (Training, "_store"),
     "the scores of an epoch": (Run, "_evaluate"),
-    "a network": (loop, "save_trained"),
+    "a network": (artifacts, "save_trained"),
     "boxes or the state of the run": (checkpoint, "write_json"),
     "the copy for the plain arm": (shutil, "copyfile"),
     "an image's rows": (BankWriter, "add"),
