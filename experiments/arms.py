@@ -45,6 +45,8 @@ def shared_steps(one: Config, other: Config) -> list[str]:
         | first
         for c in (one, other)
     ]
+    for tree in flat:  # both starts are the same up to the selection
+        tree["cycles.start"] = {"slices": "last"}.get(tree["cycles.start"], tree["cycles.start"])
     differ = [key for key in flat[0] if flat[0][key] != flat[1][key] and key not in ("name", "resume")]
     return [s for s in needed if s in _steps_of(one) and all(key.startswith(_LATER[s]) for key in differ)]
 

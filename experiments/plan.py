@@ -145,5 +145,5 @@ def _check_budget(config: Config, where: str) -> None:
         raise UserError(f"{where}: cycles.budget must be within, so that all arms see as many images")
     if config.cycles.delta != 0:
         raise UserError(f"{where}: cycles.delta must be 0, so that no arm stops before the others")
-    if config.cycles.start == "slices":
-        raise UserError(f"{where}: cycles.start must be last or initial; a plain arm has no slice network")
+    if config.cycles.start == "slices" and not config.fusion.enabled:
+        raise UserError(f"{where}: cycles.start must be last or initial; without fusion there is no slice network")
