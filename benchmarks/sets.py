@@ -1,4 +1,4 @@
-"""score-set, copies: what is asked of a GPU alone: a whole set in two minutes, and no copy to or from the host."""
+"""score-set, copies: asked of a GPU alone: a whole set in two minutes, and no copy to or from the host."""
 
 import tempfile
 from collections.abc import Callable

@@ -127,7 +127,7 @@ def _fused_against_plain(context: Context, scene: _Scene) -> Samples:
 
 
 def step_flops(network: nn.Module, crop: tuple[int, int], batch: int) -> int:
-    """Floating-point operations of one forward and backward pass: those of convolutions and matrix products."""
+    """Floating-point operations of a forward and backward pass: those of convolutions and matrix products."""
     images = torch.randn(batch, 3, *crop, device=next(network.parameters()).device)
     with FlopCounterMode(display=False) as counted:
         sum(logits.sum() for logits in network(images).values()).backward()

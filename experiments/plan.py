@@ -146,4 +146,6 @@ def _check_budget(config: Config, where: str) -> None:
     if config.cycles.delta != 0:
         raise UserError(f"{where}: cycles.delta must be 0, so that no arm stops before the others")
     if config.cycles.start == "slices" and not config.fusion.enabled:
-        raise UserError(f"{where}: cycles.start must be last or initial; without fusion there is no slice network")
+        raise UserError(
+            f"{where}: cycles.start must be last or initial; without fusion there is no slice network"
+        )

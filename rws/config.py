@@ -124,6 +124,8 @@ class SliceConfig:
         attention_min: a pixel is attended when the last stage's map is above this (0 in the paper).
         iou_weak_max: a slice is weak when 0 < IoU < this (T in the paper).
         most_per_image: keep only so many of the weakest slices of an image; null keeps all.
+        missing_images: number of training images, in batches spread evenly, whose missing weights are
+            reported; null takes all. The weak slices need the last stage's map alone, which is much cheaper.
     """
 
     geometry: Literal["covering", "released"] = "covering"
@@ -132,6 +134,7 @@ class SliceConfig:
     attention_min: ClosedUnitInterval = 0.0
     iou_weak_max: ClosedUnitInterval = 0.95
     most_per_image: PositiveInt | None = None
+    missing_images: PositiveInt | None = 64
 
 
 @dataclass

@@ -20,6 +20,8 @@ from rws.data.loading import Box, EvalBatch, SlicedImage
 from rws.distributed import barrier, gathered, is_first, rank
 from rws.placement import device_of, to_network
 
+RUN = 8  # images whose missing weights are looked at come in runs, so that they fill batches
+
 
 @dataclass(frozen=True)
 class Scored:
@@ -37,13 +39,19 @@ class Scored:
     def device(self) -> torch.device:
         return device_of(self.network)
 
-    def maps(self, images: Tensor, labels: Tensor, *, probability: bool = False) -> StageMaps:
-        """`seg_grad_cam` for the foreground classes, on the network's device; see also `with_probability`."""
+    def maps(
+        self, images: Tensor, labels: Tensor, *, last: bool = False, probability: bool = False
+    ) -> StageMaps:
+        """`seg_grad_cam` for the foreground classes, on the network's device; see also `with_probability`.
+
+        With `last` for the last stage alone: the backward passes end there.
+        """
+        stages = {name: self.stages[name] for name in self.stage_names[-1:]} if last else self.stages
         foreground = self.classes.foreground
         # Counted on the host, so that the device need not be asked in the middle of its work.
         most = most_classes(labels, foreground) if labels.device != self.device else None
         images, labels = to_network(images, self.network), labels.to(self.device)
-        found = seg_grad_cam(self.network, self.stages, images, labels, foreground, most)
+        found = seg_grad_cam(self.network, stages, images, labels, foreground, most)
         return with_probability(self.network, images, labels, found) if probability else found
 
     def is_foreground(self, labels: Tensor) -> Tensor:
@@ -58,7 +66,7 @@ class Scores:
 
     boxes: the weak slices that are kept of each image, in the order of the data set.
     windows: how many windows were judged; weak: how many of them are weak, kept or not.
-    missing: mean missing weight of each stage over all foreground pixels.
+    missing: mean missing weight of each stage over the foreground pixels of the images looked at for it.
     """
 
     boxes: dict[str, list[Box]]
@@ -79,47 +87,63 @@ def windows_of(config: SliceConfig, height: int, width: int) -> Tensor:
 
 @dataclass(frozen=True)
 class _Score:
-    """What scoring found in one image; missing: sum over its foreground pixels for each stage."""
+    """What scoring found in one image.
+
+    missing: sum over its foreground pixels for each stage, pixels: their number; None where not looked at.
+    """
 
     boxes: list[Box]
     windows: int
     weak: int
-    missing: list[float]
+    missing: list[float] | None
     pixels: int
 
 
-def _score(A: Tensor, foreground: Tensor, boxes: Tensor, config: SliceConfig) -> _Score:
+def _score(A: Tensor, foreground: Tensor, boxes: Tensor, config: SliceConfig, *, look: bool) -> _Score:
     iou = slice_iou(A[-1] > config.attention_min, foreground, boxes).cpu()
     kept = weak_slices(iou, config.iou_weak_max, config.most_per_image)
-    missing = (missing_weights(A) * foreground).double().sum((1, 2))
+    missing = (missing_weights(A) * foreground).double().sum((1, 2)).tolist() if look else None
     return _Score(
         boxes=[tuple(box) for box in boxes[kept].tolist()],
         windows=len(boxes),
         weak=len(weak_slices(iou, config.iou_weak_max)),
-        missing=missing.tolist(),
-        pixels=int(foreground.sum()),
+        missing=missing,
+        pixels=int(foreground.sum()) if look else 0,
     )
+
+
+def looked_at(ids: list[str], number: int | None) -> set[str]:
+    """About `number` of the images, in runs of RUN that are spread evenly; all of them for None."""
+    if number is None or number >= len(ids):
+        return set(ids)
+    runs = [ids[start : start + RUN] for start in range(0, len(ids), RUN)]
+    chosen = max(1, round(number / RUN))
+    return {image_id for k in range(chosen) for image_id in runs[k * len(runs) // chosen]}
 
 
 def score_images(scored: Scored, batches: Iterable[EvalBatch], ids: list[str], config: SliceConfig) -> Scores:
     """Map every training image, and find its weak slices (METHOD steps 1 and 2).
 
-    Of several processes each is given batches of its own, and all get what all have found.
+    Batches that hold none of the images whose missing weights are reported are mapped at the last stage
+    alone, by which slices are judged. Of several processes each is given batches of its own, and all get what
+    all have found.
     """
     found: dict[str, _Score] = {}
     order = {image_id: place for place, image_id in enumerate(ids)}
+    looked = looked_at(ids, config.missing_images)
     for batch in tqdm(batches, desc="score", unit="batch", leave=False, disable=not is_first()):
-        maps = scored.maps(batch.images, batch.labels).maps
+        last = looked.isdisjoint(batch.ids)
+        maps = scored.maps(batch.images, batch.labels, last=last).maps
         labels = batch.labels.to(scored.device)
         foreground = scored.is_foreground(labels)
         boxes = windows_of(config, *labels.shape[-2:])
         for image_id, A, front in zip(batch.ids, maps, foreground):
-            found[image_id] = _score(A, front, boxes, config)
+            found[image_id] = _score(A, front, boxes, config, look=image_id in looked)
     every = [score for part in gathered(found) for score in part.items()]
     scores = dict(sorted(every, key=lambda pair: order[pair[0]]))
     # Summed image by image in the order of the list: the same bits however many processes there are.
     pixels = max(sum(s.pixels for s in scores.values()), 1)
-    sums = (sum(each) for each in zip(*(s.missing for s in scores.values())))
+    sums = (sum(each) for each in zip(*(s.missing for s in scores.values() if s.missing is not None)))
     means = dict(zip(scored.stage_names, (total / pixels for total in sums)))
     return Scores(
         {image_id: score.boxes for image_id, score in scores.items()},

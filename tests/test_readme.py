@@ -18,6 +18,13 @@ def test_options_table_is_the_configurations():
     assert table in README, "paste the output of `python tools/options_table.py` into the README"
 
 
+def test_benchmark_table_is_that_of_the_record():
+    (record,) = re.findall(r"\]\((benchmarks/results/[^)]+\.json)\)", README)
+    command = [sys.executable, "tools/benchmark_table.py", record]
+    table = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    assert table in README, "paste the output of `python tools/benchmark_table.py RECORD` into the README"
+
+
 def test_every_file_that_is_linked_or_configured_exists():
     linked = re.findall(r"\]\(((?!http)[^)#]+)\)", README) + re.findall(r"configs/\w+\.yaml", README)
     assert linked

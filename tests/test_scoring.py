@@ -16,7 +16,7 @@ from rws.data.classes import DEMO, ClassSet
 from rws.data.demo import generate
 from rws.data.loading import SlicedImages, eval_loader, sliced_loader
 from rws.data.transforms import Normalisation, eval_transform
-from rws.scoring import Scored, score_images, select_features
+from rws.scoring import Scored, looked_at, score_images, select_features
 
 STAGES = ("first", "second", "third")
 TRANSFORM = eval_transform(60, Normalisation((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)))
@@ -100,6 +100,37 @@ def test_weak_slices_and_missing_weights_are_those_of_a_plain_computation(whole,
     assert scores.windows == 4 * len(windows)
     assert list(scores.missing) == list(STAGES)
     np.testing.assert_allclose(list(scores.missing.values()), missing / pixels, rtol=1e-5)
+
+
+def test_weak_slices_need_the_last_stage_alone(whole, split, batches, monkeypatch):
+    """With missing weights of some images only, the others' backward passes end at the last stage."""
+    expected = score_images(whole, batches, split.ids, SliceConfig())
+    monkeypatch.setattr("rws.scoring.RUN", 1)
+    mapped = []
+    real = Scored.maps
+
+    def maps(self, images, labels, **how):
+        found = real(self, images, labels, **how)
+        mapped.append(found.maps.shape[1])
+        return found
+
+    monkeypatch.setattr(Scored, "maps", maps)
+    one = list(eval_loader(split, TRANSFORM, batch_size=1, workers=0))
+    found = score_images(whole, one, split.ids, SliceConfig(missing_images=1))
+    assert sorted(mapped) == [1, 1, 1, 3]
+    assert (found.boxes, found.weak, found.windows) == (expected.boxes, expected.weak, expected.windows)
+    alone = score_images(whole, one[:1], [one[0].ids[0]], SliceConfig(missing_images=None))
+    assert one[0].ids[0] in looked_at(split.ids, 1)
+    assert found.missing == alone.missing
+
+
+@pytest.mark.parametrize(("number", "expected"), [(None, 40), (40, 40), (16, 16), (7, 8), (1, 8)])
+def test_images_looked_at_are_spread_over_the_set(number, expected):
+    ids = [f"{i:02d}" for i in range(40)]
+    found = looked_at(ids, number)
+    assert len(found) == expected
+    if expected == 16:
+        assert sorted(found) == [*ids[:8], *ids[16:24]]
 
 
 def test_boxes_are_in_the_order_of_the_data_set_whatever_the_batches(whole, split, batches):

@@ -354,7 +354,7 @@ def test_padding_is_outside_whatever_fills_it(transform):
 
 
 def test_nothing_is_copied_between_host_and_device_while_blending(monkeypatch, small):
-    """Neither a value read back nor a tensor made of the host's numbers: a GPU would have to wait for both."""
+    """Neither a value read back nor a tensor made of the host's numbers: a GPU would wait for both."""
     where = shrink_coordinates(identity_coordinates(32, 40), (8, 10))
     rows = torch.tensor([0, 7, 33]), torch.tensor([0.1, 0.5, 0.0]), torch.randn(3, 6)
     copies = []
