@@ -1,4 +1,6 @@
-"""cam, cam-classes: maps of all stages at once against pytorch-grad-cam, a call for each stage and class."""
+"""cam, cam-classes, cam-last: maps of all stages at once against pytorch-grad-cam, a call a stage and class."""
+
+from functools import partial
 
 import numpy as np
 import torch
@@ -117,6 +119,23 @@ def cam(context: Context) -> list[Row]:
         rows.append(_against_grad_cam(context, f"cam-{batch}", batch, 1, repeats, goal))
         rows.append(_against_grad_cam(context, f"cam-{batch}-same-format", batch, 1, context.few(2), None))
         rows.append(_against_bound(context, f"cam-{batch}-bound", batch, repeats))
+    return rows
+
+
+def cam_last(context: Context) -> list[Row]:
+    """Maps of the last stage alone, which scoring needs, against those of all stages: one class and many."""
+    rows = []
+    for classes in (1, 2 if context.tiny else 6):
+        sizes, (network, stages, *batch) = _case(context, 1, classes)
+        last = dict([list(stages.items())[-1]])
+        samples = alternate(
+            partial(seg_grad_cam, network, last, *batch),
+            partial(seg_grad_cam, network, stages, *batch),
+            context.repeats,
+            context.device,
+        )
+        note = "peer: ours for all stages"
+        rows.append(make_row(f"cam-last-{classes}", samples, None, sizes, note=note))
     return rows
 
 

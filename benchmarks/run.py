@@ -19,7 +19,7 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.banks import bank
-from benchmarks.cams import cam, cam_classes
+from benchmarks.cams import cam, cam_classes, cam_last
 from benchmarks.cycles import cycle
 from benchmarks.machine import circumstances, file_stem, machine
 from benchmarks.memory import memory
@@ -34,6 +34,7 @@ from rws.checkpoint import write_json
 BENCHMARKS = {
     "cam": cam,
     "cam-classes": cam_classes,
+    "cam-last": cam_last,
     "refine": refine,
     "bank": bank,
     "step": step,
