@@ -1,4 +1,4 @@
-"""cam, cam-classes, cam-last: maps of all stages at once against a call of pytorch-grad-cam a stage and class."""
+"""cam, cam-classes, cam-last: all stages at once against pytorch-grad-cam, a call for each stage and class."""
 
 from functools import partial
 
