@@ -1,4 +1,4 @@
-"""cam, cam-classes, cam-last: all stages at once against pytorch-grad-cam, a call for each stage and class."""
+"""cam, cam-classes, cam-last: maps of all stages at once against pytorch-grad-cam, called for each stage."""
 
 from functools import partial
 
