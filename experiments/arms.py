@@ -20,9 +20,9 @@ from rws.setup import check_folder, prepare
 LEFT = {"whole": "whole.pt", "score": "slices.json", "slices": "slices.pt", "select": "bank"}
 # Settings that a step and all before it do not depend on.
 _LATER = {
-    "whole": ("fusion.", "slices.", "cycles.", "train.slice_mix", "train.slice_epochs"),
-    "score": ("fusion.", "train.slice_mix", "train.slice_epochs"),
-    "slices": ("fusion.", "train.slice_mix"),
+    "whole": ("fusion.", "bank.", "slices.", "cycles.", "train.slice_mix", "train.slice_epochs"),
+    "score": ("fusion.", "bank.", "train.slice_mix", "train.slice_epochs"),
+    "slices": ("fusion.", "bank.", "train.slice_mix"),
     "select": (
         *(f"fusion.{key}" for key in ("normalise", "anneal", "share", "stages", "distill", "replace")),
         "train.slice_mix",
