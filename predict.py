@@ -2,6 +2,7 @@
 
     python predict.py --checkpoint runs/demo/best.pt --input photo.jpg --output out
     python predict.py --checkpoint runs/demo/best.pt --input photos/ --output out --tta ms_flip
+    python predict.py --checkpoint runs/demo/best.pt --input photos/ --output out --refine
     python predict.py --checkpoint runs/demo/best.pt --input photos/ --output out --cam spider
 
 For photos/a/b.jpg there will be out/a/b.png (class indices with the data set's palette, at the photograph's
@@ -38,6 +39,7 @@ from rws.inference import (
     open_image,
     result_stems,
 )
+from rws.refine import refined_label
 from rws.setup import choose_device
 from rws.trained import Card, load_trained
 from rws.viz import colour_label, overlay, stage_figure
@@ -60,6 +62,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--output", type=Path, required=True, help="folder for the results; made if missing")
     parser.add_argument("--tta", choices=TTA, default="none", help="test-time augmentation")
+    parser.add_argument(
+        "--refine", action="store_true", help="look again at weak slices, and blend in what they show better"
+    )
     parser.add_argument(
         "--cam", metavar="CLASS", help="also draw the heat maps of every stage for this class"
     )
@@ -101,6 +106,7 @@ class Job:
     network: nn.Module
     card: Card
     tta: str
+    refine: bool
     category: str | None
     stems: dict[Path, Path]
 
@@ -119,7 +125,7 @@ class Job:
         """
         path, image = photograph.path, photograph.image
         try:
-            label = label_of_input(self.network, photograph.images, (image.height, image.width), self.tta)
+            label = self.label(photograph)
             figures = {}
             if self.category:
                 figures[CAM], found = cam_figure(self.network, self.card, image, label, self.category)
@@ -130,6 +136,13 @@ class Job:
         except torch.OutOfMemoryError:
             raise UserError(f"{path}: does not fit into the GPU's memory; try --device cpu") from None
         return partial(self.finish, photograph, label, figures)
+
+    def label(self, photograph: Photograph) -> np.ndarray:
+        """Shape: (H, W)."""
+        image = photograph.image
+        if self.refine:
+            return refined_label(self.network, self.card, image)
+        return label_of_input(self.network, photograph.images, (image.height, image.width), self.tta)
 
     def finish(self, photograph: Photograph, label: np.ndarray, figures: dict[str, Image.Image]) -> None:
         """Draw the label and the overlay, and write everything.
@@ -212,13 +225,17 @@ def refuse_overwriting(images: list[Path], results: list[Path]) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.refine and args.tta != "none":
+        raise UserError(f"command line: --refine and --tta {args.tta} are two ways to average; choose one")
     images, notes = find_images(args.input, args.output)
     network, card = load_trained(args.checkpoint)
     if args.cam is not None:
         card.classes.index(args.cam)
     endings = (LABEL, OVERLAY, CAM) if args.cam else (LABEL, OVERLAY)
     stems = {path: args.output / stem for path, stem in result_stems(images, args.input, endings).items()}
-    job = Job(for_prediction(network, choose_device(args.device)), card, args.tta, args.cam, stems)
+    job = Job(
+        for_prediction(network, choose_device(args.device)), card, args.tta, args.refine, args.cam, stems
+    )
     refuse_overwriting(images, [s.with_name(s.name + ending) for s in stems.values() for ending in endings])
     make_output(args.output)
     print(*notes, sep="\n", end="\n" if notes else "")

@@ -5,16 +5,19 @@ def _number(value: float | None, form: str = ".2f") -> str:
     return "-" if value is None else format(value, form)
 
 
-def _spread(each: dict) -> str:
+def mean_and_deviation(each: dict) -> str:
+    """A `spread` in a cell."""
     return _number(each["mean"]) + ("" if each["std"] is None else f" ± {each['std']:.2f}")
 
 
-def _interval(each: dict) -> str:
+def interval(each: dict) -> str:
+    """A `difference` in a cell."""
     mean = format(each["mean"], "+.2f")
     return mean if each["low"] is None else f"{mean} [{each['low']:+.2f}, {each['high']:+.2f}]"
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Rows of cells in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
@@ -27,9 +30,9 @@ def _scores(found: dict) -> str:
     rows = []
     for arm, each in found["arms"].items():
         against = [found["differences"][to].get(arm) for to in others]
-        cells = ["-" if d is None else _interval(d["miou"]) for d in against]
-        rows.append([arm, _spread(each["miou"]), *cells, f"{budget[arm]:,}"])
-    return _table(head, rows)
+        cells = ["-" if d is None else interval(d["miou"]) for d in against]
+        rows.append([arm, mean_and_deviation(each["miou"]), *cells, f"{budget[arm]:,}"])
+    return table(head, rows)
 
 
 def _groups(found: dict) -> str:
@@ -38,12 +41,12 @@ def _groups(found: dict) -> str:
     against = found["differences"].get("plain", {})
     rows = []
     for arm, each in found["arms"].items():
-        cells = [_spread(each["groups"][g]) if g in each["groups"] else "-" for g in names]
+        cells = [mean_and_deviation(each["groups"][g]) if g in each["groups"] else "-" for g in names]
         rows.append([arm, *cells])
         if arm in against:
-            cells = [_interval(d) if (d := against[arm]["groups"].get(g)) else "-" for g in names]
+            cells = [interval(d) if (d := against[arm]["groups"].get(g)) else "-" for g in names]
             rows.append([f"{arm} - plain", *cells])
-    return _table(["arm", *names], rows)
+    return table(["arm", *names], rows)
 
 
 def _classes(found: dict) -> str:
@@ -54,7 +57,7 @@ def _classes(found: dict) -> str:
         known = [v for v in plain["iou"][name] if v is not None]
         mean = sum(known) / len(known) if known else None
         rows.append([name, _number(mean), *(_number(d["iou"].get(name), "+.2f") for d in against.values())])
-    return _table(["class", "plain IoU", *(f"{arm} - plain" for arm in against)], rows)
+    return table(["class", "plain IoU", *(f"{arm} - plain" for arm in against)], rows)
 
 
 def _course(found: dict) -> str:
@@ -67,7 +70,7 @@ def _course(found: dict) -> str:
         epochs = f"{point['images'] / found['epoch_images']:.1f}"
         mean = _number(sum(plain) / len(plain))
         rows.append([epochs, f"{point['images']:,}", mean, *(format(cell, "+.2f") for cell in cells)])
-    return _table(["epochs", "images", "plain", *(f"{arm} - plain" for arm in arms)], rows)
+    return table(["epochs", "images", "plain", *(f"{arm} - plain" for arm in arms)], rows)
 
 
 def _cost(found: dict) -> str:
@@ -77,7 +80,7 @@ def _cost(found: dict) -> str:
         beyond = each["score"] + each["select"]
         numbers = [each["whole"], each["slices"], each["score"], each["select"], sum(each.values()), beyond]
         rows.append([arm, *(f"{value:,.0f}" for value in numbers)])
-    return _table(
+    return table(
         ["arm", "whole images", "slices", "score", "select", "all", "beyond training"],
         rows,
     )

@@ -162,10 +162,10 @@ def label_of_input(network: nn.Module, images: Tensor, size: tuple[int, int], tt
     Shape: (1, 3, h, w) -> (H, W) uint8.
     Raises: UserError for an unknown `tta`.
     """
-    return _likeliest(_scores(network, images, tta), size).cpu().numpy()
+    return likeliest(_scores(network, images, tta), size).cpu().numpy()
 
 
-def _likeliest(scores: Tensor, size: tuple[int, int]) -> Tensor:
+def likeliest(scores: Tensor, size: tuple[int, int]) -> Tensor:
     """The argmax over the classes at full size, the lower class where two are equal.
 
     Shape: (1, C, h, w) -> (H, W) uint8 for `size` = (H, W).

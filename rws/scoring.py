@@ -40,19 +40,28 @@ class Scored:
         return device_of(self.network)
 
     def maps(
-        self, images: Tensor, labels: Tensor, *, last: bool = False, probability: bool = False
+        self,
+        images: Tensor,
+        labels: Tensor | tuple[int, int],
+        *,
+        last: bool = False,
+        probability: bool = False,
     ) -> StageMaps:
         """`seg_grad_cam` for the foreground classes, on the network's device; see also `with_probability`.
 
-        With `last` for the last stage alone: the backward passes end there.
+        With `last` for the last stage alone: the backward passes end there. For `labels` that are only a size
+        the network's own prediction takes their place.
         """
         stages = {name: self.stages[name] for name in self.stage_names[-1:]} if last else self.stages
         foreground = self.classes.foreground
-        # Counted on the host, so that the device need not be asked in the middle of its work.
-        most = most_classes(labels, foreground) if labels.device != self.device else None
-        images, labels = to_network(images, self.network), labels.to(self.device)
+        most = None
+        if isinstance(labels, Tensor):
+            # Counted on the host, so that the device need not be asked in the middle of its work.
+            most = most_classes(labels, foreground) if labels.device != self.device else None
+            labels = labels.to(self.device)
+        images = to_network(images, self.network)
         found = seg_grad_cam(self.network, stages, images, labels, foreground, most)
-        return with_probability(self.network, images, labels, found) if probability else found
+        return with_probability(self.network, images, found.labels, found) if probability else found
 
     def is_foreground(self, labels: Tensor) -> Tensor:
         """Labelled pixels that are not class-background."""

@@ -12,6 +12,7 @@ import yaml
 from tiny import TINY, NoScalars, demo_set, same_tensors, tiny_config
 
 from experiments import arms
+from experiments import refine as refining
 from experiments.compare import compare, main
 from experiments.intervals import difference, labelled_miou, spread
 from experiments.measure import group_masks, near_boundary, object_area
@@ -410,3 +411,33 @@ def test_groups_divide_the_labelled_pixels():
     assert (masks["small"] ^ masks["medium"] ^ masks["large"] == (label != 255)).all()
     assert (masks["boundary"] ^ masks["interior"] == (label != 255)).all()
     assert (masks["all"] == (label != 255)).all()
+
+
+# At test time.
+
+
+def test_refined_predictions_of_finished_runs(finished, tmp_path):
+    path, found = finished
+    plan = make_plan(read_experiment(path), [], arms=["plain", "rws"])
+    refining.run(plan, tmp_path, most=2)
+    record = json.loads((tmp_path / "refine.json").read_text())
+    for arm in ("plain", "rws"):
+        ways = record["results"][arm]
+        # The same network on the same images: the plain prediction is the one the comparison reported, but
+        # for pixels whose classes are equal up to rounding.
+        assert ways["plain"]["miou"]["each"] == pytest.approx(found["arms"][arm]["miou"]["each"], abs=0.01)
+        assert ways["plain"]["passes"] == 1
+        assert ways["plain"]["against_plain"]["each"] == [0.0, 0.0]
+        assert 1 <= ways["zoom"]["passes"] <= 3
+        assert ways["refine"]["passes"] <= 4
+        shared = [run["confusion"]["fused"] for run in record["runs"][arm]]
+        assert all(
+            np.sum(c) == np.sum(run["confusion"]["plain"]) for c, run in zip(shared, record["runs"][arm])
+        )
+    assert "| rws | refine |" in (tmp_path / "refine.md").read_text()
+
+
+def test_refining_an_unfinished_run_is_one_line(root, tmp_path, capsys):
+    path = write_experiment(tmp_path, root)
+    assert refining.main(["--config", str(path), "--arms", "rws", "--seeds", "0"]) == 2
+    assert "not finished; run python -m experiments.compare first" in capsys.readouterr().err

@@ -84,7 +84,7 @@ def test_classes_in_parts_give_the_same_label(monkeypatch, at_once, layout):
     monkeypatch.setattr(inference, "VALUES_AT_ONCE", at_once * 13 * 17)
     for size in ((6, 8), (13, 17)):
         full = F.interpolate(scores, size, mode="bilinear", align_corners=False)[0].numpy()
-        assert np.array_equal(inference._likeliest(scores, size).numpy(), full.argmax(0))
+        assert np.array_equal(inference.likeliest(scores, size).numpy(), full.argmax(0))
 
 
 def test_flip_is_the_mean_of_both_sides(light):

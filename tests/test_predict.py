@@ -14,6 +14,7 @@ from PIL import Image
 from rws.data.classes import DEMO
 from rws.inference import open_image, predict_logits
 from rws.models import FAMILIES, build_network
+from rws.refine import refined_label
 from rws.trained import Card, load_trained, save_trained
 
 SCRIPT = Path(__file__).resolve().parents[1] / "predict.py"
@@ -98,6 +99,14 @@ def test_prediction_is_the_networks_at_the_images_size(checkpoint, photos, tmp_p
     assert np.array_equal(got, want)
     with Image.open(tmp_path / "out/a_overlay.jpg") as picture:
         assert picture.size == (131, 97)
+
+
+def test_refined_prediction(checkpoint, photos, tmp_path):
+    source = photos / "a.jpg"
+    assert predict.main(command(checkpoint, source, tmp_path / "out", "--refine")) == 0
+    network, card = load_trained(checkpoint)
+    with Image.open(tmp_path / "out/a.png") as label:
+        assert np.array_equal(np.array(label), refined_label(network, card, open_image(source)))
 
 
 def test_heat_maps(checkpoint, photos, tmp_path, capsys):
@@ -241,6 +250,12 @@ def test_bad_input_is_one_line_and_code_2(checkpoint, photos, tmp_path, capsys, 
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert message in line
+
+
+def test_refining_and_augmenting_together_are_refused(checkpoint, photos, tmp_path, capsys):
+    argv = command(checkpoint, photos, tmp_path / "out", "--refine", "--tta", "flip")
+    assert predict.main(argv) == 2
+    assert "--refine and --tta flip are two ways to average" in capsys.readouterr().err
 
 
 def test_as_a_script(checkpoint, photos, tmp_path):

@@ -19,11 +19,15 @@ class StageMaps:
     maps: (N, L, H, W) in [0, 1]; a pixel holds the map of its own label's class, 0 where it has none.
     features: L tensors (N, C_l, H_l, W_l).
     empty: (N,) bool, True where the label holds none of the classes asked for.
+    labels: (N, H, W) that the maps belong to.
+    logits: (N, C, h, w) of the forward pass.
     """
 
     maps: Tensor
     features: tuple[Tensor, ...]
     empty: Tensor
+    labels: Tensor
+    logits: Tensor
 
 
 def scale_to_unit(cam: Tensor) -> Tensor:
@@ -54,7 +58,7 @@ def seg_grad_cam(
     network: nn.Module,
     stages: dict[str, nn.Module],
     images: Tensor,
-    labels: Tensor,
+    labels: Tensor | tuple[int, int],
     classes: Sequence[int],
     most: int | None = None,
 ) -> StageMaps:
@@ -68,7 +72,8 @@ def seg_grad_cam(
     that one number is read back from the device, which stops the host until the forward pass is done; nothing
     else is copied between the two. Too small a number leaves classes out.
 
-    Shape: images (N, 3, H, W); labels (N, H, W) integer, any value outside `classes` is ignored.
+    Shape: images (N, 3, H, W); labels (N, H, W) integer, any value outside `classes` is ignored; or (H, W)
+        alone, at which the network's own prediction of this forward pass takes their place.
     Raises: RuntimeError for a stage that did not run or does not lead to the logits; ValueError for a class
         that the network lacks.
     Source: METHOD step 1.
@@ -88,6 +93,7 @@ def seg_grad_cam(
         if missing := [name for name in stages if name not in outputs]:
             raise RuntimeError(f"stage {missing[0]!r} did not run in the forward pass")
         features = tuple(outputs[name] for name in stages)
+        labels = labels if isinstance(labels, Tensor) else _likeliest(logits.detach(), labels)
         try:
             return _maps(logits, features, labels, classes, most)
         except RuntimeError as error:
@@ -95,6 +101,11 @@ def seg_grad_cam(
                 raise
             names = ", ".join(stages)
             raise RuntimeError(f"one of the stages {names} does not lead to the logits") from error
+
+
+def _likeliest(logits: Tensor, size: tuple[int, int]) -> Tensor:
+    """Shape: (N, C, h, w) -> (N, H, W) int64 for `size` = (H, W)."""
+    return F.interpolate(logits, size, mode="bilinear", align_corners=False).argmax(1)
 
 
 def _without_tf32() -> AbstractContextManager:
@@ -154,7 +165,7 @@ def _maps(
             cam = grad_cam(feature.detach(), gradient, labels.shape[-2:])
             # Classes do not overlap: a sum of products is exact, and faster than torch.where on a CPU.
             maps[:, stage].addcmul_(cam, own_pixels)
-    return StageMaps(maps, tuple(f.detach() for f in features), ~held.any(1))
+    return StageMaps(maps, tuple(f.detach() for f in features), ~held.any(1), labels, logits.detach())
 
 
 def _gradients(

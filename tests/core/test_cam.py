@@ -7,11 +7,12 @@ import weakref
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from pytorch_grad_cam import GradCAM
 from torch import Tensor, nn
 
 from rws.core.cam import grad_cam, most_classes, scale_to_unit, seg_grad_cam
-from rws.core.stages import find_stages
+from rws.core.stages import find_stages, logits_of
 from rws.models import FAMILIES, build_network
 
 TOLERANCE = 1e-5
@@ -103,6 +104,20 @@ def deeplab(request):
 
 def test_equals_grad_cam_on_a_small_network(small, small_stages):
     assert_equals_peer(small, small_stages, *batch(), (1, 2, 3))
+
+
+def test_own_prediction_takes_the_place_of_labels(small, small_stages):
+    images, size = batch()[0], (48, 60)
+    with torch.no_grad():  # several classes are predicted
+        small.classifier.bias -= logits_of(small.eval()(images)).mean((0, 2, 3))
+    found = ours(small, small_stages, images, size, (0, 1, 2, 3))
+    with torch.no_grad():
+        logits = logits_of(small.eval()(images))
+    predicted = F.interpolate(logits, size, mode="bilinear", align_corners=False).argmax(1)
+    assert predicted.unique().numel() > 1
+    assert torch.equal(found.labels, predicted)
+    torch.testing.assert_close(found.logits, logits)
+    assert torch.equal(found.maps, ours(small, small_stages, images, predicted, (0, 1, 2, 3)).maps)
 
 
 def test_equals_grad_cam_with_background_among_the_classes(small, small_stages):
@@ -250,7 +265,7 @@ def test_graphs_of_100_images_are_gone_while_their_maps_are_kept(small, small_st
                 tensors = live_tensors()
     gc.collect()
     assert len(holders) == 0
-    kept = 99 * (2 + len(small_stages))  # maps, empty and the features of each further result
+    kept = 99 * (4 + len(small_stages))  # maps, empty, labels, logits, features of each further result
     assert live_tensors() <= tensors + kept + 10
 
 
