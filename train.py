@@ -12,6 +12,8 @@ Flags win over the YAML file, which wins over the defaults in rws/config.py; `--
 """
 
 import sys
+from contextlib import nullcontext
+from pathlib import Path
 
 from rws.cli import parse
 from rws.config import Config
@@ -41,6 +43,8 @@ def main(flags: list[str]) -> int:
         from rws import distributed
         from rws.data.check import check_split
         from rws.data.check import describe as describe_split
+        from rws.interruption import handled
+        from rws.lock import only_one
         from rws.loop import Run
         from rws.setup import choose_device, open_splits, prepare
 
@@ -50,11 +54,13 @@ def main(flags: list[str]) -> int:
             return 0
         # Fused batches bring many tensors; one file descriptor each soon exceeds the usual limit of 1024.
         torch.multiprocessing.set_sharing_strategy("file_system")
-        with distributed.processes(choose_device(config.device)):
-            setup, loaded = prepare(config)
-            if distributed.is_first():
-                print(describe(config, source, setup, loaded))
-            Run(setup).run()
+        with handled(), distributed.processes(choose_device(config.device)):
+            alone = only_one(Path(config.runs) / config.name) if distributed.is_first() else nullcontext()
+            with alone:
+                setup, loaded = prepare(config)
+                if distributed.is_first():
+                    print(describe(config, source, setup, loaded))
+                Run(setup).run()
     except UserError as error:
         # An error raised in a loader process comes with that process's traceback above its own line.
         line = str(error).strip().splitlines()[-1].removeprefix("rws.errors.UserError: ")
@@ -63,9 +69,9 @@ def main(flags: list[str]) -> int:
     except OSError as error:
         print(f"error: {error}; a run is written into --runs/--name", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as signal:
         print("interrupted; the same command with --resume goes on from the last checkpoint", file=sys.stderr)
-        return 130
+        return getattr(signal, "code", 130)
     return 0
 
 

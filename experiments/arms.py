@@ -13,6 +13,7 @@ from experiments.plan import Plan
 from rws import checkpoint
 from rws.cli import dump, flatten
 from rws.config import Config
+from rws.lock import only_one
 from rws.loop import Run
 from rws.setup import check_folder, prepare
 
@@ -120,13 +121,19 @@ def run_arm(plan: Plan, arm: str, seed: int) -> dict:
     list_name = plan.experiment.report_list or config.data.val_list
     if report.is_file() and (found := checkpoint.read_json(report))["list"] == list_name:
         return found
+    with only_one(folder_of(config)):
+        return _run(plan, arm, seed, config)
+
+
+def _run(plan: Plan, arm: str, seed: int, config: Config) -> dict:
+    list_name = plan.experiment.report_list or config.data.val_list
     others = [plan.config(other, seed) for other in plan.arms if other != arm]
     if started := begin(config, others):
         print(f"{arm}, seed {seed}: starts from {started}", flush=True)
     setup, _ = prepare(config)
     Run(setup).train()
     found = measure(setup, list_name)
-    checkpoint.write_json(report, found)
+    checkpoint.write_json(folder_of(config) / "report.json", found)
     return found
 
 

@@ -18,6 +18,7 @@ import yaml
 
 from rws.checkpoint import write_json, write_text
 from rws.errors import UserError
+from rws.interruption import handled
 
 
 def _options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
@@ -88,7 +89,8 @@ def main(arguments: list[str]) -> int:
             torch.set_num_threads(options.threads)
         torch.multiprocessing.set_sharing_strategy("file_system")
         out = options.out or Path("experiments") / experiment.name
-        compare(plan, out)
+        with handled():
+            compare(plan, out)
         print((out / "table.md").read_text())
     except UserError as error:
         print(f"error: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
@@ -96,9 +98,9 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as signal:
         print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
+        return getattr(signal, "code", 130)
     return 0
 
 

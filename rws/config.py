@@ -88,9 +88,11 @@ class TrainConfig:
         aux_loss: weight of the auxiliary head's loss.
         aux_lr_factor: learning rate of the auxiliary head over lr.
         head_lr_factor: learning rate of the segmentation head over lr.
-        precision: fp32, or bf16 autocast for the training forward pass.
+        precision: fp32, or autocast for the training forward pass: bf16, or fp16 with a loss scaler. The loss
+            and the maps are always fp32.
         eval_every: epochs between evaluations; the last epoch always is evaluated.
-        checkpoint_steps: steps between checkpoints inside an epoch; null for one an epoch.
+        checkpoint_steps: steps between checkpoints inside an epoch; null for none but those by time.
+        checkpoint_minutes: minutes after which a checkpoint is due inside an epoch; null for none.
     """
 
     epochs: PositiveInt = 1
@@ -108,9 +110,10 @@ class TrainConfig:
     aux_loss: NonNegativeFloat = 0.5
     aux_lr_factor: PositiveFloat = 10.0
     head_lr_factor: PositiveFloat = 1.0
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     eval_every: PositiveInt = 1
     checkpoint_steps: PositiveInt | None = None
+    checkpoint_minutes: PositiveFloat | None = 10.0
 
 
 @dataclass
@@ -203,6 +206,21 @@ class CycleConfig:
 
 
 @dataclass
+class ScCamConfig:
+    """SC-CAM, for the networks sc_cam_*: segmentation from image-level labels.
+
+    Args:
+        rounds: rounds with sub-categories, after one that knows the classes alone.
+        sub_loss: weight of the loss of the sub-categories.
+        scales: of the images whose maps are added up.
+    """
+
+    rounds: NonNegativeInt = 3
+    sub_loss: NonNegativeFloat = 5.0
+    scales: tuple[PositiveFloat, ...] = (0.5, 1.0, 1.5, 2.0)
+
+
+@dataclass
 class Config:
     """A run.
 
@@ -223,6 +241,7 @@ class Config:
         bank: the selected features.
         fusion: how the slices' features are used.
         cycles: the loop.
+        sc_cam: the rounds of SC-CAM.
     """
 
     name: str = "run"
@@ -241,3 +260,4 @@ class Config:
     bank: BankConfig = field(default_factory=BankConfig)
     fusion: FusionConfig = field(default_factory=FusionConfig)
     cycles: CycleConfig = field(default_factory=CycleConfig)
+    sc_cam: ScCamConfig = field(default_factory=ScCamConfig)

@@ -1,6 +1,7 @@
 """One training that can stop and go on, and evaluation."""
 
 import math
+import signal
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
@@ -19,6 +20,7 @@ from rws.data.loading import EvalBatch, SeededBatches, TrainBatch, TrainViews, t
 from rws.data.mixing import MixedBatches
 from rws.distributed import is_first, parallel, rank, summed, world
 from rws.errors import UserError
+from rws.interruption import Interrupted, deferred
 from rws.metrics import as_scores, confusion_matrix
 from rws.placement import device_of, to_network
 from rws.seeding import derive_seed
@@ -109,12 +111,14 @@ class Training:
         self.ignore_index = ignore_index
         self.device = device_of(network)
         self.optimizer = make_optimizer(network, config)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
         self.history: list[dict] = []
         # Both since the last record.
         self.loss_sum, self.seconds_steps = 0.0, 0.0
         self.step = 0
         # Of the whole training before this process went on with it.
-        self.seconds_before, self._begun = 0.0, time.perf_counter()
+        self.seconds_before = 0.0
+        self._begun = self._stored = time.perf_counter()
         self._restore()
         # Waits for the other processes, so that none restores what the first stores later.
         self.parallel = parallel(network, self.device)
@@ -127,20 +131,23 @@ class Training:
             return
         self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state.get("scaler", {}))
         self.history, self.step = state["history"], state["step"]
         self.loss_sum, self.seconds_steps = state["loss_sum"], state.get("seconds_steps", 0.0)
         self.seconds_before = state.get("seconds", 0.0)
 
     def _store(self) -> None:
+        self._stored = time.perf_counter()
         state = {
             "key": self.job.key,
             "model": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
             "history": self.history,
             "step": self.step,
             "loss_sum": self.loss_sum,
             "seconds_steps": self.seconds_steps,
-            "seconds": self.seconds_before + time.perf_counter() - self._begun,
+            "seconds": self.seconds_before + self._stored - self._begun,
         }
         checkpoint.save(self.path, state)
 
@@ -152,27 +159,51 @@ class Training:
         """
         job = self.job
         loader = train_loader(job.views, job.batches(first=self.step), job.workers)
-        quiet = not is_first()
-        with tqdm(
-            total=job.steps, initial=self.step, desc=job.key, unit="step", leave=False, disable=quiet
-        ) as bar:
-            start = time.perf_counter()
-            for batch in loader:
-                self._one_step(batch)
-                self.seconds_steps += time.perf_counter() - start
-                bar.update()
-                bar.set_postfix(loss=f"{self.loss_sum / (self._in_epoch() or 1):.3f}", refresh=False)
-                self._after_step(on_epoch)
-                start = time.perf_counter()
+        bar = tqdm(
+            total=job.steps, initial=self.step, desc=job.key, unit="step", leave=False, disable=not is_first()
+        )
+        with deferred() as signalled, bar:
+            try:
+                self._steps(loader, bar, on_epoch, signalled)
+            except RuntimeError:
+                # A signal to the whole process group ends the loader's processes, too, perhaps within a step:
+                # then the last checkpoint stands.
+                if signalled() is None:
+                    raise
+                raise Interrupted(signalled()) from None
         if is_first():
             self.path.unlink(missing_ok=True)
         return self.history
+
+    def _steps(
+        self,
+        loader: Iterable[TrainBatch],
+        bar: tqdm,
+        on_epoch: Callable[[dict], None],
+        signalled: Callable[[], int | None],
+    ) -> None:
+        """Take the steps of the loader; after a signal to any process store the training and stop.
+
+        Raises: Interrupted.
+        """
+        start = time.perf_counter()
+        for batch in loader:
+            stop = self._one_step(batch, signalled)
+            self.seconds_steps += time.perf_counter() - start
+            bar.update()
+            bar.set_postfix(loss=f"{self.loss_sum / (self._in_epoch() or 1):.3f}", refresh=False)
+            self._after_step(on_epoch)
+            if stop and self.step < self.job.steps:
+                self._store()
+                raise Interrupted(signalled() or signal.SIGTERM)
+            start = time.perf_counter()
 
     def _in_epoch(self) -> int:
         """Steps since the last record."""
         return self.step - (self.history[-1]["step"] if self.history else 0)
 
-    def _one_step(self, batch: TrainBatch) -> None:
+    def _one_step(self, batch: TrainBatch, signalled: Callable[[], int | None]) -> bool:
+        """Take a step; whether any process was told to stop."""
         job, config = self.job, self.config
         # Dropout draws from the global generator; seeding each step makes it independent of where we resumed.
         torch.manual_seed(derive_seed(job.seed, job.key, self.step, *([rank()] if rank() else [])))
@@ -182,25 +213,36 @@ class Training:
         images = to_network(batch.images, self.network)
         labels = batch.labels.to(self.device, non_blocking=True)
         fusion = job.fusion(batch, self.step) if job.fusion else nullcontext()
-        bf16 = torch.autocast(self.device.type, torch.bfloat16, enabled=config.precision == "bf16")
-        with fusion as more, bf16:
+        half = torch.bfloat16 if config.precision == "bf16" else torch.float16
+        with fusion as more, torch.autocast(self.device.type, half, enabled=config.precision != "fp32"):
             output = self.parallel(images)
         loss = segmentation_loss(output, labels, self.ignore_index, config.aux_loss)
         for term in more or ():
             loss = loss + term / world()
         self.optimizer.zero_grad(set_to_none=True)
-        (loss * world()).backward()  # the processes' gradients are averaged, their losses add up
-        self.optimizer.step()
+        # The processes' gradients are averaged, their losses add up.
+        self.scaler.scale(loss * world()).backward()
+        self.scaler.step(self.optimizer)  # with fp16 left out when a gradient is not finite
+        self.scaler.update()
         # The step's only wait for the device comes last, so that nothing is launched late. A loss that is not
         # finite ends the training before these weights are stored.
-        value = summed(loss.detach()).item()
+        stop = loss.new_tensor(float(signalled() is not None))
+        value, stops = summed(torch.stack([loss.detach(), stop])).tolist()
         if not math.isfinite(value):
-            raise UserError(
-                f"{job.key}: loss {value} at step {self.step}, images {', '.join(batch.ids)}; "
-                "look at these images, or lower --train.lr"
-            )
+            self._refuse(value, batch)
         self.loss_sum += value
         self.step += 1
+        return stops > 0
+
+    def _refuse(self, loss: float, batch: TrainBatch) -> None:
+        """Raises: UserError; the ids of the batch are left in a file beside the training's state."""
+        path = self.path.with_name("not_finite.json")
+        found = {"training": self.job.key, "step": self.step, "loss": str(loss), "ids": list(batch.ids)}
+        checkpoint.write_json(path, found)
+        raise UserError(
+            f"{self.job.key}: loss {loss} at step {self.step}, images {', '.join(batch.ids)} ({path}); "
+            "look at these images, lower --train.lr, or take --train.precision fp32"
+        )
 
     def _after_step(self, on_epoch: Callable[[dict], None]) -> None:
         job, every = self.job, self.config.checkpoint_steps
@@ -209,8 +251,13 @@ class Training:
             self._end_epoch(on_epoch, done)
             if not done:  # the caller keeps the network of a finished training
                 self._store()
-        elif every and self.step % every == 0:
+        elif (every and self.step % every == 0) or self._minutes_are_over():
             self._store()
+
+    def _minutes_are_over(self) -> bool:
+        """By the first process's clock alone, which alone writes."""
+        minutes = self.config.checkpoint_minutes
+        return bool(minutes) and time.perf_counter() - self._stored > 60 * minutes
 
     def _end_epoch(self, on_epoch: Callable[[dict], None], done: bool) -> None:
         record = {

@@ -41,7 +41,14 @@ _FREE = {
         "device",
         "model.weights_dir",
     ),
-    *("data.root", "data.lists_dir", "data.workers", "data.check", "train.checkpoint_steps"),
+    *(
+        "data.root",
+        "data.lists_dir",
+        "data.workers",
+        "data.check",
+        "train.checkpoint_steps",
+        "train.checkpoint_minutes",
+    ),
 }
 
 

@@ -1,5 +1,10 @@
 """One training: its loss, its schedule, its batches, and that it can stop anywhere and go on bit for bit."""
 
+import itertools
+import json
+import math
+import os
+import signal
 from collections import Counter
 from contextlib import contextmanager
 from itertools import pairwise, product
@@ -17,6 +22,7 @@ from rws.data.loading import SeededBatches, TrainViews, View, steps_per_epoch, t
 from rws.data.transforms import Geometry, Normalisation, train_transform
 from rws.engine import Job, Training, learning_rate, make_optimizer, segmentation_loss
 from rws.errors import UserError
+from rws.interruption import Interrupted, handled
 
 
 class Pictures:
@@ -245,11 +251,11 @@ def stopping(monkeypatch, calls: int, name: str = "_one_step"):
     """KeyboardInterrupt in place of the call of a Training's method after `calls` calls."""
     real, left = getattr(Training, name), [calls]
 
-    def patched(self, *args):
+    def patched(self, *args, **kwargs):
         if left[0] == 0:
             raise KeyboardInterrupt
         left[0] -= 1
-        return real(self, *args)
+        return real(self, *args, **kwargs)
 
     with monkeypatch.context() as patch:
         patch.setattr(Training, name, patched)
@@ -360,8 +366,76 @@ def test_a_loss_that_is_not_finite_names_the_images(tmp_path):
     training = Training(network, job(), TrainConfig(), tmp_path / "t.pt", 255)
     first = next(iter(SeededBatches(6, 2, 6, seed=7)))
     names = ", ".join(Pictures.ids[index] for index, _ in first)
-    with pytest.raises(UserError, match=f"loss nan at step 0, images {names};"):
+    with pytest.raises(UserError, match=rf"loss nan at step 0, images {names} \("):
         training.run()
+    found = json.loads((tmp_path / "not_finite.json").read_text())
+    assert found == {"training": "t", "step": 0, "loss": "nan", "ids": names.split(", ")}
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_step_and_stores_it(tmp_path, monkeypatch, signum):
+    """The third step is taken whole although the signal comes in its middle, and is not taken again."""
+    want = make_training(tmp_path / "whole.pt")
+    want.run()
+    real, taken = engine.segmentation_loss, []
+
+    def signalling(*args):
+        taken.append(None)
+        if len(taken) == 3:
+            os.kill(os.getpid(), signum)
+        return real(*args)
+
+    monkeypatch.setattr(engine, "segmentation_loss", signalling)
+    with handled(), pytest.raises(Interrupted) as stopped:
+        make_training(tmp_path / "t.pt").run()
+    assert stopped.value.code == 128 + signum
+    assert len(taken) == 3
+    resumed = make_training(tmp_path / "t.pt")
+    assert resumed.step == 3
+    resumed.run()
+    assert len(taken) == 6
+    assert same_tensors(resumed.network.state_dict(), want.network.state_dict())
+
+
+def test_a_second_signal_does_not_wait(tmp_path, monkeypatch):
+    def signalling(*args):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(engine, "segmentation_loss", signalling)
+    with handled(), pytest.raises(Interrupted) as stopped:
+        make_training(tmp_path / "t.pt").run()
+    assert stopped.value.code == 143
+    assert not (tmp_path / "t.pt").exists()
+
+
+def test_checkpoints_by_the_clock(tmp_path, monkeypatch):
+    """A clock that moves a minute at each look: due at every step for one minute, never for a year."""
+    now = itertools.count(step=60.0)
+    monkeypatch.setattr(engine.time, "perf_counter", lambda: next(now))
+    stored = {}
+    for minutes in (1.0, 525600.0):
+        count = stored[minutes] = []
+        config = TrainConfig(checkpoint_minutes=minutes)
+        training = make_training(tmp_path / f"{minutes}.pt", config, steps_per_epoch=6)
+        monkeypatch.setattr(training, "_store", lambda count=count: count.append(None))
+        training.run()
+    assert len(stored[1.0]) == 5
+    assert stored[525600.0] == []
+
+
+def test_fp16_trains_with_a_scaler_that_goes_on_where_it_was(tmp_path, monkeypatch):
+    config = TrainConfig(precision="fp16", checkpoint_steps=1)
+    whole = make_training(tmp_path / "whole.pt", config)
+    assert all(math.isfinite(record["loss"]) for record in whole.run())
+    assert whole.scaler.get_scale() > 1
+    with stopping(monkeypatch, 3):
+        make_training(tmp_path / "t.pt", config).run()
+    resumed = make_training(tmp_path / "t.pt", config)
+    assert resumed.step == 3
+    assert resumed.scaler.state_dict() == checkpoint.load(tmp_path / "t.pt")["scaler"]
+    resumed.run()
+    assert same_tensors(resumed.network.state_dict(), whole.network.state_dict())
 
 
 @pytest.mark.parametrize("count", [1, 3])

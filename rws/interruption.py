@@ -1,0 +1,66 @@
+"""SIGINT and SIGTERM: a training ends its step and stores itself before the process ends.
+
+Between trainings a signal ends the process at once: what was being computed is computed again.
+"""
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal has ended the work; the process should exit with `code`."""
+
+    def __init__(self, signum: int):
+        super().__init__(signal.Signals(signum).name)
+        self.signum = signum
+
+    @property
+    def code(self) -> int:
+        """130 for SIGINT, 143 for SIGTERM, as shells have it."""
+        return 128 + self.signum
+
+
+class _State:
+    """Signals come to the process, so there is one of these."""
+
+    pending: int | None = None
+    deferred = False
+
+
+def _receive(signum: int, frame: FrameType | None) -> None:
+    if not _State.deferred or _State.pending is not None:  # a second signal does not wait
+        raise Interrupted(signum)
+    _State.pending = signum
+
+
+@contextmanager
+def handled() -> Iterator[None]:
+    """Signals raise Interrupted inside the block, or wait where they are deferred; afterwards as before."""
+    before = {signum: signal.signal(signum, _receive) for signum in SIGNALS}
+    _State.pending, _State.deferred = None, False
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+@contextmanager
+def deferred() -> Iterator[Callable[[], int | None]]:
+    """Signals wait inside the block; the value says which one has come, if any.
+
+    A block that ends without having looked raises Interrupted. Without `handled` nothing is deferred.
+    """
+    outer, _State.deferred = _State.deferred, True
+    try:
+        yield lambda: _State.pending
+        if _State.pending is not None and not outer:
+            raise Interrupted(_State.pending)
+    finally:
+        _State.deferred = outer
+        if not outer:
+            _State.pending = None
