@@ -10,6 +10,7 @@ the one value is the number of the slice that won (int16).
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 
 from rws.checkpoint import read_json, write_json, write_text
-from rws.errors import UserError
+from rws.errors import DamagedFile
 
 Precision = Literal["int8", "half", "winner"]
 _FEATURE = {"int8": torch.uint8, "half": torch.float16, "winner": torch.int16}
@@ -141,7 +142,7 @@ class BankWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "index.json").unlink(missing_ok=True)
         self._file = open(self.folder / f"{shard}.rows", "wb")  # noqa: SIM115 (closed in close)
-        self._images: dict[str, tuple[int, list]] = {}
+        self._images: dict[str, tuple[int, list, int]] = {}
         self._end = 0
 
     def add(self, image_id: str, stages: dict[str, Rows]) -> None:
@@ -149,7 +150,7 @@ class BankWriter:
 
         Raises: ValueError for another number of channels than the stage's, or a feature that is NaN.
         """
-        start, counts = self._end, []
+        start, counts, checksum = self._end, [], 0
         for stage, channels in self.channels.items():
             rows = stages[stage]
             if rows.f.shape[1] != channels:
@@ -159,10 +160,12 @@ class BankWriter:
             part = _Part(0, len(rows.cells), channels, rows.grid)
             values = _stored(rows, self.precision)
             block = b"".join(_bytes(values[name], dtype) for name, dtype, _ in part.columns(self.precision))
-            self._file.write(block.ljust(part.size(self.precision), b"\0"))
+            block = block.ljust(part.size(self.precision), b"\0")
+            self._file.write(block)
+            checksum = zlib.crc32(block, checksum)
             self._end += part.size(self.precision)
             counts.append([part.count, *rows.grid])
-        self._images[image_id] = (start, counts)
+        self._images[image_id] = (start, counts, checksum)
 
     def close(self) -> None:
         """Bring the records to the disk and write where they lie."""
@@ -195,13 +198,13 @@ class Bank:
         self.folder = Path(folder)
         if not (self.folder / "index.json").is_file():
             raise FileNotFoundError(f"{self.folder}: no bank, or one that was not finished")
-        self._images: dict[str, tuple[int, int, list]] = {}
+        self._images: dict[str, tuple[int, int, list, int]] = {}
         for shard in read_json(self.folder / "index.json")["shards"]:
             stored = read_json(self.folder / f"{shard}.json")
             self.channels: dict[str, int] = stored["channels"]
             self.precision: Precision = stored["precision"]
-            for image_id, (start, counts) in stored["images"].items():
-                self._images[image_id] = (shard, start, counts)
+            for image_id, (start, counts, checksum) in stored["images"].items():
+                self._images[image_id] = (shard, start, counts, checksum)
 
     def __contains__(self, image_id: str) -> bool:
         return image_id in self._images
@@ -213,30 +216,39 @@ class Bank:
     def read(self, image_id: str) -> PackedRows:
         """The rows of one image by stage; empty when no slice of it was advantaged anywhere.
 
-        Raises: UserError for a file that was cut off.
+        Raises: DamagedFile for rows that are not as they were written.
         """
-        shard, start, counts = self._images.get(image_id, (0, 0, []))
+        shard, start, counts, checksum = self._images.get(image_id, (0, 0, [], 0))
         parts, size = {}, 0
         for (stage, channels), (count, *grid) in zip(self.channels.items(), counts):
             parts[stage] = _Part(size, count, channels, tuple(grid))
             size += parts[stage].size(self.precision)
         block = torch.empty(size, dtype=torch.uint8)
         if size:
-            self._fill(block, shard, start)
+            self._fill(block, shard, start, checksum)
         return PackedRows(block, parts, self.precision)
 
-    def _fill(self, block: Tensor, shard: int, start: int) -> None:
+    def verify(self) -> None:
+        """Read every record.
+
+        Raises: DamagedFile.
+        """
+        for image_id in self._images:
+            self.read(image_id)
+
+    def _fill(self, block: Tensor, shard: int, start: int, checksum: int) -> None:
         path = self.folder / f"{shard}.rows"
         # Opened anew each time: a file shared with forked workers would share its position, too.
         with open(path, "rb", buffering=0) as file:
             file.seek(start)
-            if file.readinto(block.numpy()) < len(block):
-                raise UserError(f"{path}: cut off; remove the run's folder or start it with --overwrite")
+            read = file.readinto(block.numpy())
+        if read < len(block) or zlib.crc32(block.numpy()) != checksum:
+            raise DamagedFile(f"{path}: damaged; --resume makes it anew")
 
     def fused_share(self, images: int) -> dict[str, float]:
         """Share of fused cells for each stage, a mean over `images` images; those not in the bank count 0."""
         totals = dict.fromkeys(self.channels, 0.0)
-        for _, _, counts in self._images.values():
+        for _, _, counts, _ in self._images.values():
             for stage, (count, height, width) in zip(self.channels, counts):
                 totals[stage] += count / (height * width)
         return {stage: total / images for stage, total in totals.items()}

@@ -1,8 +1,10 @@
 """Files of a run: written whole or not at all, holding tensors and plain containers only.
 
+A checkpoint carries the SHA-256 of its values: one that has changed on the disk is told from a sound one.
 In a run of several processes the first alone writes; all of them read.
 """
 
+import hashlib
 import json
 import os
 import tempfile
@@ -14,12 +16,19 @@ from typing import BinaryIO
 import torch
 
 from rws.distributed import is_first
-from rws.errors import UserError
+from rws.errors import DamagedFile, UserError
 
 FORMAT = 1
 
 
-def _write(path: Path, fill: Callable[[BinaryIO], None], *, every_process: bool = False) -> None:
+def before(path: Path) -> Path:
+    """Where the file lies that `save` with `keep` has replaced."""
+    return path.with_name(f"{path.stem}.before{path.suffix}")
+
+
+def _write(
+    path: Path, fill: Callable[[BinaryIO], None], *, every_process: bool = False, keep: bool = False
+) -> None:
     """Write through a temporary file beside the target, so that a kill leaves the old file or the new."""
     if not (is_first() or every_process):
         return
@@ -31,6 +40,8 @@ def _write(path: Path, fill: Callable[[BinaryIO], None], *, every_process: bool 
             fill(file)
             file.flush()
             os.fsync(file.fileno())
+        if keep and path.exists():
+            os.replace(path, before(path))
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -50,23 +61,26 @@ def write_json(path: Path, content: object) -> None:
 def read_json(path: Path) -> dict:
     """Read what `write_json` wrote.
 
-    Raises: UserError for a damaged file.
+    Raises: DamagedFile.
     """
     try:
         return json.loads(Path(path).read_text())
     except ValueError as error:
-        raise UserError(f"{path}: damaged ({error}); start the run anew with --overwrite") from error
+        raise DamagedFile(f"{path}: damaged ({error}); start the run anew with --overwrite") from error
 
 
-def save(path: Path, content: dict) -> None:
-    """Write tensors, numbers, strings and plain containers atomically."""
-    _write(Path(path), lambda file: torch.save({"format": FORMAT, **content}, file))
+def save(path: Path, content: dict, *, keep: bool = False) -> None:
+    """Write tensors, numbers, strings and plain containers atomically; `keep` the file that is replaced."""
+    content = {"format": FORMAT, **content}
+    content["sha256"] = _digest(content)
+    _write(Path(path), lambda file: torch.save(content, file), keep=keep)
 
 
 def load(path: Path) -> dict:
     """Read what `save` wrote, on the CPU and with `weights_only=True`.
 
-    Raises: UserError for a missing file, one that torch cannot read, or another format.
+    Raises: UserError for a missing file or one that is no checkpoint of ours, DamagedFile for one that torch
+        cannot read or that is not as it was written.
     """
     path = Path(path)
     if not path.is_file():
@@ -76,9 +90,37 @@ def load(path: Path) -> dict:
             warnings.simplefilter("ignore")  # torch warns of odd files before it refuses them
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise UserError(
+        raise DamagedFile(
             f"{path}: not a readable checkpoint ({type(error).__name__}); was it cut off?"
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path}: not a checkpoint of this project (format {FORMAT}); train.py writes them")
+    # One from before there was a checksum has none.
+    if content.pop("sha256", None) not in (None, _digest(content)):
+        raise DamagedFile(f"{path}: its checksum is wrong, it has changed since it was written; take another")
     return content
+
+
+def _digest(content: object) -> str:
+    """SHA-256 of a tree of plain containers, numbers, strings and tensors."""
+    digest = hashlib.sha256()
+    _feed(digest.update, content)
+    return digest.hexdigest()
+
+
+def _feed(update: Callable, value: object) -> None:
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu().contiguous()
+        update(f"{value.dtype}{tuple(value.shape)}".encode())
+        update(value.flatten().view(torch.uint8).numpy())
+    elif isinstance(value, dict):
+        update(b"{")
+        for key, each in value.items():
+            update(repr(key).encode())
+            _feed(update, each)
+    elif isinstance(value, list | tuple):
+        update(b"[")
+        for each in value:
+            _feed(update, each)
+    else:
+        update(repr(value).encode())

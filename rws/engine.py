@@ -19,7 +19,7 @@ from rws.data.classes import ClassSet
 from rws.data.loading import EvalBatch, SeededBatches, TrainBatch, TrainViews, train_loader
 from rws.data.mixing import MixedBatches
 from rws.distributed import is_first, parallel, rank, summed, world
-from rws.errors import UserError
+from rws.errors import DamagedFile, UserError
 from rws.interruption import Interrupted, deferred
 from rws.metrics import as_scores, confusion_matrix
 from rws.placement import device_of, to_network
@@ -124,10 +124,8 @@ class Training:
         self.parallel = parallel(network, self.device)
 
     def _restore(self) -> None:
-        if not self.path.is_file():
-            return
-        state = checkpoint.load(self.path)
-        if state["key"] != self.job.key:
+        state = self._stored_state()
+        if state is None or state["key"] != self.job.key:
             return
         self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -135,6 +133,15 @@ class Training:
         self.history, self.step = state["history"], state["step"]
         self.loss_sum, self.seconds_steps = state["loss_sum"], state.get("seconds_steps", 0.0)
         self.seconds_before = state.get("seconds", 0.0)
+
+    def _stored_state(self) -> dict | None:
+        """The newest state that is sound; with a warning where that is the one before the last."""
+        for path in (self.path, checkpoint.before(self.path)):
+            try:
+                return checkpoint.load(path) if path.is_file() else None
+            except DamagedFile as error:
+                tqdm.write(f"warning: {error}; going on from the state before it")
+        return None
 
     def _store(self) -> None:
         self._stored = time.perf_counter()
@@ -149,7 +156,7 @@ class Training:
             "seconds_steps": self.seconds_steps,
             "seconds": self.seconds_before + self._stored - self._begun,
         }
-        checkpoint.save(self.path, state)
+        checkpoint.save(self.path, state, keep=True)
 
     def run(self, on_epoch: Callable[[dict], None] = lambda record: None) -> list[dict]:
         """Train to the end; one record an epoch: step, loss, lr, and scores where evaluated.
@@ -172,7 +179,8 @@ class Training:
                     raise
                 raise Interrupted(signalled()) from None
         if is_first():
-            self.path.unlink(missing_ok=True)
+            for path in (self.path, checkpoint.before(self.path)):
+                path.unlink(missing_ok=True)
         return self.history
 
     def _steps(

@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The scripts print it as `error: <message>` and exit with code 2; no traceback is shown.
     """
+
+
+class DamagedFile(UserError):
+    """A file of a run that is not as it was written."""

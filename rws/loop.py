@@ -10,6 +10,7 @@ import time
 from rws import checkpoint
 from rws.distributed import barrier, is_first
 from rws.report import closing_line, summarise
+from rws.rewind import latest_sound_state
 from rws.setup import Setup
 from rws.steps import INSIDE, Steps
 
@@ -46,8 +47,11 @@ class Run(Steps):
     def __init__(self, setup: Setup):
         super().__init__(setup)
         self.state = {"step": "whole", "cycle": 0, "cycles": [], "stopped": None}
-        if (self.folder / "state.json").is_file():
-            self.state = checkpoint.read_json(self.folder / "state.json")
+        state, wrong = latest_sound_state(self.folder)
+        self.state = state or self.state
+        for message in wrong:
+            what, place = message.partition(";")[0], f"cycle {self.state['cycle']}, {self.state['step']}"
+            self.report.say(f"warning: {what}; going back to {place}")
 
     @property
     def cycles(self) -> list[dict]:

@@ -139,7 +139,7 @@ def test_reading_an_image_touches_only_its_record(folder, monkeypatch):
     assert_rows(bank.read("c")["early"], WRITTEN["c"]["early"])
     assert bank.read("b") == {}
     assert opened == ["0.rows"], "one file, and none for an image without rows"
-    with pytest.raises(UserError, match=r"0\.rows: cut off"):
+    with pytest.raises(UserError, match=r"0\.rows: damaged"):
         bank.read("d")
 
 

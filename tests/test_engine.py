@@ -443,3 +443,19 @@ def test_fewer_views_than_a_batch_still_train(tmp_path, count):
     few = {"views": views(count), "batch_size": 4, "steps_per_epoch": 1, "steps": 2}
     history = make_training(tmp_path / "t.pt", **few).run()
     assert [r["step"] for r in history] == [1, 2]
+
+
+@pytest.mark.parametrize("keep", [0, 0.5])
+def test_from_a_damaged_state_it_goes_on_from_the_one_before(
+    tmp_path, monkeypatch, capsys, undisturbed, keep
+):
+    with stopping(monkeypatch, 4):
+        make_training(tmp_path / "t.pt").run()
+    content = (tmp_path / "t.pt").read_bytes()
+    (tmp_path / "t.pt").write_bytes(content[: int(keep * len(content))])
+    resumed = make_training(tmp_path / "t.pt")
+    assert resumed.step == 3
+    assert "t.pt: not a readable checkpoint" in capsys.readouterr().out
+    resumed.run()
+    assert same_tensors(resumed.network.state_dict(), undisturbed[1])
+    assert not list(tmp_path.glob("*.pt"))
