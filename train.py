@@ -6,6 +6,7 @@
     python train.py --config configs/demo.yaml --resume                   go on with a run that was stopped
     python train.py --config configs/demo.yaml --cam-vis --name looked    with heat maps of every stage
     python train.py --config configs/camvid_light.yaml --check-data       look at the data and stop
+    python train.py --model.name smp:Unet:resnet34 --list-stages          modules that could be stages
     torchrun --nproc-per-node 4 train.py --config configs/voc2012_resnet50.yaml     four GPUs of one machine
 
 Flags win over the YAML file, which wins over the defaults in rws/config.py; `--help` lists them all.
@@ -45,12 +46,16 @@ def main(flags: list[str]) -> int:
         from rws.data.check import describe as describe_split
         from rws.interruption import handled
         from rws.lock import only_one
+        from rws.listing import stage_table
         from rws.loop import Run
         from rws.setup import choose_device, open_splits, prepare
 
         if config.check_data:
             for split in open_splits(config.data):
                 print(describe_split(split, check_split(split)))
+            return 0
+        if config.list_stages:
+            print(stage_table(config))
             return 0
         # Fused batches bring many tensors; one file descriptor each soon exceeds the usual limit of 1024.
         torch.multiprocessing.set_sharing_strategy("file_system")

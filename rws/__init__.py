@@ -1,1 +1,12 @@
 """Refined Weak Slices: a segmentation network improves itself where its own heat maps look away."""
+
+__all__ = ["RWS", "coordinates"]
+
+
+def __getattr__(name: str) -> object:
+    """`from rws import RWS` loads torch, which the scripts do only once their flags are right."""
+    if name in __all__:
+        from rws import enhance
+
+        return getattr(enhance, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

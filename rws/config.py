@@ -17,11 +17,12 @@ class ModelConfig:
     """The network.
 
     Args:
-        name: one of the networks in rws/models.
-        weights: auto (the family's own file), none (from scratch) or a path.
+        name: a network of rws/models, smp:<Architecture>:<encoder>, timm:<encoder>, or
+            path.to.module:factory for one of yours.
+        weights: auto (the family's own file; smp and timm download theirs), none (from scratch) or a path.
         weights_dir: where `auto` looks for downloaded files.
-        stages: module names of the stages; null takes the family's own.
-        aux: train with the auxiliary head.
+        stages: module names of the stages; null takes the family's own, or finds them.
+        aux: train with the auxiliary head, where the network has one.
         channels_last: memory format; faster on current CPUs and GPUs.
     """
 
@@ -234,6 +235,7 @@ class Config:
         cam_vis: write the heat maps of every stage as pictures.
         cam_vis_images: number of training images in them.
         check_data: check the data and stop.
+        list_stages: list the modules of the network that could be stages, and stop.
         model: the network.
         data: the data set.
         train: one training.
@@ -253,6 +255,7 @@ class Config:
     cam_vis: bool = False
     cam_vis_images: PositiveInt = 8
     check_data: bool = False
+    list_stages: bool = False
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)

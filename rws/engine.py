@@ -25,6 +25,9 @@ from rws.metrics import as_scores, confusion_matrix
 from rws.placement import device_of, to_network
 from rws.seeding import derive_seed
 
+# What torchvision and segmentation_models_pytorch call what comes after the backbone.
+HEADS = ("classifier", "decoder", "segmentation_head")
+
 
 @dataclass(frozen=True)
 class Job:
@@ -78,9 +81,24 @@ def segmentation_loss(
     return loss + aux_loss * cross_entropy(output["aux"]) if "aux" in output else loss
 
 
+def loss_of(
+    network: nn.Module, output: dict[str, Tensor], labels: Tensor, ignore_index: int, aux_loss: float
+) -> Tensor:
+    """`segmentation_loss`, plus what the network itself adds to it.
+
+    A network may bring a loss of its own: a method `own_loss(output, labels, ignore_index)` that returns a
+    scalar tensor. `output` is what its forward pass returned, in which it may keep entries of its own beside
+    "out" and "aux". Of several processes each calls it with its part of the batch; the losses are summed.
+    """
+    loss = segmentation_loss(output, labels, ignore_index, aux_loss)
+    own = getattr(network, "own_loss", None)
+    return loss if own is None else loss + own(output, labels, ignore_index)
+
+
 def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """SGD or AdamW with the heads' own learning rates; `lr_factor` of a group scales the schedule."""
-    factors = {"aux_classifier": config.aux_lr_factor, "classifier": config.head_lr_factor}
+    heads = dict.fromkeys(HEADS, config.head_lr_factor)
+    factors = {"aux_classifier": config.aux_lr_factor, **heads}
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         groups.setdefault(factors.get(name.split(".")[0], 1.0), []).append(parameter)
@@ -224,7 +242,7 @@ class Training:
         half = torch.bfloat16 if config.precision == "bf16" else torch.float16
         with fusion as more, torch.autocast(self.device.type, half, enabled=config.precision != "fp32"):
             output = self.parallel(images)
-        loss = segmentation_loss(output, labels, self.ignore_index, config.aux_loss)
+        loss = loss_of(self.network, output, labels, self.ignore_index, config.aux_loss)
         for term in more or ():
             loss = loss + term / world()
         self.optimizer.zero_grad(set_to_none=True)

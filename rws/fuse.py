@@ -37,8 +37,12 @@ class BankFusion:
 
     def blends(self, batch: TrainBatch) -> dict[str, Blend]:
         """What is blended into each stage; stages without anything are absent."""
-        where = batch.where.to(self.device, non_blocking=True)
-        attached = [self.rows_of(each) for each in batch.attached]
+        return self.blends_of(batch.where, batch.attached)
+
+    def blends_of(self, where: Tensor, attached: Sequence[PackedRows]) -> dict[str, Blend]:
+        """What is blended into each stage, from the coordinate maps and the rows of a batch's images."""
+        where = where.to(self.device, non_blocking=True)
+        attached = [self.rows_of(each) for each in attached]
         blends = {}
         for stage, (channels, *size) in self.shapes.items():
             if any(stage in rows for rows in attached):

@@ -130,16 +130,17 @@ def looked_at(ids: list[str], number: int | None) -> set[str]:
     return {image_id for k in range(chosen) for image_id in runs[k * len(runs) // chosen]}
 
 
-def score_images(scored: Scored, batches: Iterable[EvalBatch], ids: list[str], config: SliceConfig) -> Scores:
+def score_images(
+    scored: Scored, batches: Iterable[EvalBatch], ids: list[str] | None, config: SliceConfig
+) -> Scores:
     """Map every training image, and find its weak slices (METHOD steps 1 and 2).
 
     Batches that hold none of the images whose missing weights are reported are mapped at the last stage
-    alone, by which slices are judged. Of several processes each is given batches of its own, and all get what
-    all have found.
+    alone, by which slices are judged. Without `ids` that is all of them, and the scores come in the order of
+    the batches. Of several processes each is given batches of its own, and all get what all have found.
     """
     found: dict[str, _Score] = {}
-    order = {image_id: place for place, image_id in enumerate(ids)}
-    looked = looked_at(ids, config.missing_images)
+    looked = set() if ids is None else looked_at(ids, config.missing_images)
     for batch in tqdm(batches, desc="score", unit="batch", leave=False, disable=not is_first()):
         last = looked.isdisjoint(batch.ids)
         maps = scored.maps(batch.images, batch.labels, last=last).maps
@@ -149,6 +150,7 @@ def score_images(scored: Scored, batches: Iterable[EvalBatch], ids: list[str], c
         for image_id, A, front in zip(batch.ids, maps, foreground):
             found[image_id] = _score(A, front, boxes, config, look=image_id in looked)
     every = [score for part in gathered(found) for score in part.items()]
+    order = {image_id: place for place, image_id in enumerate(ids or (image_id for image_id, _ in every))}
     scores = dict(sorted(every, key=lambda pair: order[pair[0]]))
     # Summed image by image in the order of the list: the same bits however many processes there are.
     pixels = max(sum(s.pixels for s in scores.values()), 1)

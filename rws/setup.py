@@ -13,16 +13,17 @@ from torch.utils.data import DataLoader
 
 from rws.checkpoint import write_json, write_text
 from rws.cli import dump, flatten
-from rws.config import Config, DataConfig
+from rws.config import Config, DataConfig, ModelConfig
+from rws.core.auto_stages import automatic_stages
 from rws.core.cam import seg_grad_cam
 from rws.core.stages import find_stages
-from rws.data import ClassSet, VocLayout, open_split
+from rws.data import VocLayout, open_split
 from rws.data.check import check_split
 from rws.data.loading import eval_loader
 from rws.data.transforms import Geometry
 from rws.distributed import barrier, is_first, local_device, world
 from rws.errors import UserError
-from rws.models import FAMILIES, LoadReport, build_network
+from rws.models import LoadReport, build_network, find_family
 from rws.placement import memory_format, to_network
 from rws.report import environment
 from rws.seeding import derive_seed
@@ -37,6 +38,7 @@ _FREE = {
         "cam_vis",
         "cam_vis_images",
         "check_data",
+        "list_stages",
         "runs",
         "device",
         "model.weights_dir",
@@ -118,14 +120,23 @@ def open_splits(data: DataConfig) -> tuple[VocLayout, VocLayout]:
     return one("train", data.train_list), one("val", data.val_list)
 
 
-def _card(config: Config, classes: ClassSet) -> Card:
-    if config.model.name not in FAMILIES:
-        build_network(config.model.name, 2, weights="none")  # raises, naming the nearest
-    stages = tuple(config.model.stages or FAMILIES[config.model.name].stages)
-    return Card(config.model.name, config.model.aux, stages, classes, config.data.base_size)
+def stages_of(model: ModelConfig, network: nn.Module) -> tuple[str, ...]:
+    """The stages that the configuration names, or else the family, or else those found in the network.
+
+    Raises: UserError for a network in which none can be found.
+    """
+    named = model.stages or find_family(model.name).stages
+    if named:
+        return tuple(named)
+    try:
+        return automatic_stages(network)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise UserError(
+            f"--model.name {model.name}: {' '.join(str(error).split())}; or name them with --model.stages"
+        ) from error
 
 
-def _check_stages(network: nn.Module, stages: tuple[str, ...], size: tuple[int, int]) -> None:
+def check_stages(network: nn.Module, stages: tuple[str, ...], size: tuple[int, int]) -> None:
     """The stages are there, put out one tensor each, and lead to the logits."""
     if len(set(stages)) < len(stages):
         raise UserError(f"model.stages: {list(stages)} names a stage twice; name each once")
@@ -184,9 +195,10 @@ def prepare(config: Config) -> tuple[Setup, LoadReport]:
     _check_online(config)
     device = choose_device(config.device)
     train, val = open_splits(config.data)
-    card = _card(config, train.classes)
     network, loaded = make_network(config, train.classes.num_classes, device)
-    _check_stages(network, card.stages, config.data.crop_size)
+    stages = stages_of(config.model, network)
+    card = Card(config.model.name, config.model.aux, stages, train.classes, config.data.base_size)
+    check_stages(network, card.stages, config.data.crop_size)
     _check_fused(config.fusion.stages, card.stages)
     _check_batch_norm(network, config, device)
     if config.data.check:

@@ -10,7 +10,7 @@ from rws import checkpoint
 from rws.data.classes import ClassSet
 from rws.data.transforms import Normalisation, eval_transform
 from rws.errors import UserError
-from rws.models import FAMILIES, build_network
+from rws.models import build_network, find_family
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Card:
 
     @property
     def normalisation(self) -> Normalisation:
-        return Normalisation(FAMILIES[self.network].mean, FAMILIES[self.network].std)
+        family = find_family(self.network)
+        return Normalisation(family.mean, family.std)
 
     def transform(self) -> v2.Transform:
         """What turns an image into the network's input, the same in evaluation, scoring and prediction."""

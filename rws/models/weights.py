@@ -16,6 +16,7 @@ WRAPPER_PREFIXES = (
     "module.",
     "_orig_mod.",
 )  # DistributedDataParallel and torch.compile put these before each key
+AS_BUILT = "the network's own code"  # source of what a user's factory returns
 HASH_SHOWN = 8  # hexadecimal digits, as many as torchvision puts into its file names
 
 
@@ -29,6 +30,8 @@ class LoadReport:
     missing: tuple[str, ...]
 
     def __str__(self) -> str:
+        if self.source == AS_BUILT:
+            return "weights: as the network's own code makes them"
         if not self.loaded:
             return "weights: none, every layer starts from its random initialisation"
         parts = [f"weights: {self.loaded} tensors from {self.source}"]

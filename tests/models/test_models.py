@@ -1,4 +1,7 @@
-"""One abstract test over every family, then what only one of them has to show."""
+"""One abstract test over the families of DeepLabv3, then what only one has to show.
+
+What every family has in common is in test_any_network.py.
+"""
 
 import sys
 
@@ -13,12 +16,20 @@ from rws.models.efficientnet_lite import LiteBackbone, deeplabv3_efficientnet_li
 
 LITE = "deeplabv3_efficientnet_lite0"
 # (channels, stride) of each stage, early to late.
+RESNET = ((256, 4), (512, 8), (1024, 8), (2048, 8))
+MOBILENET = ((24, 4), (40, 8), (112, 16), (960, 16))
 STAGES = {
-    "deeplabv3_resnet50": ((256, 4), (512, 8), (1024, 8), (2048, 8)),
-    "deeplabv3_resnet101": ((256, 4), (512, 8), (1024, 8), (2048, 8)),
-    "deeplabv3_mobilenet_v3_large": ((24, 4), (40, 8), (112, 16), (960, 16)),
+    "deeplabv3_resnet50": RESNET,
+    "deeplabv3_resnet101": RESNET,
+    "deeplabv3_mobilenet_v3_large": MOBILENET,
+    "fcn_resnet50": RESNET,
+    "fcn_resnet101": RESNET,
+    "lraspp_mobilenet_v3_large": MOBILENET,
+    "pcaa_resnet50": RESNET,
+    "pcaa_resnet101": RESNET,
     LITE: ((24, 4), (40, 8), (112, 16), (320, 16)),
 }
+DEEPLABS = [name for name in STAGES if name.startswith("deeplabv3")]
 HEADS = {"aux_classifier.4.bias", "aux_classifier.4.weight", "classifier.4.bias", "classifier.4.weight"}
 
 
@@ -26,7 +37,7 @@ def test_every_family_has_its_expected_stages() -> None:
     assert set(STAGES) == set(FAMILIES)
 
 
-@pytest.fixture(scope="module", params=list(FAMILIES))
+@pytest.fixture(scope="module", params=DEEPLABS)
 def family_and_network(request: pytest.FixtureRequest) -> tuple[str, nn.Module]:
     if request.param == LITE:
         pytest.importorskip("efficientnet_lite_pytorch")
@@ -90,6 +101,22 @@ def test_torchvisions_own_class_loads_our_network_and_agrees(name) -> None:
     with torch.no_grad():
         ours, plain = ours.eval()(images), plain.eval()(images)
     assert all(torch.equal(ours[key], plain[key]) for key in ("out", "aux"))
+
+
+def test_a_network_without_an_auxiliary_head_is_built_whether_one_is_asked_for_or_not() -> None:
+    for aux in (True, False):
+        network, _ = build_network("lraspp_mobilenet_v3_large", 3, aux=aux, weights="none")
+        with torch.no_grad():
+            assert set(network.eval()(torch.zeros(1, 3, 64, 64))) == {"out"}
+
+
+@pytest.mark.parametrize("aux", [True, False])
+@pytest.mark.parametrize("name", ["fcn_resnet50", "pcaa_resnet50"])
+def test_the_auxiliary_head_is_there_when_it_is_asked_for(name, aux) -> None:
+    network, _ = build_network(name, 3, aux=aux, weights="none")
+    with torch.no_grad():
+        assert ("aux" in network.eval()(torch.zeros(1, 3, 64, 64))) == aux
+    assert any(key.startswith("aux_classifier.") for key in network.state_dict()) == aux
 
 
 def test_unknown_name_suggests_the_nearest_and_lists_all() -> None:

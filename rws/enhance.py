@@ -1,0 +1,254 @@
+"""RWS in a training loop of your own: it wraps any network and leaves the loop, loss and data to you."""
+
+import math
+import random
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rws.bank import Bank
+from rws.config import SliceConfig
+from rws.core.auto_stages import automatic_stages
+from rws.core.fusion import fused, identity_coordinates
+from rws.core.slices import crop
+from rws.core.stages import StageInfo, find_stages, stage_infos
+from rws.data.classes import ClassSet, voc_colour
+from rws.data.loading import Box, EvalBatch, SlicedImage
+from rws.data.transforms import CoordinateMap
+from rws.errors import UserError
+from rws.fuse import BankFusion
+from rws.scoring import Scored, Scores, score_images, select_features
+
+# What a loader yields: images (N, 3, h, w), labels (N, H, W) and the ids of the images, without augmentation.
+Batch = tuple[Tensor, Tensor, Sequence]
+Loader = Iterable[Batch]
+HELD = 64  # slices that are shuffled among each other
+
+
+def coordinates(height: int, width: int) -> CoordinateMap:
+    """Where each pixel of an image lies in it; augmented with the image it says where each one came from.
+
+    Every geometric transform of torchvision.transforms.v2 moves it as it moves the image.
+
+    Shape: (3, height, width).
+    """
+    return CoordinateMap(identity_coordinates(height, width))
+
+
+class RWS:
+    """Refined weak slices for a network that maps images to logits, bare or as {"out": logits}.
+
+    A cycle is: train the network with `fused` around its forward pass (nothing is fused at first), `score`
+    the training images, train a copy of it on `slices`, and `select`. The network is never changed.
+
+    Args:
+        stages: names of the modules that are the stages, early to late; None finds them.
+        background: the class whose pixels are no foreground; None for labels that have none.
+        ignore_index: the value of unlabelled pixels.
+        slices: the windows and the weak-slice test.
+        folder: where the selected features are kept; None takes a temporary folder.
+
+    Raises: UserError for a network in which a stage is missing or none can be found.
+    Source: METHOD; Rao et al., IEEE TCSVT 34(7), 2024.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        num_classes: int,
+        *,
+        stages: Sequence[str] | None = None,
+        background: int | None = None,
+        ignore_index: int = 255,
+        slices: SliceConfig | None = None,
+        folder: str | Path | None = None,
+    ):
+        self.model, self.config = model, slices or SliceConfig()
+        names = [str(c) for c in range(num_classes)]
+        colours = [voc_colour(c) for c in range(num_classes)]
+        self.classes = ClassSet(tuple(names), tuple(colours), background, ignore_index)
+        try:
+            self.stages = tuple(stages or automatic_stages(model))
+            find_stages(model, self.stages)
+        except (ValueError, TypeError, KeyError, RuntimeError) as error:
+            raise UserError(
+                f"{type(model).__name__}: {error.args[0]}; or give RWS(..., stages=[...])"
+            ) from error
+        self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="rws-")
+        self.folder = Path(folder or self._temporary.name) / "bank"
+        self.scores: Scores | None = None
+        self._bank: Bank | None = None
+        self._fusions: dict[tuple[int, int], BankFusion] = {}
+
+    def stage_infos(self, size: tuple[int, int] = (96, 160)) -> list[StageInfo]:
+        """Names, channels and strides of the stages, seen with an image of `size`."""
+        return stage_infos(self.model, self.stages, size)
+
+    def score(self, loader: Loader) -> Scores:
+        """Map the images of a loader and find their weak slices (METHOD steps 1 and 2).
+
+        Raises: UserError for two images of one id.
+        """
+        self.scores = score_images(self._scored(self.model), _eval_batches(loader), None, self.config)
+        return self.scores
+
+    def slices(self, loader: Loader, batch_size: int, seed: int = 0) -> "WeakSlices":
+        """The weak slices that `score` found, enlarged to the size of the images, for training a copy.
+
+        Batches of the same form as the loader's, (images, labels, ids), each time in another order; their ids
+        are "", to which nothing is fused. `loader` is that of `score`.
+        """
+        return WeakSlices(loader, self._boxes(), batch_size, seed)
+
+    def select(self, loader: Loader, sliced: nn.Module, batch_size: int = 4) -> dict[str, float]:
+        """Let the slices compete and keep what the winners' features are (METHOD steps 3 and 4).
+
+        `sliced` is the copy of the model that was trained on the slices; `loader` is that of `score`.
+        Returned is the share of fused cells of each stage, a mean over the images.
+        """
+        boxes = self._boxes()
+        whole, copy = self._scored(self.model), self._scored(sliced)
+        cut = (
+            _cut(image_id, image, label, boxes[image_id])
+            for images_, labels, ids in loader
+            for image_id, image, label in zip(_named(ids), images_, labels)
+            if boxes.get(image_id)
+        )
+        select_features(whole, copy, cut, self.folder, batch_size)
+        self._fusions.clear()
+        self._bank = Bank(self.folder) if (self.folder / "index.json").is_file() else None
+        return self._bank.fused_share(len(boxes)) if self._bank else dict.fromkeys(self.stages, 0.0)
+
+    def fused(self, images: Tensor, ids: Sequence, where: Tensor | None = None) -> AbstractContextManager:
+        """The context in which the model's forward pass of a batch is fused (METHOD step 5).
+
+        Before the first `select`, and of images of which nothing was selected, nothing is fused.
+
+        Shape: images (N, 3, h, w); where (N, 3, h, w), their augmented `coordinates`, or None for images
+        without augmentation.
+        """
+        if self._bank is None:
+            return nullcontext()
+        size = tuple(images.shape[-2:])
+        if size not in self._fusions:
+            self._fusions[size] = BankFusion(self._bank, self.model, size)
+        fusion = self._fusions[size]
+        if where is None:
+            where = identity_coordinates(*size).expand(len(images), -1, -1, -1)
+        rows = [self._bank.read(image_id) for image_id in _named(ids)]
+        return fused(fusion.stages, fusion.blends_of(where, rows))
+
+    def _scored(self, network: nn.Module) -> Scored:
+        return Scored(network, self.stages, self.classes)
+
+    def _boxes(self) -> dict[str, list[Box]]:
+        if self.scores is None:
+            raise UserError("RWS: nothing is scored yet; call rws.score(loader) first")
+        return self.scores.boxes
+
+
+def _named(ids: Sequence) -> list[str]:
+    """Ids as strings: loaders collate numbers into a tensor."""
+    return [str(i) for i in (ids.tolist() if isinstance(ids, Tensor) else ids)]
+
+
+def _eval_batches(loader: Loader) -> Iterator[EvalBatch]:
+    seen: set[str] = set()
+    for images, labels, ids in loader:
+        names = _named(ids)
+        for name in names:
+            if name in seen:
+                raise UserError(
+                    f"RWS: two images have the id {name!r}; features are kept by id, so give each its own"
+                )
+            seen.add(name)
+        yield EvalBatch(images, labels.long(), tuple(names))
+
+
+def _cut(image_id: str, image: Tensor, label: Tensor, boxes: list[Box]) -> SlicedImage:
+    """An image with its slices; boxes are in pixels of the label.
+
+    Shape: (3, h, w), (H, W).
+    """
+    cut = torch.tensor(boxes)
+    slices = torch.stack([_enlarged(image, tuple(label.shape), box) for box in boxes])
+    return SlicedImage(
+        image_id, image, label.long(), cut, slices, torch.stack([crop(label, b) for b in cut]).long()
+    )
+
+
+def _enlarged(image: Tensor, size: tuple[int, int], box: Box) -> Tensor:
+    """The part of an image inside a box in pixels of its label, at the image's own size.
+
+    Shape: (3, h, w) -> (3, h, w), box (y, x, h, w) in pixels of `size` = (H, W).
+    """
+    scale = [side / full for side, full in zip(image.shape[-2:], size)]
+    top, left = (round(v * s) for v, s in zip(box[:2], scale))
+    height, width = (max(1, round(v * s)) for v, s in zip(box[2:], scale))
+    part = image[:, top : top + height, left : left + width]
+    return F.interpolate(part[None], image.shape[-2:], mode="bilinear", align_corners=False)[0]
+
+
+@dataclass
+class WeakSlices:
+    """Batches of weak slices out of the batches of a loader, shuffled among the HELD nearest ones.
+
+    Where the slices do not fill the last batch, the first ones are repeated: batch normalisation needs more
+    than one image.
+    """
+
+    loader: Loader
+    boxes: dict[str, list[Box]]
+    batch_size: int
+    seed: int
+    epoch: int = 0
+
+    def __len__(self) -> int:
+        return math.ceil(sum(map(len, self.boxes.values())) / self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.epoch += 1
+        shuffle = random.Random(f"{self.seed} {self.epoch}")
+        batch: list[tuple[Tensor, Tensor]] = []
+        first: list[tuple[Tensor, Tensor]] = []
+        for each in shuffled(self._each(), shuffle, HELD):
+            batch.append(each)
+            if len(first) < self.batch_size:
+                first.append(each)
+            if len(batch) == self.batch_size:
+                yield _collate(batch)
+                batch = []
+        if batch:
+            while len(batch) < self.batch_size:
+                batch += first[: self.batch_size - len(batch)]
+            yield _collate(batch)
+
+    def _each(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels, ids in self.loader:
+            for image_id, image, label in zip(_named(ids), images, labels):
+                for box in self.boxes.get(image_id, ()):
+                    part = crop(label, torch.tensor(box))[None, None].float()
+                    part = F.interpolate(part, image.shape[-2:], mode="nearest")[0, 0]
+                    yield _enlarged(image, tuple(label.shape), box), part.long()
+
+
+def shuffled(items: Iterable, shuffle: random.Random, held: int) -> Iterator:
+    """The items in random order, with no more than `held` of them in memory."""
+    pool: list = []
+    for item in items:
+        pool.append(item)
+        if len(pool) > held:
+            yield pool.pop(shuffle.randrange(len(pool)))
+    shuffle.shuffle(pool)
+    yield from pool
+
+
+def _collate(batch: list[tuple[Tensor, Tensor]]) -> Batch:
+    images, labels = zip(*batch)
+    return torch.stack(images), torch.stack(labels), [""] * len(batch)

@@ -1,0 +1,99 @@
+"""A user's own network, `path.to.module:factory`: any callable that takes the number of classes."""
+
+import difflib
+import importlib
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from rws.errors import UserError
+from rws.models.family import IMAGENET_MEAN, IMAGENET_STD, Family
+from rws.models.same_size import MULTIPLES, needed_multiple, same_size
+
+FORM = "path.to.module:factory"
+
+
+def own_family(name: str) -> Family:
+    """The family of a factory that can be imported from the working directory.
+
+    `factory(num_classes)` returns the network; it may have attributes `stages`, `mean` and `std`. Without
+    them the stages are found automatically, and images are normalised as for ImageNet.
+
+    Raises:
+        UserError: the module or the factory cannot be had.
+    """
+    module_name, _, attribute = name.partition(":")
+    factory = _factory(name, module_name, attribute)
+    stages = getattr(factory, "stages", None)
+    return Family(
+        partial(_build, name, factory),
+        tuple(stages) if isinstance(stages, tuple | list) else None,
+        tuple(getattr(factory, "mean", IMAGENET_MEAN)),
+        tuple(getattr(factory, "std", IMAGENET_STD)),
+    )
+
+
+def _factory(name: str, module_name: str, attribute: str) -> Callable[[int], nn.Module]:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # the user's module may fail in any way
+        raise UserError(
+            f"--model.name {name}: importing {module_name} from {here} failed ({type(error).__name__}: "
+            f"{' '.join(str(error).split())}); the form is {FORM}, importable from the working directory"
+        ) from error
+    factory = getattr(module, attribute, None)
+    if not callable(factory):
+        near = difflib.get_close_matches(attribute, [n for n in vars(module) if n[0] != "_"], n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise UserError(
+            f"--model.name {name}: {module_name} has no function {attribute!r}; {hint}Form: {FORM}"
+        )
+    return factory
+
+
+def _build(name: str, factory: Callable[[int], nn.Module], num_classes: int, aux: bool) -> nn.Module:
+    """The network of the factory, returning {"out": logits} at its input's size.
+
+    Raises:
+        UserError: the factory fails, or what it returns is not a network as it is needed.
+    """
+    try:
+        network = factory(num_classes)
+    except Exception as error:
+        raise UserError(
+            f"--model.name {name}: {FORM.split(':')[1]}({num_classes}) failed ({type(error).__name__}: "
+            f"{' '.join(str(error).split())}); it must take the number of classes alone"
+        ) from error
+    if not isinstance(network, nn.Module):
+        raise UserError(
+            f"--model.name {name}: returns a {type(network).__name__}; needed is a torch.nn.Module"
+        )
+    try:
+        multiple, output = needed_multiple(network)
+    except Exception as error:
+        raise UserError(
+            f"--model.name {name}: the network takes no image (1, 3, H, W); tried sides that are multiples "
+            f"of 1 to {MULTIPLES[-1]} ({type(error).__name__}: {' '.join(str(error).split())})"
+        ) from error
+    _check_output(name, output, num_classes)
+    return same_size(network, multiple)
+
+
+def _check_output(name: str, output: object, num_classes: int) -> None:
+    logits = output.get("out") if isinstance(output, dict) else output
+    if not isinstance(logits, Tensor):
+        raise UserError(
+            f"--model.name {name}: the network returns a {type(output).__name__}; needed are logits "
+            '(N, classes, H, W), bare or as {"out": logits}'
+        )
+    if logits.ndim != 4 or logits.shape[1] != num_classes:
+        raise UserError(
+            f"--model.name {name}: the network returns {tuple(logits.shape)}; needed are logits "
+            f"(N, {num_classes}, H, W)"
+        )

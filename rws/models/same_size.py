@@ -1,0 +1,73 @@
+"""Makes any network return {"out": logits} at the size of its input, without a change of its state_dict."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+MULTIPLES = (1, 2, 4, 8, 16, 32, 64)
+# Odd multiples of each of MULTIPLES, so that a network that needs more refuses; unequal sides.
+TRIALS = {m: (m * max(1, 96 // m | 1), m * max(3, 160 // m | 1)) for m in MULTIPLES}
+
+
+class SameSize:
+    """Goes before a network's own class; see `same_size`."""
+
+    size_multiple = 1
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        size = images.shape[-2:]
+        output = super().forward(_resized(images, nearest_size(size, self.size_multiple)))
+        maps = output if isinstance(output, dict) else {"out": output}
+        return {
+            name: _resized(logits, size) if name in ("out", "aux") else logits
+            for name, logits in maps.items()
+        }
+
+
+def nearest_size(size: tuple[int, int], multiple: int) -> tuple[int, int]:
+    """The nearest sides that are multiples, one multiple at least."""
+    return tuple(max(1, round(side / multiple)) * multiple for side in size)
+
+
+def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    if maps.shape[-2:] == size:
+        return maps
+    return F.interpolate(maps, size, mode="bilinear", align_corners=False)
+
+
+def same_size(network: nn.Module, multiple: int = 1) -> nn.Module:
+    """Make a network return {"out": logits} at the size of its input, whatever that is.
+
+    The network itself is changed and returned: it stays an instance of its class, its modules keep their
+    names and its state_dict its keys, so that the same class loads the weights elsewhere. Where its sides
+    must be multiples of a number, other images are resized to the nearest such size and the logits back.
+    They are not padded: heat maps, slices and fusion rely on the cells of every stage to tile the image.
+
+    Shape: (N, 3, H, W) -> {"out": (N, C, H, W)}, and "aux" where the network returns it.
+    """
+    own = type(network)
+    network.__class__ = type(own.__name__, (SameSize, own), {"size_multiple": multiple})
+    return network
+
+
+@torch.no_grad()
+def needed_multiple(network: nn.Module) -> tuple[int, object]:
+    """The smallest of MULTIPLES that the sides of a network's images must be multiples of, found by trying.
+
+    Returned with what the network put out for a first image, in eval mode.
+
+    Raises: what the network raised at first, if it takes no image at all.
+    """
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    first: Exception | None = None
+    try:
+        for multiple, size in TRIALS.items():
+            try:
+                return multiple, network(torch.zeros(1, 3, *size))
+            except Exception as error:  # sizes that do not fit fail in any way
+                first = first or error
+    finally:
+        for module, mode in modes:
+            module.training = mode
+    raise first
