@@ -7,6 +7,7 @@
     python train.py --config configs/demo.yaml --cam-vis --name looked    with heat maps of every stage
     python train.py --config configs/camvid_light.yaml --check-data       look at the data and stop
     python train.py --model.name smp:Unet:resnet34 --list-stages          modules that could be stages
+    python train.py --config configs/sc_cam_voc.yaml                      SC-CAM, from image-level labels
     torchrun --nproc-per-node 4 train.py --config configs/voc2012_resnet50.yaml     four GPUs of one machine
 
 Flags win over the YAML file, which wins over the defaults in rws/config.py; `--help` lists them all.
@@ -45,9 +46,11 @@ def main(flags: list[str]) -> int:
         from rws.data.check import check_split
         from rws.data.check import describe as describe_split
         from rws.interruption import handled
-        from rws.lock import only_one
         from rws.listing import stage_table
+        from rws.lock import only_one
         from rws.loop import Run
+        from rws.models import sc_cam
+        from rws.sc_cam.rounds import Rounds
         from rws.setup import choose_device, open_splits, prepare
 
         if config.check_data:
@@ -65,7 +68,10 @@ def main(flags: list[str]) -> int:
                 setup, loaded = prepare(config)
                 if distributed.is_first():
                     print(describe(config, source, setup, loaded))
-                Run(setup).run()
+                if config.model.name in sc_cam.FAMILIES:
+                    Rounds(setup).run()
+                else:
+                    Run(setup).run()
     except UserError as error:
         # An error raised in a loader process comes with that process's traceback above its own line.
         line = str(error).strip().splitlines()[-1].removeprefix("rws.errors.UserError: ")

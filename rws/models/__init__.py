@@ -10,6 +10,7 @@ from rws.models import (
     efficientnet_lite,
     own_networks,
     pcaa,
+    sc_cam,
     smp_networks,
     timm_backbones,
     torchvision_networks,
@@ -32,6 +33,7 @@ FAMILIES: dict[str, Family] = {
     **torchvision_networks.FAMILIES,
     **efficientnet_lite.FAMILIES,
     **pcaa.FAMILIES,
+    **sc_cam.FAMILIES,
 }
 # Families that a name describes instead of naming one above.
 FORMS = (smp_networks.FORM, timm_backbones.FORM, own_networks.FORM)

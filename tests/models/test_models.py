@@ -27,6 +27,8 @@ STAGES = {
     "lraspp_mobilenet_v3_large": MOBILENET,
     "pcaa_resnet50": RESNET,
     "pcaa_resnet101": RESNET,
+    "sc_cam_resnet50": ((256, 4), (512, 8), (1024, 16), (2048, 16)),
+    "sc_cam_efficientnet_lite0": ((24, 4), (40, 8), (112, 16), (320, 16)),
     LITE: ((24, 4), (40, 8), (112, 16), (320, 16)),
 }
 DEEPLABS = [name for name in STAGES if name.startswith("deeplabv3")]

@@ -1,0 +1,227 @@
+"""SC-CAM against plain definitions, and its rounds on a small set."""
+
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from tiny import TINY, TinyNetwork, demo_set, same_tensors, tiny_config
+from torch import Tensor, nn
+
+from rws import checkpoint
+from rws.data import open_split
+from rws.errors import UserError
+from rws.inference import predict_label
+from rws.models import FAMILIES, Family
+from rws.models.sc_cam import (
+    SUB_CATEGORIES,
+    SubCategoryNetwork,
+    sc_cam_efficientnet_lite0,
+    sc_cam_resnet50,
+    unit_maximum,
+)
+from rws.sc_cam import rounds
+from rws.sc_cam.cams import label_map, multi_scale_maps
+from rws.sc_cam.clusters import sub_category_labels
+from rws.sc_cam.images import TrainImages, image_labels
+from rws.sc_cam.rounds import Rounds, classification_loss
+from rws.setup import prepare
+from rws.trained import load_trained
+
+
+def build(num_classes: int, aux: bool = True) -> SubCategoryNetwork:
+    return SubCategoryNetwork(TinyNetwork(num_classes).backbone, 8, num_classes)
+
+
+@pytest.fixture
+def network() -> SubCategoryNetwork:
+    torch.manual_seed(0)
+    network = build(4)
+    network.train().features(torch.randn(4, 3, 32, 32))  # statistics of its own
+    return network.eval()
+
+
+# Sub-categories.
+
+
+def test_sub_categories_are_the_clusters_of_each_class_alone():
+    """Three far clusters of class 0 and two of class 1, which share the images of one cluster."""
+    rng = np.random.default_rng(0)
+    centres = np.repeat(np.array([[0.0, 0], [100, 0], [0, 100], [100, 100]]), 6, axis=0)
+    features = (centres + rng.normal(size=centres.shape)).astype(np.float32)
+    labels = np.zeros((24, 2), np.float32)
+    labels[:18, 0] = 1
+    labels[12:, 1] = 1
+    found = sub_category_labels(features, labels, 3, seed=1).reshape(24, 2, 3)
+    assert np.array_equal(found.sum(2), labels)
+    groups = found[:18, 0].argmax(1).reshape(3, 6)
+    assert all(len(set(group)) == 1 for group in groups)
+    assert len(set(groups[:, 0])) == 3
+    first, second = found[12:18, 1].argmax(1), found[18:, 1].argmax(1)
+    assert not set(first) & set(second)
+
+
+def test_fewer_images_than_sub_categories():
+    found = sub_category_labels(np.eye(3, dtype=np.float32), np.array([[1.0, 0]] * 3, np.float32), 5, seed=0)
+    assert found.shape == (3, 10)
+    assert found[:, :5].sum() == 3
+    assert found[:, 5:].sum() == 0
+
+
+def test_loss_is_that_of_the_classes_and_the_weighted_one_of_their_sub_categories():
+    generator = torch.Generator().manual_seed(0)
+    scores = [torch.randn(2, 3, generator=generator), torch.randn(2, 6, generator=generator)]
+    known = [torch.randint(0, 2, s.shape, generator=generator).float() for s in scores]
+
+    def entropy(s: Tensor, y: Tensor) -> Tensor:
+        p = 1 / (1 + torch.exp(-s))
+        return -(y * p.log() + (1 - y) * (1 - p).log()).mean()
+
+    parents, subs = (entropy(s, y) for s, y in zip(scores, known))
+    torch.testing.assert_close(classification_loss(scores, (known[0], None), 5.0), parents)
+    torch.testing.assert_close(classification_loss(scores, known, 5.0), parents + 5 * subs)
+
+
+# Maps.
+
+
+def test_maps_are_summed_over_scales_and_mirror_images(network):
+    images = torch.randn(1, 3, 32, 40)
+    total = torch.zeros(1, 3, 48, 60)
+    for scale in (0.5, 1.5):
+        seen = F.interpolate(images, scale_factor=scale, mode="bilinear", align_corners=False)
+        for flip in (False, True):
+            with torch.no_grad():
+                f = network.backbone(seen.flip(3) if flip else seen)
+            weight = network.classifier["classes"].weight[:, :, 0, 0]
+            maps = torch.einsum("nchw,fc->nfhw", f, weight).clamp_min(0)
+            maps = maps.flip(3) if flip else maps
+            total += F.interpolate(maps, (48, 60), mode="bilinear", align_corners=False).detach()
+    assert total.amax((2, 3)).min() > 0
+    want = total / total.amax((2, 3), keepdim=True)
+    got = multi_scale_maps(network, images, (48, 60), (0.5, 1.5))
+    torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-4)
+
+
+def test_label_map_by_hand():
+    maps = torch.tensor([[[[0.9, 0.1, 0.3]], [[0.2, 0.2, 0.4]], [[1.0, 1.0, 1.0]]]])
+    present = torch.tensor([[True, True, False]])
+    assert label_map(maps, present, 0.25).tolist() == [[[1, 0, 2]]]
+    assert label_map(maps, present, 0.05).tolist() == [[[1, 2, 2]]]
+    assert label_map(maps, torch.tensor([[False] * 3]), 0.05).tolist() == [[[0, 0, 0]]]
+
+
+def test_a_map_that_is_zero_everywhere_stays_zero():
+    assert torch.equal(unit_maximum(torch.zeros(2, 3, 4)), torch.zeros(2, 3, 4))
+
+
+def test_network_puts_out_its_maps_of_the_classes_it_finds(network):
+    images = torch.randn(2, 3, 32, 40)
+    with torch.no_grad():
+        network.threshold.fill_(0.4)
+        network.classifier["classes"].weight[1].abs_().neg_()  # features are not negative: a class less
+        out = network(images)["out"]
+        features = network.features(images)
+        found = network.scores(features)[0] >= 0
+    assert out.shape == (2, 4, 32, 40)
+    assert found.any()
+    assert not found.all()
+    assert torch.equal(out[:, 0], torch.full((2, 32, 40), 0.4))
+    assert torch.equal(out[:, 1:].amax((2, 3)) > 0, found)
+    assert float(out[:, 1:].max()) <= 1
+
+
+# Rounds.
+
+
+@pytest.fixture
+def setup(monkeypatch, tmp_path):
+    """Of a run on six demo images with a tiny backbone."""
+    family = Family(build, TINY.stages, TINY.mean, TINY.std)
+    monkeypatch.setitem(FAMILIES, "sc_cam_tiny", family)
+    config = tiny_config(demo_set(tmp_path / "demo", train=6, val=3), tmp_path / "runs")
+    config.model.name = "sc_cam_tiny"
+    config.sc_cam.rounds, config.sc_cam.scales, config.resume = 1, (1.0,), True
+    return partial(lambda config: prepare(config)[0], config)
+
+
+def test_rounds_leave_a_network_and_label_maps(setup):
+    summary = Rounds(setup()).run()
+    folder = setup().folder
+    assert [record["round"] for record in summary["rounds"]] == [0, 1]
+    assert all(0 <= record[part]["miou"] <= 100 for record in summary["rounds"] for part in ("train", "val"))
+    network, card = load_trained(folder / "last.pt")
+    assert float(network.threshold) == pytest.approx(summary["rounds"][-1]["threshold"])
+    split = setup().train
+    for image_id, present in zip(split.ids, image_labels(split)):
+        with Image.open(folder / "labels" / f"{image_id}.png") as picture:
+            label = np.array(picture)
+        assert picture.mode == "P"
+        assert label.shape == split.size(image_id)
+        assert set(np.unique(label)) <= {0, *(1 + np.flatnonzero(present))}
+    image = split.image(split.ids[0])
+    assert predict_label(network, card, image).shape == (image.height, image.width)
+
+
+def test_the_second_round_learns_sub_categories(setup, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        rounds, "sub_category_labels", lambda *args: seen.append(args) or sub_category_labels(*args)
+    )
+    run = Rounds(setup())
+    run.run()
+    ((features, labels, number, _),) = seen
+    first = run._restored(0)
+    assert number == SUB_CATEGORIES
+    assert np.array_equal(labels, image_labels(run.setup.train))
+    batch = next(iter(run.setup.train_batches))
+    place = run.setup.train.ids.index(batch.ids[0])
+    with torch.no_grad():
+        want = first.eval().features(batch.images[:1]).mean((2, 3))[0]
+    np.testing.assert_allclose(features[place], want, atol=1e-5)
+    states = [checkpoint.load(run._path(r))["model"] for r in (0, 1)]
+    initial = run._initial().state_dict()
+    untrained = "classifier.sub_categories.weight"
+    assert torch.equal(states[0][untrained], initial[untrained])
+    assert not torch.equal(states[1][untrained], initial[untrained])
+
+
+def test_a_stopped_run_goes_on_to_the_same_numbers(setup, monkeypatch, tmp_path):
+    whole = Rounds(setup()).run()
+    weights = checkpoint.load(setup().folder / "last.pt")["model"]
+    setup().folder.rename(tmp_path / "runs/whole")
+    monkeypatch.setattr(rounds, "sub_category_labels", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Rounds(setup()).run()
+    monkeypatch.setattr(rounds, "sub_category_labels", sub_category_labels)
+    assert len(json.loads((setup().folder / "rounds.json").read_text())["rounds"]) == 1
+    assert Rounds(setup()).run() == whole
+    assert same_tensors(checkpoint.load(setup().folder / "last.pt")["model"], weights)
+
+
+def test_training_sees_no_label(setup, monkeypatch):
+    split = setup().train
+    monkeypatch.setattr(split, "label", lambda image_id: 1 / 0)
+    image, index = TrainImages(split, setup().card.transform())[2, 5]
+    assert index == 2
+    assert image.shape[0] == 3
+
+
+def test_a_set_without_background_is_refused(setup):
+    ready = setup()
+    split = open_split("demo", ready.config.data.root, "train")
+    object.__setattr__(ready.card, "classes", split.classes.__class__(("a",), ((0, 0, 0),), None))
+    with pytest.raises(UserError, match="needs a data set whose class 0 is background"):
+        Rounds(ready)
+
+
+def test_backbones_have_the_channels_of_their_heads():
+    pytest.importorskip("efficientnet_lite_pytorch")
+    for one in (sc_cam_resnet50, sc_cam_efficientnet_lite0):
+        network: nn.Module = one(4).eval()
+        with torch.no_grad():
+            assert network(torch.randn(1, 3, 64, 80))["out"].shape == (1, 4, 64, 80)
+            assert network.features(torch.randn(1, 3, 64, 80)).shape[2:] == (4, 5)
