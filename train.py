@@ -51,6 +51,7 @@ def main(flags: list[str]) -> int:
         from rws.loop import Run
         from rws.models import sc_cam
         from rws.sc_cam.rounds import Rounds
+        from rws.seeding import take_deterministic_kernels
         from rws.setup import choose_device, open_splits, prepare
 
         if config.check_data:
@@ -62,6 +63,8 @@ def main(flags: list[str]) -> int:
             return 0
         # Fused batches bring many tensors; one file descriptor each soon exceeds the usual limit of 1024.
         torch.multiprocessing.set_sharing_strategy("file_system")
+        if config.deterministic:
+            take_deterministic_kernels()
         with handled(), distributed.processes(choose_device(config.device)):
             alone = only_one(Path(config.runs) / config.name) if distributed.is_first() else nullcontext()
             with alone:

@@ -230,6 +230,7 @@ class Config:
         runs: folder of all runs.
         seed: of everything random.
         device: auto, cpu, cuda or cuda:N.
+        deterministic: take deterministic kernels, with a warning where torch has none; slower on CUDA.
         resume: go on with the run where it stopped.
         overwrite: throw away a run of the same name.
         cam_vis: write the heat maps of every stage as pictures.
@@ -250,6 +251,7 @@ class Config:
     runs: str = "runs"
     seed: NonNegativeInt = 0
     device: str = "auto"
+    deterministic: bool = False
     resume: bool = False
     overwrite: bool = False
     cam_vis: bool = False

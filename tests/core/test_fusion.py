@@ -5,6 +5,8 @@ from functools import partial
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -274,6 +276,21 @@ def test_fault_3_n_and_f_move_with_the_image_in_our_own_training(crop):
     transform = train_transform(Geometry(40, crop), plain, ignore_index=255)
     for seed in range(8):
         check_alignment(transform, seed=seed)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    size=st.tuples(st.integers(32, 700), st.integers(32, 700)),
+    base=st.integers(32, 300),
+    crop=st.tuples(st.integers(32, 256), st.integers(32, 256)),
+    seed=st.integers(0, 10**6),
+)
+def test_n_and_f_move_with_any_image_in_any_of_our_augmentations(size, base, crop, seed):
+    plain = Normalisation((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    transform = train_transform(Geometry(base, crop), plain, ignore_index=255)
+    # Reduced k times, an antialiased pixel is the mean of some 2 k, of fewer at the border.
+    reduced = max(1.0, min(size) / (0.5 * base))
+    check_alignment(transform, *size, seed=seed, tolerance=0.6 * reduced + 0.1)
 
 
 def unmoved(transform):
