@@ -81,13 +81,18 @@ def summed(values: Tensor) -> Tensor:
 def parallel(network: nn.Module, device: torch.device) -> nn.Module:
     """The network with its gradients averaged over the processes; with one process the network itself.
 
-    On GPUs batch normalisation sees the batches of all processes, in place and under the same names.
+    On GPUs batch normalisation sees the batches of all processes, in place and under the same names. A
+    network that says so, by an attribute `may_leave_parameters_unused`, may have layers without gradients.
     """
     if world() == 1:
         return network
     if device.type == "cuda":
         network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-    return DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
+    return DistributedDataParallel(
+        network,
+        device_ids=[device] if device.type == "cuda" else None,
+        find_unused_parameters=getattr(network, "may_leave_parameters_unused", False),
+    )
 
 
 def gathered(value: T) -> list[T]:

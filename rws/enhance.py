@@ -251,4 +251,8 @@ def shuffled(items: Iterable, shuffle: random.Random, held: int) -> Iterator:
 
 def _collate(batch: list[tuple[Tensor, Tensor]]) -> Batch:
     images, labels = zip(*batch)
+    if len(sizes := {tuple(image.shape[-2:]) for image in images}) > 1:
+        raise UserError(
+            f"RWS: slices of {sorted(sizes)} pixels do not fit one batch; load images of one size"
+        )
     return torch.stack(images), torch.stack(labels), [""] * len(batch)

@@ -11,7 +11,7 @@ from rws.core.stages import stage_infos
 from rws.setup import check_stages, make_network, stages_of
 
 NUM_CLASSES = 7  # of the network that is looked at; no stage depends on it
-SIZE = (96, 160)
+SIZE = (192, 320)  # of the image that it sees; some networks pool what a smaller one would not have
 
 
 def _rows(network: nn.Module, stages: tuple[str, ...]) -> list[Candidate]:

@@ -220,3 +220,15 @@ def test_unknown_stages_and_ids_that_come_twice(networks):
     rws = RWS(networks[0], 4, stages=STAGES, background=0)
     with pytest.raises(UserError, match="two images have the id '0'"):
         rws.score([*loader(), *loader()])
+
+
+def test_slices_of_images_of_several_sizes_are_refused(networks):
+    images, labels = images_and_labels()
+    whole = [
+        (images[k : k + 1, :, : 32 - 8 * (k % 2)], labels[k : k + 1, : 32 - 8 * (k % 2)], [k])
+        for k in range(6)
+    ]
+    rws = RWS(networks[0], 4, stages=STAGES, background=0, slices=FEW)
+    rws.score(whole)
+    with pytest.raises(UserError, match=r"slices of \[\(24, 48\), \(32, 48\)\] pixels do not fit one batch"):
+        list(rws.slices(whole, batch_size=20))

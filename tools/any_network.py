@@ -21,6 +21,7 @@ import torch  # noqa: E402
 from rws.cli import parse  # noqa: E402
 from rws.data.voc import IMAGES, LABELS, LIST_FOLDERS, find_list, find_root, read_list  # noqa: E402
 from rws.loop import Run  # noqa: E402
+from rws.report import environment  # noqa: E402
 from rws.setup import prepare  # noqa: E402
 
 RECORDS = ROOT / "experiments" / "any_network"
@@ -55,7 +56,7 @@ def few_images(source: Path, target: Path) -> Path:
     return target
 
 
-def record_of(network: str, weights: str, root: Path) -> dict:
+def record_of(network: str, weights: str, root: Path, machine: dict) -> dict:
     """Run one network; what became of it."""
     with tempfile.TemporaryDirectory() as folder:
         data = few_images(root, Path(folder) / "data")
@@ -65,7 +66,6 @@ def record_of(network: str, weights: str, root: Path) -> dict:
         start = time.monotonic()
         summary = Run(setup).run()
         seconds = time.monotonic() - start
-        environment = json.loads((setup.folder / "env.json").read_text())
     first, last = summary["cycles"][0], summary["cycles"][-1]
     return {
         "network": network,
@@ -81,7 +81,7 @@ def record_of(network: str, weights: str, root: Path) -> dict:
         "miou_after": last["miou"][-1],
         "stopped": summary["stopped"],
         "seconds": round(seconds, 1),
-        **{key: environment[key] for key in ("commit", "torch", "torchvision", "threads", "device", "cores")},
+        **{key: machine[key] for key in ("commit", "torch", "torchvision", "threads", "device", "cores")},
     }
 
 
@@ -118,8 +118,9 @@ def main() -> int:
     torch.set_num_threads(1)
     torch.multiprocessing.set_sharing_strategy("file_system")
     RECORDS.mkdir(exist_ok=True)
+    machine = environment(torch.device("cpu"))  # of now: the records themselves change the checkout
     for network in args.networks:
-        record = record_of(network, args.weights, args.root)
+        record = record_of(network, args.weights, args.root, machine)
         path = RECORDS / f"{network.replace(':', '_')}.json"
         path.write_text(json.dumps(record, indent=1) + "\n")
     print(table())

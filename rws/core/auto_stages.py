@@ -47,7 +47,7 @@ def stride_of(output: object, size: tuple[int, int]) -> int | None:
     """The power of two by which a map (N, C, H, W) is smaller than an image, None for what is no such map."""
     if not isinstance(output, Tensor) or output.ndim != 4:
         return None
-    for stride in (2**k for k in range(8)):
+    for stride in (2**k for k in range(7)):
         if all(side in (full // stride, -(-full // stride)) for side, full in zip(output.shape[2:], size)):
             return stride
     return None

@@ -13,6 +13,8 @@ class SameSize:
     """Goes before a network's own class; see `same_size`."""
 
     size_multiple = 1
+    # Architectures of other libraries may hold layers that they do not use.
+    may_leave_parameters_unused = True
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         size = images.shape[-2:]

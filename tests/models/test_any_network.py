@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from peer import peer_maps
+from tiny import REPOSITORY
 from torch import Tensor, nn
 
 from rws.config import TrainConfig
@@ -189,3 +190,15 @@ def test_table_of_the_networks(capsys):
     if len(ROWS) < 3:
         pytest.skip("the networks above did not run")
     assert len({row[0] for row in ROWS}) == len(ROWS)
+
+
+def test_the_table_of_the_records_is_that_of_the_files(monkeypatch):
+    monkeypatch.syspath_prepend(REPOSITORY / "tools")
+    from any_network import NETWORKS as RECORDED
+    from any_network import table
+
+    shown = table()
+    assert all(name in shown for name in RECORDED)
+    assert shown in (REPOSITORY / "experiments" / "README.md").read_text(), (
+        "run tools/any_network.py, and paste"
+    )

@@ -2,13 +2,19 @@
 
 import sys
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from tiny import load_script
 from torch import nn
 
+from rws.data.classes import DEMO
 from rws.errors import UserError
+from rws.inference import predict_label
 from rws.models import build_network, find_family
 from rws.models.same_size import nearest_size, same_size
+from rws.trained import Card, load_trained, save_trained
 
 OWN = """
 import torch
@@ -214,6 +220,29 @@ class TestSmp:
 
         monkeypatch.setattr(package.encoders, "get_encoder", fail)
         assert said in refusal("smp:Unet:resnet18", weights="auto")
+
+    def test_predict_reads_its_checkpoint(self, tmp_path):
+        torch.manual_seed(0)
+        name, stages = "smp:FPN:mobilenet_v2", ("encoder.features.3", "encoder.features.18")
+        network, _ = build_network(name, DEMO.num_classes, weights="none")
+        save_trained(tmp_path / "a.pt", network, Card(name, True, stages, DEMO, 32))
+        photo = np.random.default_rng(0).integers(0, 255, (40, 50, 3), dtype=np.uint8)
+        Image.fromarray(photo).save(tmp_path / "photo.png")
+        command = [
+            "--checkpoint",
+            tmp_path / "a.pt",
+            "--input",
+            tmp_path / "photo.png",
+            "--output",
+            tmp_path / "out",
+        ]
+        assert (
+            load_script("predict").main([*map(str, command), "--cam", DEMO.names[1], "--device", "cpu"]) == 0
+        )
+        found = np.asarray(Image.open(tmp_path / "out" / "photo.png"))
+        card = load_trained(tmp_path / "a.pt")[1]
+        assert np.array_equal(found, predict_label(network.eval(), card, Image.fromarray(photo)))
+        assert (tmp_path / "out" / "photo_cam.png").is_file()
 
     def test_auto_weights_fill_the_encoder(self, package, monkeypatch):
         encoder = package.encoders.get_encoder("resnet18", weights=None)
