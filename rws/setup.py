@@ -107,28 +107,31 @@ def make_network(config: Config, num_classes: int, device: torch.device) -> tupl
     return network.to(device, memory_format=memory_format(model.channels_last)), report
 
 
-def open_splits(data: DataConfig) -> tuple[Split, Split]:
-    """The training and the validation split.
+def open_list(data: DataConfig, split: str, list_name: str) -> Split:
+    """The images of a list, read as the configuration says.
 
     Raises: UserError for a missing root or list, and for a set that is not whole without data.partial.
     """
-    reading = Reading(data.convert_rgb_labels, data.cache, data.val_share, data.split_seed)
+    opened = open_split(
+        data.name,
+        data.root,
+        split,
+        category=data.category,
+        list_name=None if list_name == split else list_name,
+        lists_dir=data.lists_dir,
+        reading=Reading(data.convert_rgb_labels, data.cache, data.val_share, data.split_seed),
+    )
+    if not data.partial:
+        require_official(opened)
+    return opened
 
-    def one(split: str, list_name: str) -> Split:
-        opened = open_split(
-            data.name,
-            data.root,
-            split,
-            category=data.category,
-            list_name=None if list_name == split else list_name,
-            lists_dir=data.lists_dir,
-            reading=reading,
-        )
-        if not data.partial:
-            require_official(opened)
-        return opened
 
-    return one("train", data.train_list), one("val", data.val_list)
+def open_splits(data: DataConfig) -> tuple[Split, Split]:
+    """The training and the validation split.
+
+    Raises: as `open_list`.
+    """
+    return open_list(data, "train", data.train_list), open_list(data, "val", data.val_list)
 
 
 def stages_of(model: ModelConfig, network: nn.Module) -> tuple[str, ...]:
