@@ -16,7 +16,7 @@ from benchmarks.timing import Work, alternate
 from rws.data import DATASETS, Reading, VocLayout
 from rws.data.loading import SeededBatches, TrainViews, View, train_loader
 from rws.data.transforms import Geometry, Normalisation, train_transform
-from rws.models import IMAGENET_MEAN, IMAGENET_STD
+from rws.models.family import IMAGENET_MEAN, IMAGENET_STD
 
 
 class _ReferenceCrops(Dataset):
