@@ -200,13 +200,13 @@ def _inspect_label(
 
 def _two_valued(split: Split, report: SplitReport) -> list[str]:
     """The fault of masks that hold 0 and 255: all of the object is ignored then."""
-    background, *others = report.pixels.tolist()
-    if not (background and report.ignored_pixels and others) or any(others):
+    classes, (first, *others) = split.classes, report.pixels.tolist()
+    plain = split.category is None and classes.in_files[0] == 0 and classes.void_in_files == (255,)
+    if not plain or any(others) or not (first and report.ignored_pixels):
         return []
-    void = split.source_classes.void_in_files[0]
     return [
-        f"{split.root}: the labels of {split.split} hold 0 and {void} only, and {void} counts nowhere; write "
-        "1 for the class (or its own number) instead"
+        f"{split.root}: the labels of {split.split} hold 0 and 255 only, and 255 counts nowhere; write 1 for "
+        "the class (or its own number) instead"
     ]
 
 
