@@ -5,10 +5,11 @@
     python predict.py --checkpoint runs/demo/best.pt --input photos/ --output out --refine
     python predict.py --checkpoint runs/demo/best.pt --input photos/ --output out --cam spider
 
-For photos/a/b.jpg there will be out/a/b.png (class indices with the data set's palette, at the photograph's
-own size), out/a/b_overlay.jpg and, with --cam, out/a/b_cam.png: where each stage of the network looks for the
-pixels that it predicts as that class, and what it misses. Where two names would clash (b.jpg and b.png) the
-results keep the whole name: b.jpg.png, b.png.png. The exit code is 0 if all went well, else 2.
+For photos/a/b.jpg there will be out/a/b.png (the numbers of the data set's own label files, such as the
+labelIds of Cityscapes, with its palette, at the photograph's own size), out/a/b_overlay.jpg and, with --cam,
+out/a/b_cam.png: where each stage of the network looks for the pixels that it predicts as that class, and what
+it misses. Where two names would clash (b.jpg and b.png) the results keep the whole name: b.jpg.png,
+b.png.png. The exit code is 0 if all went well, else 2.
 """
 
 import argparse
@@ -42,7 +43,7 @@ from rws.inference import (
 from rws.refine import refined_label
 from rws.setup import choose_device
 from rws.trained import Card, load_trained
-from rws.viz import colour_label, overlay, stage_figure
+from rws.viz import file_label, overlay, stage_figure
 
 LABEL, OVERLAY, CAM = ".png", "_overlay.jpg", "_cam.png"
 # Images read before the network takes them, and results waiting to be written.
@@ -150,7 +151,7 @@ class Job:
         Raises: UserError naming the result that could not be written.
         """
         classes, stem = self.card.classes, self.stems[photograph.path]
-        pictures = {LABEL: colour_label(label, classes), OVERLAY: overlay(photograph.image, label, classes)}
+        pictures = {LABEL: file_label(label, classes), OVERLAY: overlay(photograph.image, label, classes)}
         pictures |= figures
         write(list(pictures.values()), [stem.with_name(stem.name + ending) for ending in pictures])
 

@@ -43,8 +43,7 @@ def main(flags: list[str]) -> int:
         import torch
 
         from rws import distributed
-        from rws.data.check import check_split
-        from rws.data.check import describe as describe_split
+        from rws.check_data import check_data
         from rws.interruption import handled
         from rws.listing import stage_table
         from rws.lock import only_one
@@ -52,11 +51,10 @@ def main(flags: list[str]) -> int:
         from rws.models import sc_cam
         from rws.sc_cam.rounds import Rounds
         from rws.seeding import take_deterministic_kernels
-        from rws.setup import choose_device, open_splits, prepare
+        from rws.setup import choose_device, prepare
 
         if config.check_data:
-            for split in open_splits(config.data):
-                print(describe_split(split, check_split(split)))
+            check_data(config)
             return 0
         if config.list_stages:
             print(stage_table(config))

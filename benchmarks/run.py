@@ -21,6 +21,7 @@ from tqdm import tqdm
 from benchmarks.banks import bank
 from benchmarks.cams import cam, cam_classes, cam_last
 from benchmarks.cycles import cycle
+from benchmarks.loading import load
 from benchmarks.machine import circumstances, file_stem, machine
 from benchmarks.memory import memory
 from benchmarks.predicting import predict
@@ -40,6 +41,7 @@ BENCHMARKS = {
     "step": step,
     "step-online": step_online,
     "train": train,
+    "load": load,
     "cycle": cycle,
     "memory": memory,
     "predict": predict,

@@ -23,7 +23,7 @@ from rws.data.loading import SeededBatches, TrainViews, View, train_loader
 from rws.data.transforms import Geometry, Normalisation, train_transform
 from rws.engine import Job, Training
 from rws.fuse import BankFusion
-from rws.models import IMAGENET_MEAN, IMAGENET_STD
+from rws.models.family import IMAGENET_MEAN, IMAGENET_STD
 
 # Dense bf16 operations a second, NVIDIA's data sheets of the SXM modules.
 BF16_PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12}

@@ -8,8 +8,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from rws.core.advantage import missing_weights
+from rws.data.split import Split
 from rws.data.transforms import to_tensors
-from rws.data.voc import VocLayout
 from rws.scoring import Scored
 from rws.trained import Card
 from rws.viz import stage_figure
@@ -21,7 +21,7 @@ def chosen_ids(ids: list[str], count: int) -> list[str]:
     return [ids[i] for i in places]
 
 
-def stage_picture(scored: Scored, split: VocLayout, card: Card, image_id: str, title: str) -> Image.Image:
+def stage_picture(scored: Scored, split: Split, card: Card, image_id: str, title: str) -> Image.Image:
     """One image of a split with its label, A_l and w_l of every stage."""
     picture, label = split.image(image_id), split.label(image_id)
     image, target = to_tensors(picture, label)
@@ -30,7 +30,7 @@ def stage_picture(scored: Scored, split: VocLayout, card: Card, image_id: str, t
     return stage_figure(picture, label, card.classes, *both, card.stages, title)
 
 
-def write_pictures(scored: Scored, split: VocLayout, card: Card, folder: Path, count: int) -> None:
+def write_pictures(scored: Scored, split: Split, card: Card, folder: Path, count: int) -> None:
     """Pictures of `count` images of a split, as `folder`/<id>.png."""
     folder.mkdir(parents=True, exist_ok=True)
     for image_id in tqdm(chosen_ids(split.ids, count), desc="cam_vis", unit="image", leave=False):

@@ -39,13 +39,20 @@ class DataConfig:
     """The data set.
 
     Args:
-        name: demo, voc2012 or camvid.
+        name: demo, voc2012, voc2012_aug, coco_stuff164k, coco_stuff10k, ade20k, cityscapes, davis2017, camvid
+            or folder.
         root: folder of the set; nothing is ever written into it.
+        partial: take a part of a set for the whole; without it a set with another number of images than its
+            publisher gives it is refused.
         category: train this one class against the rest, on its own image lists; several with commas between
             them on the images that hold one; null for all classes.
         lists_dir: folder of the class lists of VOC 2012.
         train_list: name of the list to train on.
         val_list: name of the list to evaluate on.
+        val_share: share of the images of a folder without train.txt and val.txt that is drawn for evaluation.
+        split_seed: of that draw; `seed` does not change it.
+        convert_rgb_labels: labels in RGB are converted by the set's palette; without it they are refused.
+        cache: folder for decoded images and labels, outside the data root; null decodes them each time.
         base_size: short side in pixels at which images are evaluated and scored.
         crop_size: height and width in pixels of a training crop.
         scale: range of the random factor on base_size in training.
@@ -54,12 +61,28 @@ class DataConfig:
         check: read every image and label before training.
     """
 
-    name: Literal["demo", "voc2012", "camvid"] = "voc2012"
+    name: Literal[
+        "demo",
+        "voc2012",
+        "voc2012_aug",
+        "coco_stuff164k",
+        "coco_stuff10k",
+        "ade20k",
+        "cityscapes",
+        "davis2017",
+        "camvid",
+        "folder",
+    ] = "voc2012"
     root: str = "data"
+    partial: bool = False
     category: str | None = None
     lists_dir: str = "FWM_datalist_20Class"
     train_list: str = "train"
     val_list: str = "val"
+    val_share: ClosedUnitInterval = 0.2
+    split_seed: NonNegativeInt = 0
+    convert_rgb_labels: bool = False
+    cache: str | None = None
     base_size: PositiveInt = 520
     crop_size: tuple[PositiveInt, PositiveInt] = (480, 480)
     scale: tuple[PositiveFloat, PositiveFloat] = (0.5, 2.0)

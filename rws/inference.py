@@ -15,7 +15,7 @@ from torchvision.transforms.v2 import functional as TF
 
 from rws.core.cam import seg_grad_cam
 from rws.core.stages import find_stages, logits_of
-from rws.data.voc import DECODE_ERRORS
+from rws.data.files import DECODE_ERRORS
 from rws.errors import UserError
 from rws.placement import to_network
 from rws.trained import Card

@@ -15,7 +15,7 @@ from rws.config import SliceConfig
 from rws.core.advantage import grid_pixels, slice_features
 from rws.core.stages import stage_features
 from rws.data.loading import Box, SlicedImage
-from rws.data.voc import VocLayout
+from rws.data.split import Split
 from rws.distributed import barrier, is_first, rank
 from rws.placement import to_network
 from rws.scoring import Scored, windows_of
@@ -53,7 +53,7 @@ def random_boxes(
 
 
 def draw_boxes(
-    advantaged: Bank, weak: dict[str, list[Box]], split: VocLayout, config: SliceConfig, seed: int
+    advantaged: Bank, weak: dict[str, list[Box]], split: Split, config: SliceConfig, seed: int
 ) -> dict[str, list[Box]]:
     """`random_boxes` for every image that has weak slices, as many as it has."""
     return {

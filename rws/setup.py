@@ -17,7 +17,7 @@ from rws.config import Config, DataConfig, ModelConfig
 from rws.core.auto_stages import automatic_stages
 from rws.core.cam import seg_grad_cam
 from rws.core.stages import find_stages
-from rws.data import VocLayout, open_split
+from rws.data import Reading, Split, open_split, require_official
 from rws.data.check import check_split
 from rws.data.loading import eval_loader
 from rws.data.transforms import Geometry
@@ -48,6 +48,8 @@ _FREE = {
         "data.lists_dir",
         "data.workers",
         "data.check",
+        "data.partial",
+        "data.cache",
         "train.checkpoint_steps",
         "train.checkpoint_minutes",
     ),
@@ -60,8 +62,8 @@ class Setup:
 
     config: Config
     folder: Path
-    train: VocLayout
-    val: VocLayout
+    train: Split
+    val: Split
     card: Card
     device: torch.device
     workers: int
@@ -105,19 +107,31 @@ def make_network(config: Config, num_classes: int, device: torch.device) -> tupl
     return network.to(device, memory_format=memory_format(model.channels_last)), report
 
 
-def open_splits(data: DataConfig) -> tuple[VocLayout, VocLayout]:
+def open_list(data: DataConfig, split: str, list_name: str) -> Split:
+    """The images of a list, read as the configuration says.
+
+    Raises: UserError for a missing root or list, and for a set that is not whole without data.partial.
+    """
+    opened = open_split(
+        data.name,
+        data.root,
+        split,
+        category=data.category,
+        list_name=None if list_name == split else list_name,
+        lists_dir=data.lists_dir,
+        reading=Reading(data.convert_rgb_labels, data.cache, data.val_share, data.split_seed),
+    )
+    if not data.partial:
+        require_official(opened)
+    return opened
+
+
+def open_splits(data: DataConfig) -> tuple[Split, Split]:
     """The training and the validation split.
 
-    Raises: UserError for a missing root or list.
+    Raises: as `open_list`.
     """
-
-    def one(split: str, list_name: str) -> VocLayout:
-        own = None if list_name == split else list_name
-        return open_split(
-            data.name, data.root, split, category=data.category, list_name=own, lists_dir=data.lists_dir
-        )
-
-    return one("train", data.train_list), one("val", data.val_list)
+    return open_list(data, "train", data.train_list), open_list(data, "val", data.val_list)
 
 
 def stages_of(model: ModelConfig, network: nn.Module) -> tuple[str, ...]:
@@ -215,7 +229,7 @@ def prepare(config: Config) -> tuple[Setup, LoadReport]:
     return Setup(config, folder, train, val, card, device, workers, train_batches, val_batches), loaded
 
 
-def _check_labelled(split: VocLayout) -> None:
+def _check_labelled(split: Split) -> None:
     if not check_split(split).pixels.any():
         raise UserError(f"{split.root}: the labels of {split.split} hold ignored pixels only; label them")
 

@@ -51,7 +51,8 @@ def load_trained(path: Path) -> tuple[nn.Module, Card]:
         raise UserError(f"{path}: holds no trained network; take best.pt or last.pt of a run")
     card = dict(content["card"])
     palette = tuple(tuple(colour) for colour in card["classes"]["palette"])
-    classes = ClassSet(**{**card["classes"], "names": tuple(card["classes"]["names"]), "palette": palette})
+    stored = {k: tuple(v) if isinstance(v, list) else v for k, v in card["classes"].items()}
+    classes = ClassSet(**{**stored, "palette": palette})
     card = Card(**{**card, "classes": classes, "stages": tuple(card["stages"])})
     network, _ = build_network(card.network, classes.num_classes, aux=card.aux, weights="none")
     network.load_state_dict(content["model"], strict=True)

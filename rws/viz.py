@@ -29,6 +29,16 @@ def colour_label(label: np.ndarray, classes: ClassSet) -> Image.Image:
     return picture
 
 
+def file_label(label: np.ndarray, classes: ClassSet) -> Image.Image:
+    """A label as the data set's own files hold it: its numbers, in its colours (mode P).
+
+    Shape: (H, W) uint8.
+    """
+    picture = Image.fromarray(classes.to_file(label))
+    picture.putpalette(classes.flat_palette(files=True))
+    return picture
+
+
 def is_foreground(label: np.ndarray, classes: ClassSet) -> np.ndarray:
     """Pixels of a class that is neither background nor ignored.
 
@@ -132,6 +142,30 @@ def _canvas(stages: int, height_by_width: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
+
+
+def samples_figure(
+    samples: Sequence[tuple[str, Image.Image, np.ndarray]], classes: ClassSet, title: str
+) -> Image.Image:
+    """Images, each with its label drawn in beside it, two samples a row, and the classes' colours.
+
+    Shape: a sample is a name, an image and its label (H, W).
+    """
+    rows = -(-len(samples) // 2)
+    figure = Figure(figsize=(FIGURE_WIDTH_INCHES, 3.2 * rows + 1.5), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, 4, squeeze=False).reshape(-1, 2)
+    for pair in axes[len(samples) :].flat:
+        pair.set_axis_off()
+    for (left, right), (name, image, label) in zip(axes, samples):
+        _panel(left, image, name)
+        both = Image.blend(image.convert("RGB"), colour_label(label, classes).convert("RGB"), 0.6)
+        _panel(right, both, "label")
+    present = np.unique(np.concatenate([np.unique(label) for *_, label in samples]))
+    _legend(figure, present, classes)
+    figure.suptitle(title, fontsize=15, fontweight="bold")
+    figure.canvas.draw()
+    return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
 
 
 def stage_figure(

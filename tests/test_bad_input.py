@@ -44,14 +44,14 @@ class Trial:
         for name in ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation"):
             (self.root / name).mkdir(parents=True)
         for image_id in self.ids:
-            pixels = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+            pixels = np.random.default_rng(int(image_id[2:])).integers(0, 256, (12, 16, 3), np.uint8)
             Image.fromarray(pixels).save(self.image(image_id))
             Image.fromarray(np.full((12, 16), 3, np.uint8)).save(self.label(image_id))
         self.ids_of("train", self.ids[:6])
         self.ids_of("val", self.ids[6:])
         (folder / "c.yaml").write_text(
             f"runs: {folder / 'runs'}\ndevice: cpu\nmodel: {{name: tiny, weights: none}}\n"
-            f"data: {{root: {self.root}, base_size: 12, crop_size: [12, 16], workers: 0}}\n"
+            f"data: {{root: {self.root}, partial: true, base_size: 12, crop_size: [12, 16], workers: 0}}\n"
             "train: {batch_size: 2}\ncycles: {limit: 0}\n"
         )
 
@@ -105,12 +105,16 @@ def test_the_set_is_good_before_it_is_spoilt(trial):
 def test_check_data_looks_and_stops(trial, capsys):
     assert train.main(trial.command("--check-data")) == 0
     said = capsys.readouterr().out
-    assert "train: 6 images, height x width 12x16 (6); 0.0% ignored" in said
+    assert "train: 6 images (1,464 images published), height x width 12x16 (6); 0.0% ignored" in said
     assert "bird             100.00%" in said, "class 3 of VOC 2012, in every pixel"
     trial.assert_no_training()
     trial.label("im0").unlink()
     assert train.main(trial.command("--check-data")) == 2
     assert "im0" in capsys.readouterr().err
+
+
+def test_a_part_of_a_published_set_is_refused_unless_it_is_allowed(trial, refused):
+    assert "train has 6 images, the official set 1,464; complete the set" in refused("--data.partial=false")
 
 
 # The data.

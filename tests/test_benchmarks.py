@@ -10,7 +10,7 @@ from benchmarks import run
 from benchmarks.rows import Context, Target, make_row
 from benchmarks.timing import Samples, alternate
 
-QUICK = ("cam", "refine", "bank", "step", "step-online", "score-set")
+QUICK = ("cam", "refine", "bank", "step", "step-online", "load", "score-set")
 KEYS = {"benchmark", "name", "ours", "peer", "ratio", "target", "unit", "sizes", "samples", "figures", "note"}
 KEYS |= {"spread", "ok", "measured"}
 

@@ -1,20 +1,62 @@
-"""Data sets in VOC layout; `open_split` opens one split by the set's name."""
+"""Data sets, each from its official layout; `open_split` opens one split by the set's name."""
 
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-from tqdm import tqdm
-
-from rws.data.classes import CAMVID, DEMO, VOC2012, ClassSet, named
-from rws.data.voc import VocLayout, find_list, find_root, read_label, read_list
+from rws.data import ade20k, camvid, cityscapes, coco_stuff, davis, folder, voc2012
+from rws.data.classes import DEMO, ClassSet, named
+from rws.data.split import READING, Official, Reading, Split
+from rws.data.voc import VocLayout
 from rws.errors import UserError
 
-__all__ = ["DATASETS", "SPLITS", "ClassSet", "VocLayout", "open_split"]
+__all__ = ["DATASETS", "NAMES", "SPLITS", "ClassSet", "Reading", "Split", "VocLayout", "open_split"]
+__all__ += ["require_official"]
 
-DATASETS = {"voc2012": VOC2012, "camvid": CAMVID, "demo": DEMO}
+
+def _open_demo(root: str | Path, split: str, list_name: str | None, reading: Reading) -> Split:
+    """One split of the demo set, which is generated where it is missing."""
+    if not Path(root).expanduser().exists():
+        from rws.data import demo  # here, since `python -m rws.data.demo` must not find itself imported
+
+        demo.generate(root)
+    return VocLayout(root, list_name or split, DEMO, reading=reading)
+
+
+_OPENERS = {
+    "demo": _open_demo,
+    "voc2012": voc2012.open_voc2012,
+    "voc2012_aug": voc2012.open_aug,
+    "coco_stuff164k": coco_stuff.open_164k,
+    "coco_stuff10k": coco_stuff.open_10k,
+    "ade20k": ade20k.open_ade20k,
+    "cityscapes": cityscapes.open_cityscapes,
+    "davis2017": davis.open_davis,
+    "camvid": camvid.open_camvid,
+    "folder": folder.open_folder,
+}
+NAMES = tuple(_OPENERS)
+# The classes of the sets that have their own; those of a folder are in its classes.txt.
+DATASETS: dict[str, ClassSet] = {
+    "demo": DEMO,
+    "voc2012": voc2012.CLASSES,
+    "voc2012_aug": voc2012.CLASSES,
+    "coco_stuff164k": coco_stuff.CLASSES_164K,
+    "coco_stuff10k": coco_stuff.CLASSES_10K,
+    "ade20k": ade20k.CLASSES,
+    "cityscapes": cityscapes.CLASSES,
+    "camvid": camvid.CLASSES,
+}
+# Images of each split as its publisher gives it; of DAVIS, sequences.
+_PUBLISHED = {
+    "voc2012": voc2012.PUBLISHED,
+    "voc2012_aug": voc2012.PUBLISHED_AUG,
+    "coco_stuff164k": coco_stuff.PUBLISHED_164K,
+    "coco_stuff10k": coco_stuff.PUBLISHED_10K,
+    "ade20k": ade20k.PUBLISHED,
+    "cityscapes": cityscapes.PUBLISHED,
+    "davis2017": davis.PUBLISHED,
+    "camvid": camvid.PUBLISHED,
+}
 SPLITS = ("train", "val", "test")
-_REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def open_split(
@@ -25,7 +67,8 @@ def open_split(
     category: str | None = None,
     list_name: str | None = None,
     lists_dir: str | Path = "FWM_datalist_20Class",
-) -> VocLayout:
+    reading: Reading = READING,
+) -> Split:
     """Opens one split of a data set, of all its classes or, with `category`, of the images that hold one.
 
     A category may be several classes with commas between them. VOC 2012 takes the images of one class from
@@ -34,22 +77,22 @@ def open_split(
 
     Raises: UserError for an unknown set, split or category, and for a missing root or list.
     """
-    _require("data set", name, DATASETS)
+    _require("data set", name, NAMES)
     _require("split", split, SPLITS)
-    classes = DATASETS[name]
-    if category is not None:
-        classes.binary(category)  # a wrong name is told before anything is generated or scanned
-    if name == "demo" and not Path(root).expanduser().exists():
-        from rws.data import demo  # here, since `python -m rws.data.demo` must not find itself imported
-
-        demo.generate(root)
-    ids = None
+    if category is not None and name in DATASETS:
+        DATASETS[name].binary(category)  # a wrong name is told before anything is generated or scanned
     listed = name == "voc2012" and list_name is None and split != "test"
     if category is not None and listed and len(named(category)) == 1:
-        ids = _class_list(lists_dir, split, category)
-    elif category is not None:
-        ids = _ids_holding(find_root(root), list_name or split, classes, category)
-    return VocLayout(root, list_name or split, classes, ids=ids, category=category)
+        ids = voc2012.class_list(lists_dir, split, category)
+        return VocLayout(root, split, voc2012.CLASSES, ids=ids, category=category, reading=reading)
+    opened = _OPENERS[name](root, split, list_name, reading)
+    if category is not None:
+        return opened.of_category(category, opened.holding(category))
+    published = _PUBLISHED.get(name, {}).get(split)
+    if list_name is None and published is not None:
+        found, of = opened.counted()
+        opened.official = Official(found, published, of)
+    return opened
 
 
 def _require(what: str, value: str, known) -> None:
@@ -57,29 +100,12 @@ def _require(what: str, value: str, known) -> None:
         raise UserError(f"no {what} '{value}': choose one of {', '.join(known)}")
 
 
-def _class_list(lists_dir: str | Path, split: str, category: str) -> list[str]:
-    relative = Path(lists_dir).expanduser() / category / f"{split}_{category}_list.txt"
-    for path in (relative, _REPOSITORY / relative):
-        if path.is_file():
-            return read_list(path)
-    raise UserError(
-        f"{relative}: no such list; make the lists of all classes with "
-        f"`python tools/make_class_lists.py --root VOCROOT --out {lists_dir}`"
-    )
-
-
-def _ids_holding(root: Path, list_name: str, classes: ClassSet, category: str) -> list[str]:
-    ids = read_list(find_list(root, list_name))
-    wanted = [classes.index(name) for name in named(category)]
-
-    def holds(image_id: str) -> bool:
-        path = root / "SegmentationClass" / f"{image_id}.png"
-        # An id without label stays in: check_split then names it, together with all the others.
-        return not path.is_file() or bool(np.isin(read_label(path), wanted).any())
-
-    with ThreadPoolExecutor() as pool:
-        found = list(tqdm(pool.map(holds, ids), f"labels with {category}", len(ids), leave=False))
-    kept = [image_id for image_id, held in zip(ids, found) if held]
-    if not kept:
-        raise UserError(f"{root}: no label of the list {list_name} holds '{category}'; choose another class")
-    return kept
+def require_official(split: Split) -> None:
+    """Raises: UserError for a split with another number of images than its publisher gives it."""
+    count = split.official
+    if count is not None and count.found != count.published:
+        raise UserError(
+            f"{split.root}: {split.split} has {count.found:,} {count.of}, the official set "
+            f"{count.published:,}; complete the set, take the name of the right one, or allow a part with "
+            "--data.partial"
+        )

@@ -3,9 +3,13 @@
 import difflib
 from dataclasses import dataclass
 
+import numpy as np
+
 from rws.errors import UserError
 
 Colour = tuple[int, int, int]
+MOST_CLASSES = 254
+UNKNOWN = 254  # in the tables: neither a class nor ignored
 
 
 def voc_colour(index: int) -> Colour:
@@ -29,17 +33,25 @@ def named(category: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class ClassSet:
-    """The classes of a data set; class i is `names[i]`, shown in `palette[i]` (8-bit RGB)."""
+    """The classes of a data set; class i is `names[i]`, shown in `palette[i]` (8-bit RGB).
+
+    file_values: the number that stands for class i in the set's label files; None where it is i.
+    void: the numbers in these files that count nowhere; None for `ignore_index` alone.
+    """
 
     names: tuple[str, ...]
     palette: tuple[Colour, ...]
     background: int | None
     ignore_index: int = 255
+    file_values: tuple[int, ...] | None = None
+    void: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.palette):
             counts = f"{len(self.names)} class names but {len(self.palette)} colours"
             raise UserError(f"{counts}: give one colour for each class")
+        if self.num_classes > MOST_CLASSES:
+            raise UserError(f"{self.num_classes} classes: labels of 8 bits hold {MOST_CLASSES} at most")
 
     @property
     def num_classes(self) -> int:
@@ -50,6 +62,56 @@ class ClassSet:
     def foreground(self) -> tuple[int, ...]:
         """Indices of the classes that are not background."""
         return tuple(index for index in range(self.num_classes) if index != self.background)
+
+    @property
+    def in_files(self) -> tuple[int, ...]:
+        """The number of each class in the set's label files."""
+        return tuple(range(self.num_classes)) if self.file_values is None else self.file_values
+
+    @property
+    def void_in_files(self) -> tuple[int, ...]:
+        """The numbers in the set's label files that count nowhere."""
+        return (self.ignore_index,) if self.void is None else self.void
+
+    def file_table(self) -> np.ndarray:
+        """From a number in a label file to its class, `ignore_index` or UNKNOWN.
+
+        Shape: (256,) uint8.
+        """
+        table = np.full(256, UNKNOWN, np.uint8)
+        table[list(self.void_in_files)] = self.ignore_index
+        table[list(self.in_files)] = np.arange(self.num_classes)
+        return table
+
+    def to_file(self, label: np.ndarray) -> np.ndarray:
+        """A label in the numbers of the set's label files, as its test server takes them.
+
+        What counts nowhere gets the first of the numbers for it.
+
+        Shape: (H, W) uint8 in and out.
+        """
+        table = np.full(256, self.void_in_files[0], np.uint8)
+        table[: self.num_classes] = self.in_files
+        return table[label]
+
+    def by_colour(self) -> dict[Colour, int]:
+        """The number in a label file for each colour of a label in colours.
+
+        VOC's border, and black where no class is black, count nowhere.
+
+        Raises: UserError where two classes have one colour.
+        """
+        void = self.void_in_files[0]
+        found = {(0, 0, 0): void, voc_colour(255): void}
+        for index, colour in enumerate(self.palette):
+            if colour in self.palette[:index]:
+                twin = self.names[self.palette.index(colour)]
+                raise UserError(
+                    f"colour {colour} is that of {twin} and of {self.names[index]}: labels in colours cannot "
+                    "be told apart; use labels that hold class numbers"
+                )
+            found[colour] = self.in_files[index]
+        return found
 
     def index(self, category: str) -> int:
         """Index of a foreground class.
@@ -74,10 +136,17 @@ class ClassSet:
         colours = [self.palette[self.index(name)] for name in names]
         return ClassSet(("background", *names), ((0, 0, 0), *colours), 0, self.ignore_index)
 
-    def flat_palette(self) -> list[int]:
-        """The 768 numbers for PIL's `putpalette`; values of no class show in VOC's colours."""
-        colours = [*self.palette, *map(voc_colour, range(self.num_classes, 256))]
-        colours[self.ignore_index] = voc_colour(255)  # (224, 224, 192), VOC's border
+    def flat_palette(self, *, files: bool = False) -> list[int]:
+        """The 768 numbers for PIL's `putpalette`; values of no class show in VOC's colours.
+
+        With `files` for a label in the numbers of the set's label files.
+        """
+        colours = list(map(voc_colour, range(256)))
+        places = self.in_files if files else range(self.num_classes)
+        for place, colour in zip(places, self.palette):
+            colours[place] = colour
+        for void in self.void_in_files if files else (self.ignore_index,):
+            colours[void] = voc_colour(255)  # (224, 224, 192), VOC's border
         return [level for colour in colours for level in colour]
 
 

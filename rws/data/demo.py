@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from rws.data.classes import DEMO
 from rws.data.demo_scene import scene
-from rws.data.voc import IMAGES, LABELS, LIST_FOLDERS
+from rws.data.lists import LIST_FOLDERS
+from rws.data.voc import IMAGES, LABELS
 from rws.errors import UserError
 
 TRAIN_IMAGES, VAL_IMAGES = 240, 80

@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import v2
 
+from rws.data.split import Split
 from rws.data.transforms import CoordinateMap, to_tensors
-from rws.data.voc import VocLayout
 from rws.distributed import own
 from rws.seeding import derive_seed
 
@@ -55,7 +55,7 @@ class TrainViews(Dataset):
 
     def __init__(
         self,
-        split: VocLayout,
+        split: Split,
         views: Sequence[View],
         transform: v2.Transform,
         coordinates: Callable[[int, int], Tensor] | None = None,
@@ -175,7 +175,7 @@ class EvalBatch:
 class EvalImages(Dataset):
     """Whole images at evaluation size with labels at their own size."""
 
-    def __init__(self, split: VocLayout, transform: v2.Transform):
+    def __init__(self, split: Split, transform: v2.Transform):
         self.split, self.transform = split, transform
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, str]:
@@ -197,7 +197,7 @@ def same_size_batches(sizes: Sequence[tuple[int, int]], batch_size: int) -> list
     return [g[i : i + batch_size] for g in groups.values() for i in range(0, len(g), batch_size)]
 
 
-def eval_loader(split: VocLayout, transform: v2.Transform, batch_size: int, workers: int) -> DataLoader:
+def eval_loader(split: Split, transform: v2.Transform, batch_size: int, workers: int) -> DataLoader:
     """Every image of the split exactly once, in batches of one image size; shared out among the processes."""
     sizes = [split.size(image_id) for image_id in split.ids]
     return DataLoader(
@@ -227,7 +227,7 @@ class SlicedImage:
 class SlicedImages(Dataset):
     """Images that have weak slices, each with its slices cut and enlarged; shared out among the processes."""
 
-    def __init__(self, split: VocLayout, boxes: dict[str, list[Box]], transform: v2.Transform):
+    def __init__(self, split: Split, boxes: dict[str, list[Box]], transform: v2.Transform):
         self.split, self.boxes, self.transform = split, boxes, transform
         self.ids = own([image_id for image_id in split.ids if boxes.get(image_id)])
 

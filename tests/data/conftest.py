@@ -10,6 +10,7 @@ from PIL import Image
 from rws.data.classes import ClassSet
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+REAL = Path(os.environ.get("RWS_DATA", REPOSITORY.parent / "shared" / "data"))
 THREE = ClassSet(("background", "cat", "dog"), ((0, 0, 0), (200, 0, 0), (0, 200, 0)), background=0)
 
 
@@ -62,7 +63,7 @@ def real_set():
     """A function from the name of a real set to its folder; skips where the set is not there."""
 
     def find(name: str) -> Path:
-        root = Path(os.environ.get("RWS_DATA", REPOSITORY.parent / "shared" / "data")) / name
+        root = REAL / name
         if not (root / "SegmentationClass").is_dir():
             pytest.skip(
                 f"no {name} in VOC layout: put the official set (JPEGImages, SegmentationClass, "
@@ -71,3 +72,25 @@ def real_set():
         return root
 
     return find
+
+
+@pytest.fixture
+def samples() -> Path:
+    """A folder with ADEChallengeData2016 and cityscapes, a few images of each in their official layout."""
+    if not (REAL / "samples").is_dir():
+        pytest.skip(
+            "no samples: put ADEChallengeData2016 and cityscapes (official layout) into $RWS_DATA/samples or "
+            "../shared/data/samples"
+        )
+    return REAL / "samples"
+
+
+@pytest.fixture
+def real_davis() -> Path:
+    """DAVIS sequences dog, libby and cows."""
+    if not (REAL / "davis/JPEGImages/480p").is_dir():
+        pytest.skip(
+            "no DAVIS: put JPEGImages/480p and Annotations/480p of the sequences dog, libby and cows into "
+            "$RWS_DATA/davis or ../shared/data/davis"
+        )
+    return REAL / "davis"

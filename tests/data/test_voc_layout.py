@@ -163,7 +163,7 @@ def test_given_ids_may_not_leave_the_root_either(voc):
         VocLayout(voc.root, "train", THREE, ids=["../a"])
 
 
-@pytest.mark.parametrize(("name", "split"), [("cityscapes", "train"), ("voc2012", "training")])
+@pytest.mark.parametrize(("name", "split"), [("cityscape", "train"), ("voc2012", "training")])
 def test_unknown_set_and_split_name_the_choice(voc, name, split):
     with pytest.raises(UserError, match=r"no (data set|split) '.*choose one of .*(camvid|val)"):
         open_split(name, voc.root, split)

@@ -1,0 +1,106 @@
+"""--check-data: look at both splits of a set on all cores, say what they hold, and draw some of them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from rws.checkpoint import write_json
+from rws.config import Config
+from rws.data import Split, require_official
+from rws.data.check import SplitReport, all_cores, describe, duplicates, scan_split
+from rws.errors import UserError
+from rws.setup import open_splits
+from rws.viz import samples_figure
+
+SAMPLES = 8
+_NAMED = 5  # duplicates that are named before they are only counted
+
+
+def check_data(config: Config) -> None:
+    """Prints what the training and the validation split hold and every kind of fault.
+
+    Writes samples_train.png, samples_val.png and report.json into <runs>/check_data/<set>.
+
+    Raises: UserError with the first fault.
+    """
+    splits = open_splits(replace(config.data, partial=True))
+    folder = _folder(config, splits[0])
+    faults: list[str] = []
+    reports = []
+    with all_cores() as pool:
+        for split in splits:
+            report, found = scan_split(split, pool, digests=True)
+            print(describe(split, report))
+            faults += [*_not_whole(config, split), *found]
+            reports.append(report)
+    faults += _shared(splits, *reports)
+    for split, report in zip(splits, reports):
+        _draw(split, report, folder / f"samples_{split.split}.png")
+    write_json(folder / "report.json", _record(config, splits, reports, faults))
+    print(f"samples and report: {folder}")
+    if faults:
+        print(*(f"fault: {fault}" for fault in faults), sep="\n")
+        raise UserError(faults[0])
+
+
+def _folder(config: Config, split: Split) -> Path:
+    folder = Path(config.runs) / "check_data" / config.data.name
+    if folder.resolve().is_relative_to(split.root.resolve()):
+        raise UserError(
+            f"runs {config.runs}: lies inside the data root, where nothing is written; change --runs"
+        )
+    return folder
+
+
+def _not_whole(config: Config, split: Split) -> list[str]:
+    if config.data.partial:
+        return []
+    try:
+        require_official(split)
+    except UserError as error:
+        return [str(error)]
+    return []
+
+
+def _shared(splits: tuple[Split, Split], train: SplitReport, val: SplitReport) -> list[str]:
+    """The fault of images that are in both splits."""
+    pairs = duplicates(train, val)
+    if not pairs:
+        return []
+    named = ", ".join(one if one == other else f"{one} = {other}" for one, other in pairs[:_NAMED])
+    more = ", ..." if len(pairs) > _NAMED else ""
+    return [
+        f"{splits[0].root}: {len(pairs)} images of {splits[1].split} are in {splits[0].split} too, byte for "
+        f"byte: {named}{more}; take them out of one of the lists"
+    ]
+
+
+def _draw(split: Split, report: SplitReport, path: Path) -> None:
+    """Some images without fault, spread over the list, with their labels drawn in."""
+    count = min(SAMPLES, len(report.good))
+    if not count:
+        return
+    ids = [report.good[k * len(report.good) // count] for k in range(count)]
+    samples = [(i, split.image(i), split.label(i)) for i in tqdm(ids, "draw", leave=False)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    samples_figure(samples, split.classes, f"{split.split} of {split.root}").save(path)
+
+
+def _record(
+    config: Config, splits: tuple[Split, Split], reports: list[SplitReport], faults: list[str]
+) -> dict:
+    """What was found, as JSON."""
+    found = {
+        split.split: {
+            "images": report.images,
+            "pixels": dict(zip(split.classes.names, report.pixels.tolist())),
+            "images_holding": dict(zip(split.classes.names, report.holding.tolist())),
+            "ignored_pixels": report.ignored_pixels,
+            "sizes": {f"{h}x{w}": count for (h, w), count in report.sizes.most_common()},
+            "image_modes": dict(report.image_modes),
+            "label_modes": dict(report.label_modes),
+        }
+        for split, report in zip(splits, reports)
+    }
+    return {"name": config.data.name, "root": str(splits[0].root), "splits": found, "faults": faults}

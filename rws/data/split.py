@@ -1,0 +1,256 @@
+"""One split of a data set, read image by image; what all data sets have in common."""
+
+import copy
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from rws.data.cache import Cache
+from rws.data.classes import UNKNOWN, ClassSet, named
+from rws.data.files import SUFFIXES, read_header, read_image, read_label
+from rws.data.lists import refuse_paths
+from rws.errors import UserError
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a user chooses about opening and reading a data set, beside its name, root and split.
+
+    convert_rgb_labels: labels in RGB are converted by the set's palette instead of refused.
+    cache: folder for decoded images and labels, outside the data root; None decodes them each time.
+    val_share, split_seed: of a folder without train.txt and val.txt, the share of the images that is drawn
+        for validation, and the seed of the draw.
+    """
+
+    convert_rgb_labels: bool = False
+    cache: str | Path | None = None
+    val_share: float = 0.2
+    split_seed: int = 0
+
+
+READING = Reading()
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the files of a split are, below its root: `images`/<id><image_end>.jpg (.jpeg, .png) and
+    `labels`/<id><label_end><ending> for the first of `label_endings` that is there."""
+
+    images: str
+    labels: str
+    image_end: str = ""
+    label_end: str = ""
+    label_endings: tuple[str, ...] = (".png",)
+
+
+@dataclass(frozen=True)
+class Official:
+    """How many images (or what `of` says) a split has, and how many its publisher says."""
+
+    found: int
+    published: int
+    of: str = "images"
+
+
+class Split:
+    """One split of a data set, read image by image.
+
+    classes: what the numbers of `label` mean; source_classes: the set's own classes, which differ from these
+    where the task is on a category. official: None where nothing is published for this list.
+
+    Raises: UserError for an id that would leave the data root, and for a cache inside it.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        split: str,
+        classes: ClassSet,
+        ids: Sequence[str],
+        places: Places,
+        reading: Reading = READING,
+    ) -> None:
+        self.root, self.split, self.places, self.reading = root, split, places, reading
+        self.source_classes = self.classes = classes
+        self.category: str | None = None
+        self.official: Official | None = None
+        self.ids = list(ids)
+        refuse_paths(self.ids, f"ids of {split}")
+        self._table = classes.file_table()
+        self._by_colour = classes.by_colour() if reading.convert_rgb_labels else None
+        self._cache = Cache(reading.cache, outside=root) if reading.cache else None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def counted(self) -> tuple[int, str]:
+        """What the publisher counts, and what it is."""
+        return len(self), "images"
+
+    def of_category(self, category: str, ids: Sequence[str] | None = None) -> "Split":
+        """The split with labels 0 (other), 1 (category, or 1, 2, ... for several) and the ignored value.
+
+        Raises: UserError for an unknown category.
+        """
+        other = copy.copy(self)
+        other.ids, other.official = list(self.ids if ids is None else ids), None
+        other._take(category)
+        return other
+
+    def _take(self, category: str) -> None:
+        """Make the labels those of a category."""
+        source = self.source_classes
+        self.category, self.classes = category, source.binary(category)
+        task = np.zeros(256, np.uint8)
+        task[source.ignore_index], task[UNKNOWN] = source.ignore_index, UNKNOWN
+        for number, name in enumerate(named(category), 1):
+            task[source.index(name)] = number
+        self._table = task[source.file_table()]
+
+    def holding(self, category: str) -> list[str]:
+        """The ids whose label holds a class of the category; one without label stays, for the check to name.
+
+        Raises: UserError for an unknown category, and where none holds it.
+        """
+        numbers = [self.source_classes.in_files[self.source_classes.index(name)] for name in named(category)]
+
+        def holds(image_id: str) -> bool:
+            there = self.label_path(image_id).is_file()
+            return not there or bool(np.isin(self.raw_label(image_id), numbers).any())
+
+        with ThreadPoolExecutor() as pool:
+            found = list(tqdm(pool.map(holds, self.ids), f"labels with {category}", len(self), leave=False))
+        kept = [image_id for image_id, held in zip(self.ids, found) if held]
+        if not kept:
+            raise UserError(
+                f"{self.root}: no label of the list {self.split} holds '{category}'; choose another class"
+            )
+        return kept
+
+    def stem(self, image_id: str) -> str:
+        """The files of an image without folder and ending; some sets have folders within."""
+        return image_id
+
+    def find_image(self, image_id: str) -> Path | None:
+        """The image's file, .jpg, .jpeg or .png, or None where there is none."""
+        folder, stem = self.root / self.places.images, f"{self.stem(image_id)}{self.places.image_end}"
+        paths = (folder / f"{stem}{suffix}" for suffix in SUFFIXES)
+        return next((path for path in paths if path.is_file()), None)
+
+    def image_path(self, image_id: str) -> Path:
+        """The image's file.
+
+        Raises: UserError if there is none.
+        """
+        path = self.find_image(image_id)
+        if path is None:
+            endings, stem = ", ".join(SUFFIXES), f"{self.stem(image_id)}{self.places.image_end}"
+            folder = self.root / self.places.images
+            raise UserError(f"{folder / stem}: no such image with ending {endings}; add it")
+        return path
+
+    def label_path(self, image_id: str) -> Path:
+        """Where the label of an image is or would be."""
+        folder, stem = self.root / self.places.labels, f"{self.stem(image_id)}{self.places.label_end}"
+        paths = [folder / f"{stem}{ending}" for ending in self.places.label_endings]
+        return next((path for path in paths[:-1] if path.is_file()), paths[-1])
+
+    def image(self, image_id: str) -> Image.Image:
+        """The image in RGB, as stored.
+
+        Raises: UserError for a missing or damaged file.
+        """
+        path = self.image_path(image_id)
+        if self._cache is None:
+            return read_image(path)
+        return Image.fromarray(self._cache.get(path, "image", lambda: np.asarray(read_image(path))))
+
+    def size(self, image_id: str) -> tuple[int, int]:
+        """Height and width of the image in pixels, from the file's header alone.
+
+        Raises: UserError for a missing or damaged file.
+        """
+        return read_header(self.image_path(image_id))[0]
+
+    def read_raw(self, image_id: str) -> np.ndarray:
+        """The label's numbers as the file holds them, decoded.
+
+        Shape: (H, W) uint8.
+        """
+        return read_label(self.label_path(image_id), self._by_colour)
+
+    def raw_label(self, image_id: str) -> np.ndarray:
+        """As `read_raw`, from the cache where there is one.
+
+        Shape: (H, W) uint8.
+        Raises: UserError for a missing or damaged file and for one that does not hold class numbers.
+        """
+        path = self.label_path(image_id)
+        if self._cache is None or not path.is_file():
+            return self.read_raw(image_id)
+        kind = f"label {self._by_colour or ''}"
+        return self._cache.get(path, kind, lambda: self.read_raw(image_id))
+
+    def label(self, image_id: str) -> np.ndarray:
+        """The label in the numbers of `classes`; the ignored value where it counts nowhere.
+
+        Shape: (H, W) uint8.
+
+        Raises: UserError for a missing or damaged file and for one with numbers that are no class.
+        """
+        raw = self.raw_label(image_id)
+        label = self.map_label(raw)
+        if (unknown := label == UNKNOWN).any():
+            raise UserError(
+                f"{self.label_path(image_id)}: label values {np.unique(raw[unknown]).tolist()} are no class; "
+                f"the set has {describe_values(self.source_classes)}"
+            )
+        return label
+
+    def map_label(self, raw: np.ndarray) -> np.ndarray:
+        """The file's numbers as those of `classes`; UNKNOWN for one that is neither a class nor ignored.
+
+        Shape: (H, W) uint8 in and out.
+        """
+        return self._table[raw]
+
+    def __repr__(self) -> str:
+        task = f", category={self.category!r}" if self.category else ""
+        return f"{type(self).__name__}({str(self.root)!r}, {self.split!r}, {len(self)} images{task})"
+
+
+def describe_values(classes: ClassSet) -> str:
+    """The numbers that a set's label files may hold, in words."""
+    return f"classes {_ranges(classes.in_files)} and {_ranges(classes.void_in_files)}"
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Numbers with runs of them drawn together: 0..3, 7, 9..12."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ", ".join(str(first) if first == last else f"{first}..{last}" for first, last in runs)
+
+
+def find_folders(root: str | Path, folders: Sequence[str], below: Sequence[str], advice: str) -> Path:
+    """The folder that holds `folders`: `root` itself or one of `below` it.
+
+    Raises: UserError if `root` does not exist or none of them holds all the folders.
+    """
+    root = Path(root).expanduser()
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder for the data set; {advice}")
+    candidates = [root, *(root / name for name in below)]
+    for candidate in candidates:
+        if all((candidate / folder).is_dir() for folder in folders):
+            return candidate
+    looked = ", ".join(map(str, candidates))
+    raise UserError(f"{root}: {' and '.join(folders)} not found (looked in {looked}); {advice}")
