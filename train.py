@@ -35,44 +35,53 @@ def describe(config: Config, source: str, setup, loaded) -> str:
     )
 
 
+def train(config: Config, source: str) -> None:
+    """Run what the configuration says, alone in the run's folder."""
+    import torch
+
+    from rws import distributed
+    from rws.interruption import handled
+    from rws.lock import only_one
+    from rws.loop import Run
+    from rws.models import sc_cam
+    from rws.sc_cam.rounds import Rounds
+    from rws.seeding import take_deterministic_kernels
+    from rws.setup import choose_device, prepare
+
+    # Fused batches bring many tensors; one file descriptor each soon exceeds the usual limit of 1024.
+    torch.multiprocessing.set_sharing_strategy("file_system")
+    if config.deterministic:
+        take_deterministic_kernels()
+    folder = Path(config.runs) / config.name
+    with (
+        handled(),
+        distributed.processes(choose_device(config.device)),
+        only_one(folder) if distributed.is_first() else nullcontext(),
+    ):
+        setup, loaded = prepare(config)
+        if distributed.is_first():
+            print(describe(config, source, setup, loaded))
+        if config.model.name in sc_cam.FAMILIES:
+            Rounds(setup).run()
+        else:
+            Run(setup).run()
+
+
 def main(flags: list[str]) -> int:
     """Run the command line; the exit code."""
     try:
         config, source = parse(flags)
-        # Imported late: a wrong flag is answered at once, without loading torch.
-        import torch
-
-        from rws import distributed
-        from rws.check_data import check_data
-        from rws.interruption import handled
-        from rws.listing import stage_table
-        from rws.lock import only_one
-        from rws.loop import Run
-        from rws.models import sc_cam
-        from rws.sc_cam.rounds import Rounds
-        from rws.seeding import take_deterministic_kernels
-        from rws.setup import choose_device, prepare
-
+        # All that loads torch is imported late: a wrong flag is answered at once.
         if config.check_data:
+            from rws.check_data import check_data
+
             check_data(config)
-            return 0
-        if config.list_stages:
+        elif config.list_stages:
+            from rws.listing import stage_table
+
             print(stage_table(config))
-            return 0
-        # Fused batches bring many tensors; one file descriptor each soon exceeds the usual limit of 1024.
-        torch.multiprocessing.set_sharing_strategy("file_system")
-        if config.deterministic:
-            take_deterministic_kernels()
-        with handled(), distributed.processes(choose_device(config.device)):
-            alone = only_one(Path(config.runs) / config.name) if distributed.is_first() else nullcontext()
-            with alone:
-                setup, loaded = prepare(config)
-                if distributed.is_first():
-                    print(describe(config, source, setup, loaded))
-                if config.model.name in sc_cam.FAMILIES:
-                    Rounds(setup).run()
-                else:
-                    Run(setup).run()
+        else:
+            train(config, source)
     except UserError as error:
         # An error raised in a loader process comes with that process's traceback above its own line.
         line = str(error).strip().splitlines()[-1].removeprefix("rws.errors.UserError: ")

@@ -16,13 +16,14 @@ import torch.nn.functional as F
 from PIL import Image
 from tiny import TINY, TinyNetwork, same_tensors
 
-from rws import checkpoint, engine
+from rws import checkpoint, engine, optimization
 from rws.config import TrainConfig
 from rws.data.loading import SeededBatches, TrainViews, View, steps_per_epoch, train_loader
 from rws.data.transforms import Geometry, Normalisation, train_transform
-from rws.engine import Job, Training, learning_rate, make_optimizer, segmentation_loss
+from rws.engine import Job, Training
 from rws.errors import UserError
 from rws.interruption import Interrupted, handled
+from rws.optimization import learning_rate, make_optimizer, segmentation_loss
 
 
 class Pictures:
@@ -90,7 +91,7 @@ def test_a_batch_without_any_label_gives_zero_and_finite_gradients():
 
 
 def schedule(job: Job, config: TrainConfig) -> list[float]:
-    return [learning_rate(step, job, config) for step in range(job.steps)]
+    return [learning_rate(step, job.steps, job.steps_per_epoch, config) for step in range(job.steps)]
 
 
 def test_learning_rate_warms_up_and_ends_near_zero():
@@ -140,7 +141,7 @@ def test_every_step_scales_every_group(tmp_path):
     config = TrainConfig(lr=0.01, aux_lr_factor=10)
     training = Training(TinyNetwork(6), job(), config, tmp_path / "t.pt", 255)
     training.run()
-    rate = learning_rate(5, job(), config)
+    rate = learning_rate(5, job().steps, job().steps_per_epoch, config)
     assert {g["lr"] for g in training.optimizer.param_groups} == {rate, rate * 10}
 
 
@@ -377,7 +378,7 @@ def test_a_signal_ends_the_step_and_stores_it(tmp_path, monkeypatch, signum):
     """The third step is taken whole although the signal comes in its middle, and is not taken again."""
     want = make_training(tmp_path / "whole.pt")
     want.run()
-    real, taken = engine.segmentation_loss, []
+    real, taken = optimization.segmentation_loss, []
 
     def signalling(*args):
         taken.append(None)
@@ -385,7 +386,7 @@ def test_a_signal_ends_the_step_and_stores_it(tmp_path, monkeypatch, signum):
             os.kill(os.getpid(), signum)
         return real(*args)
 
-    monkeypatch.setattr(engine, "segmentation_loss", signalling)
+    monkeypatch.setattr(optimization, "segmentation_loss", signalling)
     with handled(), pytest.raises(Interrupted) as stopped:
         make_training(tmp_path / "t.pt").run()
     assert stopped.value.code == 128 + signum
@@ -402,7 +403,7 @@ def test_a_second_signal_does_not_wait(tmp_path, monkeypatch):
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(engine, "segmentation_loss", signalling)
+    monkeypatch.setattr(optimization, "segmentation_loss", signalling)
     with handled(), pytest.raises(Interrupted) as stopped:
         make_training(tmp_path / "t.pt").run()
     assert stopped.value.code == 143

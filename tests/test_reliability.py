@@ -124,14 +124,14 @@ def test_a_signal_to_the_script(folder, signum):
     """train.py stores the step that it is in, says how to go on, and exits as shells expect."""
     told = f"""
 import os, runpy, signal, sys
-from rws import engine
-real, taken = engine.segmentation_loss, []
+from rws import optimization
+real, taken = optimization.segmentation_loss, []
 def loss(*args):
     taken.append(None)
     if len(taken) == 3:
         os.kill(os.getpid(), {int(signum)})
     return real(*args)
-engine.segmentation_loss = loss
+optimization.segmentation_loss = loss
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

@@ -12,9 +12,9 @@ from rws.config import TrainConfig
 from rws.core.fusion import Blend, fused
 from rws.core.stages import find_stages, stage_shapes
 from rws.data.classes import CAMVID, DEMO, VOC2012
-from rws.engine import make_optimizer, segmentation_loss
 from rws.errors import UserError
 from rws.models import FAMILIES, build_network
+from rws.optimization import make_optimizer, segmentation_loss
 from rws.trained import Card, load_trained, save_trained
 
 

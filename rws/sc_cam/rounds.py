@@ -15,10 +15,11 @@ from rws.data import VocLayout
 from rws.data.loading import EvalBatch, SeededBatches, steps_per_epoch
 from rws.data.transforms import train_transform
 from rws.distributed import world
-from rws.engine import Job, evaluate, learning_rate, make_optimizer
+from rws.engine import evaluate
 from rws.errors import UserError
 from rws.metrics import as_scores, confusion_matrix
 from rws.models.sc_cam import SUB_CATEGORIES, SubCategoryNetwork
+from rws.optimization import learning_rate, make_optimizer
 from rws.placement import device_of, to_network
 from rws.sc_cam.cams import label_map, multi_scale_maps
 from rws.sc_cam.clusters import sub_category_labels
@@ -113,7 +114,6 @@ class Rounds:
         key, steps = f"round-{r}", epoch * train.epochs
         seed = derive_seed(self.config.seed, key)
         batches = SeededBatches(len(images), train.batch_size, steps, seed)
-        job = Job(key, images, steps, epoch, train.batch_size, seed, setup.workers)
         optimizer = make_optimizer(network, train)
         labels = torch.from_numpy(self.labels)
         sub_labels = None if subs is None else torch.from_numpy(subs)
@@ -123,7 +123,7 @@ class Rounds:
         loader = tqdm(train_loader(images, batches, setup.workers), desc=key, unit="step", leave=False)
         for step, (batch, index) in enumerate(loader):
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, job, train) * group["lr_factor"]
+                group["lr"] = learning_rate(step, steps, epoch, train) * group["lr_factor"]
             scores = network.scores(network.features(to_network(batch, network)))
             known = (labels[index], None if sub_labels is None else sub_labels[index])
             loss = classification_loss(scores, known, self.config.sc_cam.sub_loss)
