@@ -56,7 +56,8 @@ def _step_on(network: nn.Module, stages, crop, batch: int, share: float | None, 
         fusion = BankFusion(bank, network, crop)
     job = make_job((), 10**6, batch, fusion=fusion)
     training = Training(network, job, TrainConfig(), folder / "none.pt", IGNORE)
-    return lambda: training._one_step(sample)  # without the loader and the records of Training.run
+    # Without the loader and the records of Training.run.
+    return lambda: training._one_step(sample, lambda: None)
 
 
 def _online_rows(shapes: dict[str, tuple[int, int, int]], crop: tuple[int, int], folder: Path) -> SliceRows:
@@ -89,7 +90,7 @@ def _online_step(network: nn.Module, stages, crop: tuple[int, int], batch: int, 
     training = Training(
         network, make_job((), 10**6, batch, fusion=fusion), TrainConfig(), folder / "none.pt", IGNORE
     )
-    return lambda: training._one_step(sample)
+    return lambda: training._one_step(sample, lambda: None)
 
 
 def step_online(context: Context) -> list[Row]:

