@@ -7,10 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from rws.data import open_split
 from rws.data.loading import eval_loader
 from rws.placement import memory_format, to_network
-from rws.setup import Setup
+from rws.setup import Setup, open_list
 from rws.trained import load_trained
 
 # Area of an object, a connected region of one label, over the image's.
@@ -75,10 +74,7 @@ def measure(setup: Setup, list_name: str) -> dict:
     data, classes = setup.config.data, setup.card.classes
     network, _ = load_trained(setup.folder / "last.pt")
     network = network.to(setup.device, memory_format=memory_format(setup.config.model.channels_last))
-    own = None if list_name == "val" else list_name
-    split = open_split(
-        data.name, data.root, "val", category=data.category, list_name=own, lists_dir=data.lists_dir
-    )
+    split = open_list(data, "val", list_name)
     batches = eval_loader(split, setup.card.transform(), setup.config.train.eval_batch_size, setup.workers)
     counts = {g: np.zeros((classes.num_classes, classes.num_classes), np.int64) for g in GROUPS}
     for batch in tqdm(batches, desc=f"report {list_name}", unit="batch", leave=False):

@@ -25,13 +25,12 @@ from experiments.plan import Plan, make_plan, read_experiment
 from experiments.tables import interval, mean_and_deviation, table
 from rws.checkpoint import write_json, write_text
 from rws.config import Config
-from rws.data import open_split
 from rws.errors import UserError
 from rws.inference import likeliest, predict_label
 from rws.placement import device_of, memory_format
 from rws.refine import SLICES, Refined, refine
 from rws.scoring import Scored
-from rws.setup import choose_device
+from rws.setup import choose_device, open_list
 from rws.trained import Card, load_trained
 
 WAYS = {
@@ -64,11 +63,7 @@ def measure_run(config: Config, list_name: str, most: int) -> dict:
         choose_device(config.device), memory_format=memory_format(config.model.channels_last)
     )
     scored = Scored(network.eval(), card.stages, card.classes)
-    data = config.data
-    own = None if list_name == "val" else list_name
-    split = open_split(
-        data.name, data.root, "val", category=data.category, list_name=own, lists_dir=data.lists_dir
-    )
+    split = open_list(config.data, "val", list_name)
     slices = replace(SLICES, most_per_image=most)
     counts, taken = {}, {}
     for image_id in tqdm(split.ids, desc=str(path.parent), unit="image", leave=False):

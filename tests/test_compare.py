@@ -340,7 +340,7 @@ def test_every_experiment_of_the_project_can_be_planned(path, monkeypatch):
     monkeypatch.chdir(path.parents[1])
     plan = make_plan(read_experiment(path), [])
     assert plan.experiment.name == path.stem
-    assert {"plain", "slices", "random", "rws"} <= set(plan.arms)
+    assert {"plain", "slices", "rws"} <= set(plan.arms)
 
 
 # The numbers.

@@ -7,12 +7,12 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 from tqdm import tqdm
 
-from rws.data import VocLayout
+from rws.data import Split
 from rws.data.loading import SeededBatches
 from rws.data.transforms import to_tensors
 
 
-def image_labels(split: VocLayout) -> np.ndarray:
+def image_labels(split: Split) -> np.ndarray:
     """Which foreground classes each image holds; all that training sees of the labels.
 
     Shape: (N, F) float32, 0 or 1.
@@ -28,7 +28,7 @@ def image_labels(split: VocLayout) -> np.ndarray:
 class TrainImages(Dataset):
     """Augmented images, each with its index; an index comes with the seed of its augmentation."""
 
-    def __init__(self, split: VocLayout, transform: v2.Transform):
+    def __init__(self, split: Split, transform: v2.Transform):
         self.split, self.transform = split, transform
 
     def __len__(self) -> int:

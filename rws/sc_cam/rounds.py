@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from rws import checkpoint
-from rws.data import VocLayout
+from rws.data import Split
 from rws.data.loading import EvalBatch, SeededBatches, steps_per_epoch
 from rws.data.transforms import train_transform
 from rws.distributed import world
@@ -136,7 +136,7 @@ class Rounds:
         return float(np.mean(losses[-epoch:]))
 
     def _map_scores(
-        self, network: SubCategoryNetwork, split: VocLayout, batches, labels: np.ndarray, thresholds
+        self, network: SubCategoryNetwork, split: Split, batches, labels: np.ndarray, thresholds
     ) -> dict[float, dict]:
         """mIoU of the label maps at each threshold, where each image's classes are known."""
         classes = self.setup.card.classes
@@ -146,7 +146,7 @@ class Rounds:
                 matrix.update(label_map(maps, present, threshold).cpu(), batch.labels)
         return {t: as_scores(matrix.compute(), classes.names) for t, matrix in matrices.items()}
 
-    def _maps(self, network: SubCategoryNetwork, split: VocLayout, batches, labels: np.ndarray):
+    def _maps(self, network: SubCategoryNetwork, split: Split, batches, labels: np.ndarray):
         """Batches with their maps at the labels' size and the classes that each image holds."""
         place = {image_id: k for k, image_id in enumerate(split.ids)}
         for batch in tqdm(batches, desc=f"maps of {split.split}", unit="batch", leave=False):
