@@ -1,15 +1,11 @@
 """RWS in a training loop of your own: it wraps any network and leaves the loop, loss and data to you."""
 
-import math
-import random
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rws.bank import Bank
@@ -24,11 +20,7 @@ from rws.data.transforms import CoordinateMap
 from rws.errors import UserError
 from rws.fuse import BankFusion
 from rws.scoring import Scored, Scores, score_images, select_features
-
-# What a loader yields: images (N, 3, h, w), labels (N, H, W) and the ids of the images, without augmentation.
-Batch = tuple[Tensor, Tensor, Sequence]
-Loader = Iterable[Batch]
-HELD = 64  # slices that are shuffled among each other
+from rws.slice_batches import Loader, WeakSlices, enlarged, named
 
 
 def coordinates(height: int, width: int) -> CoordinateMap:
@@ -98,7 +90,7 @@ class RWS:
         self.scores = score_images(self._scored(self.model), _eval_batches(loader), None, self.config)
         return self.scores
 
-    def slices(self, loader: Loader, batch_size: int, seed: int = 0) -> "WeakSlices":
+    def slices(self, loader: Loader, batch_size: int, seed: int = 0) -> WeakSlices:
         """The weak slices that `score` found, enlarged to the size of the images, for training a copy.
 
         Batches of the same form as the loader's, (images, labels, ids), each time in another order; their ids
@@ -117,7 +109,7 @@ class RWS:
         cut = (
             _cut(image_id, image, label, boxes[image_id])
             for images_, labels, ids in loader
-            for image_id, image, label in zip(_named(ids), images_, labels)
+            for image_id, image, label in zip(named(ids), images_, labels)
             if boxes.get(image_id)
         )
         select_features(whole, copy, cut, self.folder, batch_size)
@@ -141,7 +133,7 @@ class RWS:
         fusion = self._fusions[size]
         if where is None:
             where = identity_coordinates(*size).expand(len(images), -1, -1, -1)
-        rows = [self._bank.read(image_id) for image_id in _named(ids)]
+        rows = [self._bank.read(image_id) for image_id in named(ids)]
         return fused(fusion.stages, fusion.blends_of(where, rows))
 
     def _scored(self, network: nn.Module) -> Scored:
@@ -153,15 +145,10 @@ class RWS:
         return self.scores.boxes
 
 
-def _named(ids: Sequence) -> list[str]:
-    """Ids as strings: loaders collate numbers into a tensor."""
-    return [str(i) for i in (ids.tolist() if isinstance(ids, Tensor) else ids)]
-
-
 def _eval_batches(loader: Loader) -> Iterator[EvalBatch]:
     seen: set[str] = set()
     for images, labels, ids in loader:
-        names = _named(ids)
+        names = named(ids)
         for name in names:
             if name in seen:
                 raise UserError(
@@ -177,82 +164,7 @@ def _cut(image_id: str, image: Tensor, label: Tensor, boxes: list[Box]) -> Slice
     Shape: (3, h, w), (H, W).
     """
     cut = torch.tensor(boxes)
-    slices = torch.stack([_enlarged(image, tuple(label.shape), box) for box in boxes])
+    slices = torch.stack([enlarged(image, tuple(label.shape), box) for box in boxes])
     return SlicedImage(
         image_id, image, label.long(), cut, slices, torch.stack([crop(label, b) for b in cut]).long()
     )
-
-
-def _enlarged(image: Tensor, size: tuple[int, int], box: Box) -> Tensor:
-    """The part of an image inside a box in pixels of its label, at the image's own size.
-
-    Shape: (3, h, w) -> (3, h, w), box (y, x, h, w) in pixels of `size` = (H, W).
-    """
-    scale = [side / full for side, full in zip(image.shape[-2:], size)]
-    top, left = (round(v * s) for v, s in zip(box[:2], scale))
-    height, width = (max(1, round(v * s)) for v, s in zip(box[2:], scale))
-    part = image[:, top : top + height, left : left + width]
-    return F.interpolate(part[None], image.shape[-2:], mode="bilinear", align_corners=False)[0]
-
-
-@dataclass
-class WeakSlices:
-    """Batches of weak slices out of the batches of a loader, shuffled among the HELD nearest ones.
-
-    Where the slices do not fill the last batch, the first ones are repeated: batch normalisation needs more
-    than one image.
-    """
-
-    loader: Loader
-    boxes: dict[str, list[Box]]
-    batch_size: int
-    seed: int
-    epoch: int = 0
-
-    def __len__(self) -> int:
-        return math.ceil(sum(map(len, self.boxes.values())) / self.batch_size)
-
-    def __iter__(self) -> Iterator[Batch]:
-        self.epoch += 1
-        shuffle = random.Random(f"{self.seed} {self.epoch}")
-        batch: list[tuple[Tensor, Tensor]] = []
-        first: list[tuple[Tensor, Tensor]] = []
-        for each in shuffled(self._each(), shuffle, HELD):
-            batch.append(each)
-            if len(first) < self.batch_size:
-                first.append(each)
-            if len(batch) == self.batch_size:
-                yield _collate(batch)
-                batch = []
-        if batch:
-            while len(batch) < self.batch_size:
-                batch += first[: self.batch_size - len(batch)]
-            yield _collate(batch)
-
-    def _each(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for images, labels, ids in self.loader:
-            for image_id, image, label in zip(_named(ids), images, labels):
-                for box in self.boxes.get(image_id, ()):
-                    part = crop(label, torch.tensor(box))[None, None].float()
-                    part = F.interpolate(part, image.shape[-2:], mode="nearest")[0, 0]
-                    yield _enlarged(image, tuple(label.shape), box), part.long()
-
-
-def shuffled(items: Iterable, shuffle: random.Random, held: int) -> Iterator:
-    """The items in random order, with no more than `held` of them in memory."""
-    pool: list = []
-    for item in items:
-        pool.append(item)
-        if len(pool) > held:
-            yield pool.pop(shuffle.randrange(len(pool)))
-    shuffle.shuffle(pool)
-    yield from pool
-
-
-def _collate(batch: list[tuple[Tensor, Tensor]]) -> Batch:
-    images, labels = zip(*batch)
-    if len(sizes := {tuple(image.shape[-2:]) for image in images}) > 1:
-        raise UserError(
-            f"RWS: slices of {sorted(sizes)} pixels do not fit one batch; load images of one size"
-        )
-    return torch.stack(images), torch.stack(labels), [""] * len(batch)

@@ -14,9 +14,9 @@ from rws.bank import Bank
 from rws.config import SliceConfig
 from rws.core.fusion import fused
 from rws.core.slices import window_boxes
-from rws.enhance import shuffled
 from rws.errors import UserError
 from rws.fuse import BankFusion
+from rws.slice_batches import shuffled
 
 FEW = SliceConfig(step=0.25, most_per_image=3)
 

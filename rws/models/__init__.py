@@ -15,12 +15,14 @@ from rws.models import (
     timm_backbones,
     torchvision_networks,
 )
-from rws.models.family import Family
+from rws.models.family import IMAGENET_MEAN, IMAGENET_STD, Family
 from rws.models.weights import AS_BUILT, LoadReport, load_matching, read_weights
 
 __all__ = [
     "FAMILIES",
     "FORMS",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
     "Family",
     "LoadReport",
     "build_network",
