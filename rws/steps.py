@@ -136,9 +136,13 @@ class Steps(Artifacts):
         return counts | {"missing_weight": scores.missing}
 
     def _slices(self, k: int) -> dict:
-        """Train a copy on the weak slices, where their features are used."""
+        """Train a copy on the weak slices, where their features are used; without epochs it stays a copy."""
         if not self.config.fusion.enabled:
             return {}
+        if not self.config.train.slice_epochs:
+            if is_first():
+                shutil.copyfile(self._cycle(k) / "whole.pt", self._cycle(k) / "slices.pt")
+            return {"slice_images": 0}
         network = self._network(None if self.config.cycles.start == "initial" else k)
         views = self._views(self._slice_views(k))
         epoch = steps_per_epoch(len(views), self._batch())

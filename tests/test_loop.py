@@ -493,6 +493,19 @@ def test_killed_anywhere_and_resumed_gives_the_same_run(root, tmp_path, start, l
         assert_same_result(result_of(replace(config, runs=str(runs))), expected)
 
 
+def test_without_slice_epochs_the_network_itself_sees_the_slices(root, tmp_path):
+    """It is a copy of the one trained on whole images, which then takes the whole budget of a cycle."""
+    config = with_train(tiny_config(root, tmp_path, start="last", limit=1, budget="within"), slice_epochs=0.0)
+    go(config)
+    cycle = folder_of(config) / "cycles/0"
+    whole, sliced = (checkpoint.load(cycle / f"{name}.pt")["model"] for name in ("whole", "slices"))
+    assert same_tensors(whole, sliced)
+    first, second = json.loads((folder_of(config) / "state.json").read_text())["cycles"]
+    assert first["slice_images"] == 0
+    assert second["whole_images"] == second["plain_images"] == 2 * 4
+    assert any(share > 0 for share in second["fused_share"].values())
+
+
 # What a step calls when it is cut off, by name; each is interrupted at its every call.
 INTERRUPTED = {
     "a step of a training": (Training, "_one_step"),
