@@ -98,8 +98,8 @@ class TrainConfig:
     Args:
         epochs: epochs of a training on whole images.
         first_epochs: epochs of the first one; null takes `epochs`.
-        slice_epochs: epochs of a training on slices; 0.25 is a random quarter of them. With 0 there is none: the
-            network itself sees the slices, and all images of the budget are whole ones.
+        slice_epochs: epochs of a training on slices; 0.25 is a random quarter of them. With 0 there is none:
+            the network itself sees the slices, and all images of the budget are whole ones.
         slice_mix: share of the images that a training on whole images, after the first, takes from the weak
             slices of the cycle before instead; these are not fused.
         batch_size: images a step.
