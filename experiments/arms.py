@@ -15,7 +15,8 @@ from rws.cli import dump, flatten
 from rws.config import Config
 from rws.lock import only_one
 from rws.loop import Run
-from rws.setup import check_folder, prepare
+from rws.run_folder import check_folder
+from rws.setup import prepare
 
 # What each step of cycle 0 leaves for the steps after it, in the folder of the cycle.
 LEFT = {"whole": "whole.pt", "score": "slices.json", "slices": "slices.pt", "select": "bank"}

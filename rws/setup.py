@@ -2,17 +2,14 @@
 
 import copy
 import os
-import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import yaml
 from torch import nn
 from torch.utils.data import DataLoader
 
-from rws.checkpoint import write_json, write_text
-from rws.cli import dump, flatten
+from rws.checkpoint import write_json
 from rws.config import Config, DataConfig, ModelConfig
 from rws.core.auto_stages import automatic_stages
 from rws.core.cam import seg_grad_cam
@@ -26,34 +23,9 @@ from rws.errors import UserError
 from rws.models import LoadReport, build_network, find_family
 from rws.placement import memory_format, to_network
 from rws.report import environment
+from rws.run_folder import check_folder, claim_folder
 from rws.seeding import derive_seed
 from rws.trained import Card
-
-# What may differ between a run and its resumption: where things are and how they are watched. On another
-# device the run goes on, but not to the same bits.
-_FREE = {
-    *(
-        "resume",
-        "overwrite",
-        "cam_vis",
-        "cam_vis_images",
-        "check_data",
-        "list_stages",
-        "runs",
-        "device",
-        "model.weights_dir",
-    ),
-    *(
-        "data.root",
-        "data.lists_dir",
-        "data.workers",
-        "data.check",
-        "data.partial",
-        "data.cache",
-        "train.checkpoint_steps",
-        "train.checkpoint_minutes",
-    ),
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,7 +195,7 @@ def prepare(config: Config) -> tuple[Setup, LoadReport]:
     batch = config.train.eval_batch_size
     train_batches, val_batches = (eval_loader(s, card.transform(), batch, workers) for s in (train, val))
     barrier()  # all have seen the folder as it was
-    folder = _claim_folder(config) if is_first() else Path(config.runs) / config.name
+    folder = claim_folder(config) if is_first() else Path(config.runs) / config.name
     barrier()
     write_json(folder / "env.json", environment(device))
     return Setup(config, folder, train, val, card, device, workers, train_batches, val_batches), loaded
@@ -232,58 +204,3 @@ def prepare(config: Config) -> tuple[Setup, LoadReport]:
 def _check_labelled(split: Split) -> None:
     if not check_split(split).pixels.any():
         raise UserError(f"{split.root}: the labels of {split.split} hold ignored pixels only; label them")
-
-
-def check_folder(config: Config) -> Path:
-    """The run's folder; refused if it holds something else, another run, or a run of other settings."""
-    if config.name in ("", ".", "..") or Path(config.name).name != config.name:
-        raise UserError(f"name {config.name!r}: must be a plain folder name")
-    folder = Path(config.runs) / config.name
-    stored = folder / "config.yaml"
-    if stored.is_file() and config.resume:
-        _compare(config, _stored_configuration(stored), stored)
-    elif stored.is_file() and not config.overwrite:
-        raise UserError(f"{folder}: this run is there already; add --resume or --overwrite, or change --name")
-    elif folder.exists() and not stored.is_file() and any(p for p in folder.iterdir() if not _is_leftover(p)):
-        raise UserError(f"{folder}: holds something that is not a run; choose another --name")
-    return folder
-
-
-def _is_leftover(path: Path) -> bool:
-    """Of a write of the configuration that a kill cut off."""
-    return path.name.startswith(".config.yaml.")
-
-
-def _claim_folder(config: Config) -> Path:
-    """A new folder for a new run; the old one when it is resumed."""
-    folder = check_folder(config)
-    stored = folder / "config.yaml"
-    if stored.is_file() and config.resume:
-        for leftover in folder.rglob(".*.*"):  # of writes that a kill cut off
-            if leftover.is_file():
-                leftover.unlink()
-        return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    write_text(stored, dump(replace(config, resume=False, overwrite=False)))
-    return folder
-
-
-def _stored_configuration(path: Path) -> dict:
-    try:
-        stored = yaml.safe_load(path.read_text())
-        if isinstance(stored, dict) and isinstance(stored.get("data"), dict):
-            return stored
-    except (yaml.YAMLError, UnicodeDecodeError):
-        pass
-    raise UserError(f"{path}: damaged, so the run cannot be resumed; start it anew with --overwrite")
-
-
-def _compare(config: Config, before: dict, path: Path) -> None:
-    now, defaults = (flatten(yaml.safe_load(dump(c))) for c in (config, Config()))
-    before = {**defaults, **flatten(before)}  # a run from before an option was there had its default
-    for key in now.keys() - _FREE:
-        if now[key] != before[key]:
-            raise UserError(
-                f"{path}: the run has {key} {before[key]!r}, this command {now[key]!r}; "
-                "use the same, or start a new --name"
-            )

@@ -1,0 +1,93 @@
+"""The folder of a run: whose it is, and that a run that goes on is the one that was begun."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import yaml
+
+from rws.checkpoint import write_text
+from rws.cli import dump, flatten
+from rws.config import Config
+from rws.errors import UserError
+
+# What may differ between a run and its resumption: where things are and how they are watched. On another
+# device the run goes on, but not to the same bits.
+_FREE = {
+    *(
+        "resume",
+        "overwrite",
+        "cam_vis",
+        "cam_vis_images",
+        "check_data",
+        "list_stages",
+        "runs",
+        "device",
+        "model.weights_dir",
+    ),
+    *(
+        "data.root",
+        "data.lists_dir",
+        "data.workers",
+        "data.check",
+        "data.partial",
+        "data.cache",
+        "train.checkpoint_steps",
+        "train.checkpoint_minutes",
+    ),
+}
+
+
+def check_folder(config: Config) -> Path:
+    """The run's folder; refused if it holds something else, another run, or a run of other settings."""
+    if config.name in ("", ".", "..") or Path(config.name).name != config.name:
+        raise UserError(f"name {config.name!r}: must be a plain folder name")
+    folder = Path(config.runs) / config.name
+    stored = folder / "config.yaml"
+    if stored.is_file() and config.resume:
+        _compare(config, _stored_configuration(stored), stored)
+    elif stored.is_file() and not config.overwrite:
+        raise UserError(f"{folder}: this run is there already; add --resume or --overwrite, or change --name")
+    elif folder.exists() and not stored.is_file() and any(p for p in folder.iterdir() if not _is_leftover(p)):
+        raise UserError(f"{folder}: holds something that is not a run; choose another --name")
+    return folder
+
+
+def _is_leftover(path: Path) -> bool:
+    """Of a write of the configuration that a kill cut off."""
+    return path.name.startswith(".config.yaml.")
+
+
+def claim_folder(config: Config) -> Path:
+    """A new folder for a new run; the old one when it is resumed."""
+    folder = check_folder(config)
+    stored = folder / "config.yaml"
+    if stored.is_file() and config.resume:
+        for leftover in folder.rglob(".*.*"):  # of writes that a kill cut off
+            if leftover.is_file():
+                leftover.unlink()
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    write_text(stored, dump(replace(config, resume=False, overwrite=False)))
+    return folder
+
+
+def _stored_configuration(path: Path) -> dict:
+    try:
+        stored = yaml.safe_load(path.read_text())
+        if isinstance(stored, dict) and isinstance(stored.get("data"), dict):
+            return stored
+    except (yaml.YAMLError, UnicodeDecodeError):
+        pass
+    raise UserError(f"{path}: damaged, so the run cannot be resumed; start it anew with --overwrite")
+
+
+def _compare(config: Config, before: dict, path: Path) -> None:
+    now, defaults = (flatten(yaml.safe_load(dump(c))) for c in (config, Config()))
+    before = {**defaults, **flatten(before)}  # a run from before an option was there had its default
+    for key in now.keys() - _FREE:
+        if now[key] != before[key]:
+            raise UserError(
+                f"{path}: the run has {key} {before[key]!r}, this command {now[key]!r}; "
+                "use the same, or start a new --name"
+            )
