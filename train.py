@@ -15,7 +15,6 @@ Flags win over the YAML file, which wins over the defaults in rws/config.py; `--
 
 import sys
 from contextlib import nullcontext
-from pathlib import Path
 
 from rws.cli import parse
 from rws.config import Config
@@ -44,6 +43,7 @@ def train(config: Config, source: str) -> None:
     from rws.lock import only_one
     from rws.loop import Run
     from rws.models import sc_cam
+    from rws.run_folder import check_folder
     from rws.sc_cam.rounds import Rounds
     from rws.seeding import take_deterministic_kernels
     from rws.setup import choose_device, prepare
@@ -52,7 +52,7 @@ def train(config: Config, source: str) -> None:
     torch.multiprocessing.set_sharing_strategy("file_system")
     if config.deterministic:
         take_deterministic_kernels()
-    folder = Path(config.runs) / config.name
+    folder = check_folder(config)
     with (
         handled(),
         distributed.processes(choose_device(config.device)),

@@ -57,7 +57,10 @@ def read_yaml(path: str | Path, seen: tuple[Path, ...] = ()) -> dict[str, object
     if base is not None and not isinstance(base, str):
         raise UserError(f"{path}: base must be a file name, not {base!r}")
     values = read_yaml(path.parent / base, (*seen, path.resolve())) if base else {}
-    own = flatten(tree)
+    try:
+        own = flatten(tree)
+    except RecursionError as error:
+        raise UserError(f"{path}: holds itself; write the values instead of an alias") from error
     for key in own:
         _check_key(str(key), str(path))
     return {**values, **own}
