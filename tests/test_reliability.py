@@ -125,6 +125,14 @@ def test_killed_at_fifty_random_moments_in_sequence(folder):
         assert_same(results(path), results(folder / "runs/whole"))
 
 
+def test_deterministic_runs_are_equal(folder):
+    for name in ("one", "two"):
+        done = run(folder, "--deterministic", "--name", name)
+        assert done.returncode == 0, done.stderr
+    assert_same(results(folder / "runs/one"), results(folder / "runs/two"))
+    assert yaml.safe_load((folder / "runs/one/config.yaml").read_text())["deterministic"] is True
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_to_the_script(folder, signum):
     """train.py stores the step that it is in, says how to go on, and exits as shells expect."""
