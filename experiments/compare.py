@@ -21,10 +21,11 @@ from rws.errors import UserError
 from rws.interruption import handled
 
 
-def _options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+def options(prog: str, description: str) -> argparse.ArgumentParser:
+    """The flags by which a command names an experiment and its part; those of train.py come on top."""
     parser = argparse.ArgumentParser(
-        prog="python -m experiments.compare",
-        description=__doc__,
+        prog=f"python -m {prog}",
+        description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -34,7 +35,7 @@ def _options(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--arms", nargs="+", help="default: the experiment's")
     parser.add_argument("--threads", type=int, help="threads of torch; default: torch's choice")
     parser.add_argument("--out", type=Path, help="folder of the results; default: experiments/<name>")
-    return parser.parse_known_args(arguments)
+    return parser
 
 
 def compare(plan, out: Path) -> dict:
@@ -75,20 +76,20 @@ def write_results(plan, out: Path) -> dict:
 
 def main(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
-    options, flags = _options(arguments)
+    chosen, flags = options("experiments.compare", __doc__).parse_known_args(arguments)
     try:
         from experiments.plan import make_plan, read_experiment
 
-        experiment = read_experiment(options.config)
-        experiment = replace(experiment, name=options.name or experiment.name)
-        plan = make_plan(experiment, flags, options.seeds, options.arms)
+        experiment = read_experiment(chosen.config)
+        experiment = replace(experiment, name=chosen.name or experiment.name)
+        plan = make_plan(experiment, flags, chosen.seeds, chosen.arms)
         # Imported late: a wrong flag is answered at once, without loading torch.
         import torch
 
-        if options.threads:
-            torch.set_num_threads(options.threads)
+        if chosen.threads:
+            torch.set_num_threads(chosen.threads)
         torch.multiprocessing.set_sharing_strategy("file_system")
-        out = options.out or Path("experiments") / experiment.name
+        out = chosen.out or Path("experiments") / experiment.name
         with handled():
             compare(plan, out)
         print((out / "table.md").read_text())

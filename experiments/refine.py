@@ -7,7 +7,6 @@ refine.json and refine.md into experiments/<name>. Flags as for experiments.comp
 at most, by default four, so that an image costs at most the six forward passes of `--tta ms_flip`.
 """
 
-import argparse
 import statistics
 import sys
 from dataclasses import replace
@@ -19,6 +18,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from experiments.arms import folder_of
+from experiments.compare import options
 from experiments.intervals import class_ious, difference, spread
 from experiments.measure import confusion_of
 from experiments.plan import Plan, make_plan, read_experiment
@@ -159,28 +159,17 @@ def run(plan: Plan, out: Path, most: int) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m experiments.refine",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--config", required=True, help="experiment, a file in experiments/")
-    parser.add_argument("--name", help="name of the results and runs; default: the experiment's")
-    parser.add_argument("--seeds", nargs="+", type=int, help="default: the experiment's")
-    parser.add_argument("--arms", nargs="+", help="default: the experiment's")
+    parser = options("experiments.refine", __doc__)
     parser.add_argument("--most", type=int, default=4, help="slices an image at most")
-    parser.add_argument("--threads", type=int, help="threads of torch; default: torch's choice")
-    parser.add_argument("--out", type=Path, help="folder of the results; default: experiments/<name>")
-    options, flags = parser.parse_known_args(arguments)
+    chosen, flags = parser.parse_known_args(arguments)
     try:
-        experiment = read_experiment(options.config)
-        experiment = replace(experiment, name=options.name or experiment.name)
-        plan = make_plan(experiment, flags, options.seeds, options.arms)
-        if options.threads:
-            torch.set_num_threads(options.threads)
-        out = options.out or Path("experiments") / experiment.name
-        run(plan, out, options.most)
+        experiment = read_experiment(chosen.config)
+        experiment = replace(experiment, name=chosen.name or experiment.name)
+        plan = make_plan(experiment, flags, chosen.seeds, chosen.arms)
+        if chosen.threads:
+            torch.set_num_threads(chosen.threads)
+        out = chosen.out or Path("experiments") / experiment.name
+        run(plan, out, chosen.most)
         print((out / "refine.md").read_text())
     except UserError as error:
         print(f"error: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
