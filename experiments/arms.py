@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,7 +95,7 @@ def _copy(source: Path, target: Path) -> None:
         copy(source, target)
 
 
-def begin(config: Config, others: Iterable[Config]) -> str | None:
+def begin(config: Config, others: Sequence[Config]) -> str | None:
     """Start a run that is not there from the other that leads furthest; the step up to which it is done."""
     if (folder_of(config) / "config.yaml").is_file():
         return None
@@ -107,7 +107,22 @@ def begin(config: Config, others: Iterable[Config]) -> str | None:
     if best[1] is None:
         return None
     fork(best[1], config, best[2])
+    for lender in (other for other in others if best[2] == "slices" and lends(other, config)):
+        _copy(_bank_of(lender), folder_of(config) / "cycles/0/advantaged")
+        return f"{best[1].name} up to {best[2]}, with the selection of {lender.name}"
     return f"{best[1].name} up to {best[2]}"
+
+
+def _bank_of(config: Config) -> Path:
+    return folder_of(config) / "cycles/0/bank"
+
+
+def lends(config: Config, other: Config) -> bool:
+    """Whether `other` fuses at as many random positions as `config` fuses at advantaged ones, and could count
+    them in its bank."""
+    advantaged = replace(other, fusion=replace(other.fusion, positions="advantaged"))
+    counts = other.fusion.positions == "random" and config.fusion.positions == "advantaged"
+    return counts and "select" in shared_steps(config, advantaged) and _done(config, "select")
 
 
 def run_arm(plan: Plan, arm: str, seed: int) -> dict:
@@ -144,7 +159,7 @@ def prune(plan: Plan, seed: int) -> None:
     finished = [c for c in configs if (folder_of(c) / "report.json").is_file()]
     unbegun = [c for c in configs if not (folder_of(c) / "config.yaml").is_file()]
     for config in finished:
-        wanted = any("select" in shared_steps(config, other) for other in unbegun)
+        wanted = any("select" in shared_steps(config, other) or lends(config, other) for other in unbegun)
         for bank in folder_of(config).glob("cycles/*/bank"):
             if bank.parent.name != "0" or not wanted:
                 shutil.rmtree(bank)

@@ -8,7 +8,7 @@ from torch import nn
 
 from rws import checkpoint
 from rws.artifacts import Artifacts
-from rws.bank import Bank
+from rws.bank import Bank, is_sealed
 from rws.core.fusion import identity_coordinates
 from rws.data.loading import Box, SlicedImages, TrainViews, View, sliced_loader, steps_per_epoch
 from rws.data.transforms import train_transform
@@ -158,16 +158,16 @@ class Steps(Artifacts):
         sliced = self._scored(self._network(k, "slices"))
         random = self.config.fusion.positions == "random"
         bank = self._cycle(k) / ("advantaged" if random else "bank")
-        images = self._sliced_images(self._boxes(k))
-        select_features(
-            self._scored(self._network(k)),
-            sliced,
-            sliced_loader(images, self.setup.workers),
-            bank,
-            self.config.train.eval_batch_size,
-            "winner" if self.config.bank.online else self.config.bank.precision,
-            correct_only=self.config.fusion.correct_only,
-        )
+        if not (random and is_sealed(bank)):  # a comparison lends the selection of another arm
+            select_features(
+                self._scored(self._network(k)),
+                sliced,
+                sliced_loader(self._sliced_images(self._boxes(k)), self.setup.workers),
+                bank,
+                self.config.train.eval_batch_size,
+                "winner" if self.config.bank.online else self.config.bank.precision,
+                correct_only=self.config.fusion.correct_only,
+            )
         if random:
             self._randomise(k, sliced, bank)
         return {}
