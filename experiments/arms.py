@@ -20,14 +20,15 @@ from rws.setup import prepare
 
 # What each step of cycle 0 leaves for the steps after it, in the folder of the cycle.
 LEFT = {"whole": "whole.pt", "score": "slices.json", "slices": "slices.pt", "select": "bank"}
-# Settings that a step and all before it do not depend on.
+# Settings that a step and all before it do not depend on; the first ones say how whole images see slices.
+_AMONG = ("train.slice_mix", "train.slice_aim")
 _LATER = {
-    "whole": ("fusion.", "bank.", "slices.", "cycles.", "train.slice_mix", "train.slice_epochs"),
-    "score": ("fusion.", "bank.", "train.slice_mix", "train.slice_epochs"),
-    "slices": ("fusion.", "bank.", "train.slice_mix"),
+    "whole": ("fusion.", "bank.", "slices.", "cycles.", *_AMONG, "train.slice_epochs"),
+    "score": ("fusion.", "bank.", *_AMONG, "train.slice_epochs"),
+    "slices": ("fusion.", "bank.", *_AMONG),
     "select": (
         *(f"fusion.{key}" for key in ("normalise", "anneal", "share", "stages", "distill", "replace")),
-        "train.slice_mix",
+        *_AMONG,
     ),
 }
 
@@ -57,7 +58,7 @@ def _steps_of(config: Config) -> list[str]:
     """The steps of a cycle in which a run of this configuration does anything."""
     if config.fusion.enabled:
         return list(LEFT)
-    return ["whole", "score"] if config.train.slice_mix else ["whole"]
+    return ["whole", "score"] if config.train.slice_mix or config.train.slice_aim else ["whole"]
 
 
 def _done(config: Config, step: str) -> bool:
