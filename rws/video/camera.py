@@ -25,7 +25,8 @@ class Camera(Source):
     def __init__(self, number: int) -> None:
         super().__init__()
         self.name, self._number = f"camera{number}", number
-        cv2.setLogLevel(0)  # what its backends say of a camera that is not there is said below
+        # What its backends say of a camera that is not there is said below, in one line.
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
         self._capture = cv2.VideoCapture(number)
         if not self._capture.isOpened():
             raise UserError(f"camera {number}: cannot be opened; is it plugged in, and not used elsewhere?")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 from av.error import FFmpegError
+from av.stream import Disposition
 from PIL import Image
 
 from rws.errors import UserError
@@ -45,8 +46,8 @@ class FilmFile(Source):
             stream = _pictures(container, path)
             self.rate = stream.average_rate or stream.guessed_rate or USUAL_RATE
             self.tick = stream.time_base or 1 / self.rate
-            estimate = round(stream.duration * stream.time_base * self.rate) if stream.duration else 0
-            self.count = stream.frames or estimate or None
+            seconds = Fraction(container.duration or 0, av.time_base)
+            self.count = stream.frames or round(seconds * self.rate) or None
 
     def frames(self) -> Iterator[Frame]:
         start, last, number = None, -self.tick, 0
@@ -97,7 +98,7 @@ def _opened(path: Path) -> av.container.InputContainer:
 
 def _pictures(container: av.container.InputContainer, path: Path) -> av.VideoStream:
     """The track to show; the picture on a song's cover is none."""
-    tracks = [s for s in container.streams.video if "attached_pic" not in s.disposition.name]
+    tracks = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not tracks:
         raise UserError(f"{path}: holds no track of pictures; give a film")
     if tracks[0].codec_context is None:

@@ -25,7 +25,7 @@ from rws.viewer import Viewer, views
 from rws.viz import overlay
 
 # Wider films than 4K are played by few; a GIF grows with each pixel.
-WIDEST = {"mp4": 3840, "gif": 800}
+WIDEST = {"mp4": 3840, "gif": 640}
 
 
 @dataclass(frozen=True)
