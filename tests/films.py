@@ -1,4 +1,4 @@
-"""Small films made from the demo set, and what is in a film by OpenCV, which has nothing to do with the writer."""
+"""Small films made from the demo set, and what OpenCV, which has no part in the writing, finds in one."""
 
 from fractions import Fraction
 from pathlib import Path

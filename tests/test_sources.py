@@ -227,7 +227,7 @@ class Capture:
     def __init__(self, frames, opened=True):
         self.left, self.opened, self.released = [np.asarray(f)[..., ::-1] for f in frames], opened, False
 
-    def isOpened(self):  # noqa: N802
+    def isOpened(self):
         return self.opened
 
     def set(self, what, value):

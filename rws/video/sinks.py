@@ -108,7 +108,8 @@ class Mp4(Sink):
 
     form, codec, pix_fmt = "mp4", "libx264", "yuv420p"
     file_options: ClassVar = {"movflags": "+faststart"}
-    codec_options: ClassVar = {"crf": "20", "preset": "veryfast"}
+    # With B-frames FFmpeg writes too short a length where the frames' times are not regular.
+    codec_options: ClassVar = {"crf": "20", "preset": "veryfast", "bf": "0"}
 
     def __init__(self, path: Path, size: tuple[int, int], rate: Fraction, tick: Fraction) -> None:
         self._odd = size[0] % 2, size[1] % 2
