@@ -44,8 +44,14 @@ def open_sources(
         return list(open_sequences(source, sequence, rate))
     if source.is_dir():
         return [open_folder(source, rate)] if film else []
-    if rate is not None:
+    found = _open_file(source, film)
+    if found and rate is not None:
         raise UserError(f"--fps: only images are given a rate, {source} has its own; leave it out")
+    return found
+
+
+def _open_file(source: Path, film: bool) -> list[Source]:
+    """The film of a camera or a file; none where it is a photograph and no `film` is asked for."""
     if is_camera(source):
         return [Camera(int(str(source)))]
     if source.suffix.lower() in SUFFIXES:
