@@ -62,11 +62,11 @@ def load_viewers(
 def path_titles(paths: Sequence[Path]) -> list[str]:
     """What each path has between the folders that all begin with and the end that all have.
 
-    runs/a/plain/last.pt and runs/a/rws/last.pt are "plain" and "rws".
+    runs/a/plain/last.pt and runs/a/rws/last.pt are "plain" and "rws"; one alone is called by its run.
     """
     parts = [list(Path(os.path.abspath(path)).parts) for path in paths]
     if len({tuple(p) for p in parts}) == 1:
-        return [path.stem for path in paths]
+        return [path.parent.name if path.stem in ("best", "last") else path.stem for path in paths]
     for end in (0, -1):
         while min(map(len, parts)) > 1 and len({p[end] for p in parts}) == 1:
             parts = [p[1:] if end == 0 else p[:-1] for p in parts]

@@ -92,6 +92,7 @@ def test_fitting():
         (["runs/a/best.pt", "runs/a/last.pt"], ["best", "last"]),
         (["runs/a/best.pt", "runs/b/c/best.pt"], ["a", "b/c"]),
         (["a.pt", "a.pt"], ["a", "a"]),
+        (["runs/demo/best.pt"], ["demo"]),
     ],
 )
 def test_titles_are_what_the_paths_differ_in(paths, titles):
