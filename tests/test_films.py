@@ -117,6 +117,16 @@ def test_film_to_gif(checkpoint, tmp_path, flags):
         assert (image.n_frames, image.size, image.info["duration"]) == (12, (128, 96), 40)
 
 
+def test_film_that_is_too_fast_for_a_gif(checkpoint, tmp_path, capsys):
+    source = encode(tmp_path / "a.mp4", demo_frames(tmp_path, 30), rate=100)
+    assert run(checkpoint, source, tmp_path / "b.gif") == 0
+    said = capsys.readouterr().out
+    assert "a: 30 frames in" in said
+    assert "a: 15 frames left out, a GIF shows 50 a second at most" in said
+    with Image.open(tmp_path / "b.gif") as image:
+        assert (image.n_frames, image.info["duration"]) == (15, 20)
+
+
 def test_gif_to_film_in_a_folder(checkpoint, tmp_path):
     """A GIF that moves is a film, one that does not a photograph as ever."""
     drawn = demo_frames(tmp_path, 3)

@@ -67,6 +67,7 @@ class Projection:
     sink: Sink | None = None
     panels: Panels | None = None
     size: tuple[int, int] = (0, 0)
+    done: int = 0
     without_mask: int = 0
     _frames: Iterator[Frame] = field(init=False)
 
@@ -90,7 +91,9 @@ class Projection:
             if self.sink is not None:
                 self.sink.discard()
             raise
-        return Outcome(self.sink.written if self.sink else 0, time.perf_counter() - started, signum)
+        finally:
+            self._frames.close()
+        return Outcome(self.done, time.perf_counter() - started, signum)
 
     def _close(self) -> None:
         if self.sink is not None:
@@ -132,6 +135,7 @@ class Projection:
         pictures = [overlay(frame.image, label, v.card.classes) for v, label in zip(self.viewers, labels)]
         drawn = self.panels.drawn(pictures, labels) if self.panels else fitted(pictures[0], self.size)
         self.sink.add(drawn, frame.time, frame.duration)
+        self.done += 1
         mask = self.source.mask(frame.name)
         if mask is None:
             self.without_mask += 1
@@ -157,6 +161,8 @@ def report(projection: Projection, outcome: Outcome) -> bool:
         print(f"error: {problem}", file=sys.stderr)
     speed = f"{outcome.frames} frames in {outcome.seconds:.1f} s, {outcome.rate:.2f} frames a second"
     print(f"{source.name}: {speed}, in {projection.path}" if outcome.frames else f"{source.name}: no frame")
+    if outcome.frames and (too_fast := outcome.frames - projection.sink.written):
+        print(f"{source.name}: {too_fast} frames left out, a GIF shows 50 a second at most")
     if projection.scores.values and projection.without_mask:
         print(f"{source.name}: {projection.without_mask} frames without a mask are not measured")
     if outcome.signum is not None and not source.endless:
