@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from matplotlib.font_manager import FontProperties, findfont
@@ -12,11 +12,12 @@ from rws.data.classes import ClassSet
 from rws.errors import UserError
 
 GAP = 6  # pixels between pictures
+WIDEST = 16384  # that an encoder of H.264 takes
 NARROWEST = 64  # pixels of a picture that somebody asked for
 READABLE = 240  # pixels of a picture under a title, unless somebody asked for less
 SMALLEST_TEXT, LARGEST_TEXT = 13, 40
 TEXT_BY_WIDTH = 1 / 58
-LEGEND_ROWS = 2
+LEGEND_ROWS = 3
 ROUNDING = 0.02  # of proportions, when a size is rounded to pixels
 PAPER, INK = (255, 255, 255), (0, 0, 0)
 
@@ -46,9 +47,11 @@ def panel_size(
     `width` is that of all of them, if somebody asked for one; without it they keep their size, but together
     are at most `most` pixels wide, and wide enough for a title if they are `titled`.
 
-    Raises: UserError for a width at which nothing could be seen.
+    Raises: UserError for a width at which nothing could be seen, or nothing played.
     """
     gaps = GAP * (columns - 1)
+    if width is not None and width > WIDEST:
+        raise UserError(f"--width {width}: is more than the {WIDEST} pixels that players take; give fewer")
     if width is None:
         own = frame[0] if most is None else min(frame[0], (most - gaps) // columns)
         own = max(own, READABLE) if titled else own
@@ -63,7 +66,7 @@ def panel_size(
 class Legend:
     """The foreground classes of a set and their colours, in rows below a picture `width` pixels wide.
 
-    Where all of them would take more than two rows, those alone that are in the picture.
+    Where all of them would take more than three rows, those alone that are in the picture.
     """
 
     classes: ClassSet
@@ -75,11 +78,11 @@ class Legend:
         """Height of a row in pixels."""
         return round(1.6 * self.font.size)
 
-    @property
+    @cached_property
     def all_fit(self) -> bool:
         return len(self._rows(self.classes.foreground)) <= LEGEND_ROWS
 
-    @property
+    @cached_property
     def height(self) -> int:
         rows = len(self._rows(self.classes.foreground)) if self.all_fit else LEGEND_ROWS
         return rows * self.row + self.row // 3

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from films import demo_frames, encode, opencv_frames, opencv_rate, tiny_checkpoint
 from layouts import save
 from PIL import Image
@@ -303,8 +304,6 @@ class Drawn(Source):
 
 @pytest.mark.parametrize("form", ["mp4", "gif"])
 def test_as_many_frames_are_alive_in_a_long_film_as_in_a_short_one(checkpoint, tmp_path, form):
-    import torch
-
     viewers = load_viewers([checkpoint], None, torch.device("cpu"), "none", False)
     most = {}
     for count in (60, 600):
@@ -321,11 +320,10 @@ import resource, sys
 sys.path.insert(0, "tests")
 from test_films import *
 FAMILIES["tiny"] = TINY
-import torch
 viewers = load_viewers([Path(sys.argv[1])], None, torch.device("cpu"), "none", False)
 source = Drawn(int(sys.argv[2]))
 path = Path(sys.argv[3])
-Projection(source, viewers, Scores(viewers, None), path, Shown(path.suffix[1:], 480, False)).run()
+Projection(source, viewers, Scores(viewers, None), path, Shown(path.suffix[1:], 960, False)).run()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
@@ -333,7 +331,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ["mp4", "gif"])
 def test_peak_memory_does_not_grow_with_length(checkpoint, tmp_path, ending):
-    """480 x 320 pixels: 540 frames more would be 249 MB."""
+    """960 x 640 pixels: 540 frames more would be 995 MB."""
     peaks = []
     for count in (60, 600):
         argv = [sys.executable, "-c", PEAK, str(checkpoint), str(count), str(tmp_path / f"{count}.{ending}")]
@@ -370,6 +368,7 @@ BAD = {
     "heat maps": (["--cam", "spider"], "--cam: heat maps are drawn of photographs, not of films"),
     "unknown foreground": (["--foreground", "dog"], "no class 'dog': the classes are kite"),
     "too narrow": (["--width", "20"], "--width 20: leaves 20 pixels"),
+    "too wide": (["--width", "99999"], "--width 99999: is more than the 16384 pixels"),
     "titles": (["--titles", "a", "b"], "--titles: 2 titles for 1 checkpoints"),
     "unknown root": (["--sequence", "dog"], "no such folder for the data set"),
     "photograph to film": (["--input", "p.png"], "p.png: is no film; give a folder with --output"),

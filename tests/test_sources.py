@@ -3,6 +3,7 @@
 from fractions import Fraction
 from types import SimpleNamespace
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from rws.video import camera
 from rws.video.camera import Camera
 from rws.video.files import FilmFile
 from rws.video.pictures import Animation, is_animated, open_folder, open_sequences
+from rws.video.sinks import Mp4
 
 
 def close(one, other, most=6.0) -> bool:
@@ -85,8 +87,6 @@ def test_pixels_that_are_not_square(tmp_path):
 
 def test_a_film_that_is_cut_short(tmp_path):
     """With its index first, the frames up to the cut can be shown."""
-    from rws.video.sinks import Mp4
-
     drawn = demo_frames(tmp_path, 60, (128, 96))
     sink = Mp4(tmp_path / "a.mp4", drawn[0].size, Fraction(24), Fraction(1, 24))
     for number, picture in enumerate(drawn):
@@ -134,8 +134,6 @@ def test_what_is_no_film_is_one_clear_line(tmp_path):
 
 
 def test_a_film_without_pictures(tmp_path):
-    import av
-
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
         stream = container.add_stream("aac", rate=8000)
         sound = av.AudioFrame.from_ndarray(np.zeros((1, 2048), np.float32), format="fltp", layout="mono")
@@ -267,8 +265,7 @@ def test_no_camera(monkeypatch, capfd):
         list(Camera(0).frames())
 
 
-def test_image_is_closed(tmp_path):
-    """A GIF of one frame is a film of one frame where a film is asked for."""
+def test_a_picture_that_does_not_move_is_a_film_of_one_frame(tmp_path):
     Image.new("RGB", (8, 8)).save(tmp_path / "a.gif")
     (frame,) = Animation(tmp_path / "a.gif").frames()
     assert frame.image.size == (8, 8)

@@ -90,5 +90,5 @@ def statistics(values: Sequence[float]) -> Statistics:
     frames = np.asarray(values, float)
     ends = np.floor(np.linspace(0, len(frames) - 1, QUARTERS + 1) + 0.5).astype(int)
     first, last = frames[ends[0] : ends[1] + 1], frames[ends[-2] : ends[-1] + 1]
-    recall = np.count_nonzero(frames > RECALL_ABOVE) / len(frames)
+    recall = float((frames > RECALL_ABOVE).mean())
     return Statistics(float(frames.mean()), recall, float(first.mean() - last.mean()))

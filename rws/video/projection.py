@@ -165,6 +165,6 @@ def report(projection: Projection, outcome: Outcome) -> bool:
         print(f"{source.name}: {too_fast} frames left out, a GIF shows 50 a second at most")
     if projection.scores.values and projection.without_mask:
         print(f"{source.name}: {projection.without_mask} frames without a mask are not measured")
-    if outcome.signum is not None and not source.endless:
+    if outcome.signum is not None and not source.endless and outcome.frames:
         print(f"{source.name}: interrupted; the film holds the frames so far", file=sys.stderr)
     return not source.problems
