@@ -4,6 +4,8 @@
     python predict.py --checkpoint runs/demo/best.pt --input photos/ --output out --tta ms_flip
     python predict.py --checkpoint runs/demo/best.pt --input photos/ --output out --refine
     python predict.py --checkpoint runs/demo/best.pt --input photos/ --output out --cam spider
+    python predict.py --checkpoint runs/demo/best.pt --input large.tif --output out --slide 513 --stride 342
+    python predict.py --export onnx net.onnx --checkpoint runs/demo/best.pt    # see --export --help
 
 For photos/a/b.jpg there will be out/a/b.png (the numbers of the data set's own label files, such as the
 labelIds of Cityscapes, with its palette, at the photograph's own size), out/a/b_overlay.jpg and, with --cam,
@@ -28,8 +30,10 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from rws.cam_methods import TITLES, cam_method
 from rws.core.advantage import missing_weights
 from rws.errors import UserError
+from rws.export.command import export, is_export
 from rws.inference import (
     TTA,
     class_maps,
@@ -42,6 +46,8 @@ from rws.inference import (
 )
 from rws.refine import refined_label
 from rws.setup import choose_device
+from rws.sliding import Windows, any_size, sliding_label, windows_of
+from rws.sliding import add_options as add_sliding
 from rws.trained import Card, load_trained
 from rws.viz import file_label, overlay, stage_figure
 
@@ -69,32 +75,38 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--cam", metavar="CLASS", help="also draw the heat maps of every stage for this class"
     )
+    parser.add_argument("--cam-method", choices=TITLES, default="gradcam", help="of the maps of --cam")
+    add_sliding(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     return parser.parse_args(argv)
 
 
 def cam_figure(
-    network: nn.Module, card: Card, image: Image.Image, label: np.ndarray, category: str
+    network: nn.Module, card: Card, image: Image.Image, label: np.ndarray, category: str, method: str
 ) -> tuple[Image.Image, bool]:
     """The heat maps for the pixels predicted as `category`, and whether there were any."""
     index, other = card.classes.index(category), card.classes.background
-    maps, own = class_maps(network, card, image, label, index)
+    maps, own = class_maps(network, card, image, label, index, cam_method(method))
     small = image.resize(own.shape[::-1], Image.Resampling.BICUBIC)
     shown = np.where(own, index, card.classes.ignore_index if other is None else other)
     title = (
         f"pixels predicted as {category}" if own.any() else f"no pixel predicted as {category}: maps are 0"
     )
+    title = f"{TITLES[method]}: {title}"
     planes = maps.numpy(), missing_weights(maps).numpy()
     return stage_figure(small, shown, card.classes, *planes, card.stages, title), bool(own.any())
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """An image as it was read, and what the network sees of it; shape: (H, W) and (1, 3, h, w)."""
+    """An image as it was read, and what the network sees of it; shape: (H, W) and (1, 3, h, w).
+
+    images: None where the network is to see windows of it.
+    """
 
     path: Path
     image: Image.Image
-    images: Tensor
+    images: Tensor | None
 
 
 @dataclass(frozen=True)
@@ -110,12 +122,14 @@ class Job:
     refine: bool
     category: str | None
     stems: dict[Path, Path]
+    cam_method: str = "gradcam"
+    windows: Windows | None = None
 
     def read(self, path: Path) -> Photograph:
         """Raises: UserError naming an image that cannot be read or used."""
         image = open_image(path)
         try:
-            return Photograph(path, image, network_input(self.card, image))
+            return Photograph(path, image, None if self.windows else network_input(self.card, image))
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
 
@@ -129,7 +143,9 @@ class Job:
             label = self.label(photograph)
             figures = {}
             if self.category:
-                figures[CAM], found = cam_figure(self.network, self.card, image, label, self.category)
+                figures[CAM], found = cam_figure(
+                    self.network, self.card, image, label, self.category, self.cam_method
+                )
                 if not found:
                     tqdm.write(f"{path}: no pixel is predicted as {self.category}, its heat maps are empty")
         except UserError as error:
@@ -143,6 +159,9 @@ class Job:
         image = photograph.image
         if self.refine:
             return refined_label(self.network, self.card, image)
+        if self.windows:
+            name = photograph.path.name
+            return sliding_label(self.network, self.card, image, self.windows, self.tta, name)
         return label_of_input(self.network, photograph.images, (image.height, image.width), self.tta)
 
     def finish(self, photograph: Photograph, label: np.ndarray, figures: dict[str, Image.Image]) -> None:
@@ -228,6 +247,9 @@ def refuse_overwriting(images: list[Path], results: list[Path]) -> None:
 def run(args: argparse.Namespace) -> int:
     if args.refine and args.tta != "none":
         raise UserError(f"command line: --refine and --tta {args.tta} are two ways to average; choose one")
+    windows = windows_of(args)
+    if args.cam is None and args.cam_method != "gradcam":
+        raise UserError(f"command line: --cam-method {args.cam_method} is of heat maps; give --cam CLASS")
     images, notes = find_images(args.input, args.output)
     network, card = load_trained(args.checkpoint)
     if args.cam is not None:
@@ -235,12 +257,20 @@ def run(args: argparse.Namespace) -> int:
     endings = (LABEL, OVERLAY, CAM) if args.cam else (LABEL, OVERLAY)
     stems = {path: args.output / stem for path, stem in result_stems(images, args.input, endings).items()}
     job = Job(
-        for_prediction(network, choose_device(args.device)), card, args.tta, args.refine, args.cam, stems
+        for_prediction(network, choose_device(args.device)),
+        card,
+        args.tta,
+        args.refine,
+        args.cam,
+        stems,
+        args.cam_method,
+        windows,
     )
     refuse_overwriting(images, [s.with_name(s.name + ending) for s in stems.values() for ending in endings])
     make_output(args.output)
     print(*notes, sep="\n", end="\n" if notes else "")
-    failed = predict_all(job, images)
+    with any_size(windows is not None):
+        failed = predict_all(job, images)
     print(f"{len(images) - failed} of {len(images)} images predicted, in {args.output}")
     return 2 if failed else 0
 
@@ -248,7 +278,8 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code."""
     try:
-        return run(parse(argv))
+        argv = sys.argv[1:] if argv is None else argv
+        return export(argv) if is_export(argv) else run(parse(argv))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
