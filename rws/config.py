@@ -259,8 +259,8 @@ class Config:
         overwrite: throw away a run of the same name.
         cam_vis: write the heat maps of every stage as pictures.
         cam_vis_images: number of training images in them.
-        cam_method: of these pictures: gradcam, gradcam++, layercam, xgradcam, hirescam or eigencam; the method
-            itself always uses gradcam.
+        cam_method: of these pictures - gradcam, gradcam++, layercam, xgradcam, hirescam or eigencam; the
+            method itself always uses gradcam.
         check_data: check the data and stop.
         list_stages: list the modules of the network that could be stages, and stop.
         model: the network.

@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -36,7 +37,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
         nargs=2,
         required=True,
         metavar=("FORMAT", "OUT"),
-        help=f"{', '.join(FORMATS)}; and a file",
+        help=", ".join(FORMATS),
     )
     parser.add_argument("--checkpoint", type=Path, required=True, help="best.pt or last.pt of a run")
     parser.add_argument(
@@ -70,7 +71,7 @@ def _checked(args: argparse.Namespace) -> tuple[str, Path]:
 def export(argv: Sequence[str]) -> int:
     """Export, and say what was written and how it was checked; the exit code.
 
-    Raises: UserError, KeyboardInterrupt also for SIGTERM.
+    Raises: UserError.
     """
     args = _parse(argv)
     name, path = _checked(args)
@@ -79,8 +80,12 @@ def export(argv: Sequence[str]) -> int:
     size = tuple(args.export_size or (card.base_size, card.base_size))
     print(f"exporting {card.network} as {name}; with some networks this takes minutes")
     start = time.perf_counter()
-    with _terminable():
-        found = export_network(network, card, name, path, size, fixed=args.export_size is not None)
+    try:
+        with _terminable():
+            found = export_network(network, card, name, path, size, fixed=args.export_size is not None)
+    except KeyboardInterrupt:
+        print(f"interrupted; {path} was not written", file=sys.stderr)
+        return 130
     _say(found, card, name, path, time.perf_counter() - start)
     return 0
 

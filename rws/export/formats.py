@@ -23,7 +23,7 @@ Run = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Format:
-    """One format: the endings of its files, the packages that it needs beside torch, how to write and read it.
+    """One format: the endings of its files, the packages that it needs, how to write and read it.
 
     `write` takes the network, an example of its input, names of the axes that may have any length, the path
     and the metadata.

@@ -49,7 +49,7 @@ def metadata(card: Card, shape: tuple[int | str, ...]) -> dict[str, str]:
         "ignore_index": card.classes.ignore_index,
         "input": f"{INPUT}: float32 RGB in [0, 1] (8-bit levels / 255), NCHW, not normalised",
         "input_shape": shape,
-        "output": f"{OUTPUT}: float32 (N, classes, H, W) at the input's size; argmax over axis 1 is the class",
+        "output": f"{OUTPUT}: float32 (N, classes, H, W) at the input's size; class = argmax over axis 1",
         "mean": mean,
         "std": std,
         "normalisation": "inside the network: (images - mean) / std",
