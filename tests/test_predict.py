@@ -15,6 +15,7 @@ from rws.data.classes import DEMO
 from rws.inference import open_image, predict_logits
 from rws.models import FAMILIES, build_network
 from rws.refine import refined_label
+from rws.sliding import Windows, sliding_label
 from rws.trained import Card, load_trained, save_trained
 
 SCRIPT = Path(__file__).resolve().parents[1] / "predict.py"
@@ -257,6 +258,28 @@ def test_refining_and_augmenting_together_are_refused(checkpoint, photos, tmp_pa
     argv = command(checkpoint, photos, tmp_path / "out", "--refine", "--tta", "flip")
     assert predict.main(argv) == 2
     assert "--refine and --tta flip are two ways to average" in capsys.readouterr().err
+
+
+def test_sliding_windows(checkpoint, photos, tmp_path, monkeypatch):
+    source = photos / "a.jpg"
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # a larger one would be refused
+    assert predict.main(command(checkpoint, source, tmp_path / "out", "--slide", "48", "--tta", "flip")) == 0
+    network, card = load_trained(checkpoint)
+    with Image.open(tmp_path / "out/a.png") as label:
+        got = np.array(label)
+    network = predict.for_prediction(network, torch.device("cpu"))
+    monkeypatch.undo()
+    want = sliding_label(network, card, open_image(source), Windows(48, 32), "flip")
+    assert np.array_equal(got, want)
+
+
+@pytest.mark.parametrize(
+    "more", [("--stride", "9"), ("--slide", "64", "--stride", "65"), ("--cam-method", "layercam")]
+)
+def test_options_that_do_not_go_together(checkpoint, photos, tmp_path, capsys, more):
+    assert predict.main(command(checkpoint, photos, tmp_path / "out", *more)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: command line: {more[-2]}")
 
 
 def test_as_a_script(checkpoint, photos, tmp_path):

@@ -36,7 +36,7 @@ def nearest_size(size: tuple[int, int], multiple: int) -> tuple[int, int]:
 def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
     # An exported network must resize whatever its example's size was.
     exporting = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    if maps.shape[-2:] == size and not exporting:
+    if not exporting and maps.shape[-2:] == size:
         return maps
     return F.interpolate(maps, size, mode="bilinear", align_corners=False)
 
