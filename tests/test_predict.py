@@ -264,11 +264,11 @@ def test_sliding_windows(checkpoint, photos, tmp_path, monkeypatch):
     source = photos / "a.jpg"
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # a larger one would be refused
     assert predict.main(command(checkpoint, source, tmp_path / "out", "--slide", "48", "--tta", "flip")) == 0
+    monkeypatch.undo()
     network, card = load_trained(checkpoint)
     with Image.open(tmp_path / "out/a.png") as label:
         got = np.array(label)
     network = predict.for_prediction(network, torch.device("cpu"))
-    monkeypatch.undo()
     want = sliding_label(network, card, open_image(source), Windows(48, 32), "flip")
     assert np.array_equal(got, want)
 
