@@ -8,6 +8,8 @@
     python predict.py --checkpoint runs/demo/best.pt --input film.mp4 --output film_seen.mp4
     python predict.py --checkpoint runs/demo/best.pt --input data/DAVIS --sequence dog,cows --output out
     python predict.py --checkpoint runs/demo/best.pt --input 0 --output camera.mp4
+    python predict.py --checkpoint runs/demo/best.pt --input large.tif --output out --slide 513 --stride 342
+    python predict.py --export onnx net.onnx --checkpoint runs/demo/best.pt    # see --export --help
 
 For photos/a/b.jpg there will be out/a/b.png (the numbers of the data set's own label files, such as the
 labelIds of Cityscapes, with its palette, at the photograph's own size), out/a/b_overlay.jpg and, with --cam,
@@ -22,40 +24,23 @@ The exit code is 0 if all went well, else 2.
 
 import argparse
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-import numpy as np
-import torch
-from PIL import Image
-from torch import Tensor, nn
 from tqdm import tqdm
 
 from rws.ahead import ahead, finishing, one_thread
-from rws.core.advantage import missing_weights
+from rws.cam_methods import TITLES
 from rws.errors import UserError
-from rws.inference import (
-    TTA,
-    class_maps,
-    find_images,
-    for_prediction,
-    label_of_input,
-    network_input,
-    open_image,
-    result_stems,
-)
-from rws.refine import refined_label
+from rws.export.command import export, is_export
+from rws.inference import TTA, find_images, result_stems
+from rws.photographs import CAM, LABEL, OVERLAY, Photographs, write
 from rws.setup import choose_device
 from rws.side_by_side import COMPARED, SideBySide
-from rws.trained import Card, load_trained
+from rws.sliding import add_options as add_sliding
+from rws.sliding import any_size
 from rws.video.command import add_options, checkpoints_of, find_films, make_films
-from rws.viewer import load_viewers
-from rws.viz import file_label, overlay, stage_figure
-
-LABEL, OVERLAY, CAM = ".png", "_overlay.jpg", "_cam.png"
+from rws.viewer import Manner, load_viewers, manner_of
 
 
 class _Parser(argparse.ArgumentParser):
@@ -82,6 +67,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--cam", metavar="CLASS", help="also draw the heat maps of every stage for this class"
     )
+    parser.add_argument("--cam-method", choices=TITLES, default="gradcam", help="of the maps of --cam")
+    add_sliding(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     add_options(parser)
     args = parser.parse_args(argv)
@@ -90,90 +77,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     return args
 
 
-def cam_figure(
-    network: nn.Module, card: Card, image: Image.Image, label: np.ndarray, category: str
-) -> tuple[Image.Image, bool]:
-    """The heat maps for the pixels predicted as `category`, and whether there were any."""
-    index, other = card.classes.index(category), card.classes.background
-    maps, own = class_maps(network, card, image, label, index)
-    small = image.resize(own.shape[::-1], Image.Resampling.BICUBIC)
-    shown = np.where(own, index, card.classes.ignore_index if other is None else other)
-    title = (
-        f"pixels predicted as {category}" if own.any() else f"no pixel predicted as {category}: maps are 0"
-    )
-    planes = maps.numpy(), missing_weights(maps).numpy()
-    return stage_figure(small, shown, card.classes, *planes, card.stages, title), bool(own.any())
-
-
-@dataclass(frozen=True)
-class Photograph:
-    """An image as it was read, and what the network sees of it; shape: (H, W) and (1, 3, h, w)."""
-
-    path: Path
-    image: Image.Image
-    images: Tensor
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is done with every image.
-
-    stems: where the results of each image go, without their endings.
-    """
-
-    network: nn.Module
-    card: Card
-    tta: str
-    refine: bool
-    category: str | None
-    stems: dict[Path, Path]
-
-    def read(self, path: Path) -> Photograph:
-        """Raises: UserError naming an image that cannot be read or used."""
-        image = open_image(path)
-        try:
-            return Photograph(path, image, network_input(self.card, image))
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from None
-
-    def predict(self, photograph: Photograph) -> Callable[[], None]:
-        """Run the network; what is left to do, which is drawing and writing the results.
-
-        Raises: UserError naming the image.
-        """
-        path, image = photograph.path, photograph.image
-        try:
-            label = self.label(photograph)
-            figures = {}
-            if self.category:
-                figures[CAM], found = cam_figure(self.network, self.card, image, label, self.category)
-                if not found:
-                    tqdm.write(f"{path}: no pixel is predicted as {self.category}, its heat maps are empty")
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from None
-        except torch.OutOfMemoryError:
-            raise UserError(f"{path}: does not fit into the GPU's memory; try --device cpu") from None
-        return partial(self.finish, photograph, label, figures)
-
-    def label(self, photograph: Photograph) -> np.ndarray:
-        """Shape: (H, W)."""
-        image = photograph.image
-        if self.refine:
-            return refined_label(self.network, self.card, image)
-        return label_of_input(self.network, photograph.images, (image.height, image.width), self.tta)
-
-    def finish(self, photograph: Photograph, label: np.ndarray, figures: dict[str, Image.Image]) -> None:
-        """Draw the label and the overlay, and write everything.
-
-        Raises: UserError naming the result that could not be written.
-        """
-        classes, stem = self.card.classes, self.stems[photograph.path]
-        pictures = {LABEL: file_label(label, classes), OVERLAY: overlay(photograph.image, label, classes)}
-        pictures |= figures
-        write(list(pictures.values()), [stem.with_name(stem.name + ending) for ending in pictures])
-
-
-def predict_all(job: Job | SideBySide, images: list[Path]) -> int:
+def predict_all(job: Photographs | SideBySide, images: list[Path]) -> int:
     """Predict and write, the next images read and the last ones written beside it; the number that failed."""
     failed = 0
     # An interruption lets the writer end.
@@ -187,15 +91,6 @@ def predict_all(job: Job | SideBySide, images: list[Path]) -> int:
                 failed += 1
                 tqdm.write(f"error: {error}", file=sys.stderr)
     return failed
-
-
-def write(pictures: list[Image.Image], paths: list[Path]) -> None:
-    for picture, path in zip(pictures, paths):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            picture.save(path, **({"quality": 92} if path.suffix == ".jpg" else {}))
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
 def make_output(folder: Path) -> None:
@@ -216,43 +111,42 @@ def refuse_overwriting(images: list[Path], results: list[Path]) -> None:
             )
 
 
-def job_of(args: argparse.Namespace, images: list[Path]) -> tuple[Job | SideBySide, tuple[str, ...]]:
+def job_of(
+    args: argparse.Namespace, images: list[Path], manner: Manner
+) -> tuple[Photographs | SideBySide, tuple[str, ...]]:
     """What is done with the photographs, and the endings of its results."""
 
     def stems(endings: tuple[str, ...]) -> dict[Path, Path]:
         return {p: args.output / stem for p, stem in result_stems(images, args.input, endings).items()}
 
-    if args.compare is not None:
-        if args.cam is not None:
-            raise UserError(
-                "--cam: heat maps are drawn of one network; take --checkpoint instead of --compare"
-            )
-        device = choose_device(args.device)
-        viewers = load_viewers(checkpoints_of(args), args.titles, device, args.tta, args.refine)
-        return SideBySide(viewers, args.width, stems((COMPARED,)), write), (COMPARED,)
+    if args.compare is not None and args.cam is not None:
+        raise UserError("--cam: heat maps are drawn of one network; take --checkpoint instead of --compare")
     for value, flag in ((args.titles, "--titles"), (args.width, "--width")):
-        if value is not None:
+        if args.compare is None and value is not None:
             raise UserError(f"{flag}: is for films and pictures side by side; give --compare with it")
-    network, card = load_trained(args.checkpoint)
+    viewers = load_viewers(checkpoints_of(args), args.titles, choose_device(args.device), manner)
+    if args.compare is not None:
+        return SideBySide(viewers, args.width, stems((COMPARED,)), write), (COMPARED,)
     if args.cam is not None:
-        card.classes.index(args.cam)
+        viewers[0].card.classes.index(args.cam)
     endings = (LABEL, OVERLAY, CAM) if args.cam else (LABEL, OVERLAY)
-    network = for_prediction(network, choose_device(args.device))
-    return Job(network, card, args.tta, args.refine, args.cam, stems(endings)), endings
+    return Photographs(viewers[0], stems(endings), args.cam, args.cam_method), endings
 
 
 def run(args: argparse.Namespace) -> int:
-    if args.refine and args.tta != "none":
-        raise UserError(f"command line: --refine and --tta {args.tta} are two ways to average; choose one")
+    manner = manner_of(args)
+    if args.cam is None and args.cam_method != "gradcam":
+        raise UserError(f"command line: --cam-method {args.cam_method} is of heat maps; give --cam CLASS")
     if films := find_films(args):
-        return make_films(films, args)
+        return make_films(films, args, manner)
     images, notes = find_images(args.input, args.output)
-    job, endings = job_of(args, images)
+    job, endings = job_of(args, images, manner)
     stems = job.stems.values()
     refuse_overwriting(images, [s.with_name(s.name + ending) for s in stems for ending in endings])
     make_output(args.output)
     print(*notes, sep="\n", end="\n" if notes else "")
-    failed = predict_all(job, images)
+    with any_size(manner.windows is not None):
+        failed = predict_all(job, images)
     print(f"{len(images) - failed} of {len(images)} images predicted, in {args.output}")
     return 2 if failed else 0
 
@@ -260,7 +154,8 @@ def run(args: argparse.Namespace) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code."""
     try:
-        return run(parse(argv))
+        argv = sys.argv[1:] if argv is None else argv
+        return export(argv) if is_export(argv) else run(parse(argv))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

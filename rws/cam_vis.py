@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from rws.cam_methods import TITLES, cam_method
 from rws.core.advantage import missing_weights
 from rws.data.split import Split
 from rws.data.transforms import to_tensors
@@ -21,17 +22,23 @@ def chosen_ids(ids: list[str], count: int) -> list[str]:
     return [ids[i] for i in places]
 
 
-def stage_picture(scored: Scored, split: Split, card: Card, image_id: str, title: str) -> Image.Image:
-    """One image of a split with its label, A_l and w_l of every stage."""
+def stage_picture(
+    scored: Scored, split: Split, card: Card, image_id: str, title: str, method: str = "gradcam"
+) -> Image.Image:
+    """One image of a split with its label, A_l and w_l of every stage, by a method of TITLES."""
     picture, label = split.image(image_id), split.label(image_id)
     image, target = to_tensors(picture, label)
-    maps = scored.maps(card.transform()(image)[None], target[None].as_subclass(torch.Tensor).long()).maps[0]
+    images, labels = card.transform()(image)[None], target[None].as_subclass(torch.Tensor).long()
+    maps = scored.maps(images, labels, method=cam_method(method)).maps[0]
     both = maps.cpu().numpy(), missing_weights(maps).cpu().numpy()
     return stage_figure(picture, label, card.classes, *both, card.stages, title)
 
 
-def write_pictures(scored: Scored, split: Split, card: Card, folder: Path, count: int) -> None:
+def write_pictures(
+    scored: Scored, split: Split, card: Card, folder: Path, count: int, method: str = "gradcam"
+) -> None:
     """Pictures of `count` images of a split, as `folder`/<id>.png."""
     folder.mkdir(parents=True, exist_ok=True)
     for image_id in tqdm(chosen_ids(split.ids, count), desc="cam_vis", unit="image", leave=False):
-        stage_picture(scored, split, card, image_id, title=image_id).save(folder / f"{image_id}.png")
+        title = f"{TITLES[method]}: {image_id}"
+        stage_picture(scored, split, card, image_id, title, method).save(folder / f"{image_id}.png")

@@ -262,6 +262,8 @@ class Config:
         overwrite: throw away a run of the same name.
         cam_vis: write the heat maps of every stage as pictures.
         cam_vis_images: number of training images in them.
+        cam_method: of these pictures - gradcam, gradcam++, layercam, xgradcam, hirescam or eigencam; the
+            method itself always uses gradcam.
         check_data: check the data and stop.
         list_stages: list the modules of the network that could be stages, and stop.
         model: the network.
@@ -283,6 +285,7 @@ class Config:
     overwrite: bool = False
     cam_vis: bool = False
     cam_vis_images: PositiveInt = 8
+    cam_method: Literal["gradcam", "gradcam++", "layercam", "xgradcam", "hirescam", "eigencam"] = "gradcam"
     check_data: bool = False
     list_stages: bool = False
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as TF
 
-from rws.core.cam import seg_grad_cam
+from rws.core.cam import CamMethod, grad_cam, seg_grad_cam
 from rws.core.stages import find_stages, logits_of
 from rws.data.files import DECODE_ERRORS
 from rws.errors import UserError
@@ -122,6 +122,17 @@ def _scores(network: nn.Module, images: Tensor, tta: str) -> Tensor:
     return logits_of(network(images)) if tta == "none" else _augmented(network, images, tta)
 
 
+@torch.inference_mode()
+def probabilities(network: nn.Module, images: Tensor, tta: str = "none") -> Tensor:
+    """Softmax probabilities, with `tta` their mean, at the size of the network's input.
+
+    Shape: (1, 3, h, w) -> (1, C, h, w) float32 on the network's device.
+    Raises: UserError for an unknown `tta`.
+    """
+    scores = _scores(network, images, tta).float()
+    return scores.softmax(1) if tta == "none" else scores
+
+
 def _resized(scores: Tensor, size: tuple[int, int]) -> Tensor:
     """Shape: (1, C, h, w) -> (1, C, H, W) for `size` = (H, W)."""
     if scores.shape[-2:] == size:
@@ -183,9 +194,14 @@ def likeliest(scores: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def class_maps(
-    network: nn.Module, card: Card, image: Image.Image, label: np.ndarray, index: int
+    network: nn.Module,
+    card: Card,
+    image: Image.Image,
+    label: np.ndarray,
+    index: int,
+    method: CamMethod = grad_cam,
 ) -> tuple[Tensor, np.ndarray]:
-    """Seg-Grad-CAM of every stage for the pixels that `label` gives to class `index`.
+    """Seg-Grad-CAM of every stage, or another `method`, for the pixels that `label` gives to class `index`.
 
     Shape: `image` (displayed) and `label` (H, W) -> maps (L, h, w) in [0, 1] on the CPU, all 0 at pixels
     of another class, and those of the class (h, w) bool at that size, which is the network input's.
@@ -197,7 +213,8 @@ def class_maps(
     # Everything else gets a value of no class, so that only these pixels make the score.
     target = torch.from_numpy(np.where(own, index, -1)).to(images.device)
     stages = find_stages(network, card.stages)
-    return seg_grad_cam(network, stages, images, target[None], [index]).maps[0].cpu(), own
+    found = seg_grad_cam(network, stages, images, target[None], [index], method=method)
+    return found.maps[0].cpu(), own
 
 
 def find_images(source: Path, output: Path) -> tuple[list[Path], list[str]]:

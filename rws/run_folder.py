@@ -19,6 +19,7 @@ _FREE = {
         "overwrite",
         "cam_vis",
         "cam_vis_images",
+        "cam_method",
         "check_data",
         "list_stages",
         "runs",

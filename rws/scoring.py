@@ -11,7 +11,7 @@ from tqdm import tqdm
 from rws.bank import BankWriter, Precision, Rows, clear, seal
 from rws.config import SliceConfig
 from rws.core.advantage import BestSlices, missing_weights
-from rws.core.cam import StageMaps, most_classes, seg_grad_cam
+from rws.core.cam import CamMethod, StageMaps, grad_cam, most_classes, seg_grad_cam
 from rws.core.slices import released_window_boxes, slice_iou, weak_slices, window_boxes
 from rws.core.stages import find_stages
 from rws.correctness import only_correct, with_probability
@@ -46,6 +46,7 @@ class Scored:
         *,
         last: bool = False,
         probability: bool = False,
+        method: CamMethod = grad_cam,
     ) -> StageMaps:
         """`seg_grad_cam` for the foreground classes, on the network's device; see also `with_probability`.
 
@@ -60,7 +61,7 @@ class Scored:
             most = most_classes(labels, foreground) if labels.device != self.device else None
             labels = labels.to(self.device)
         images = to_network(images, self.network)
-        found = seg_grad_cam(self.network, stages, images, labels, foreground, most)
+        found = seg_grad_cam(self.network, stages, images, labels, foreground, most, method)
         return with_probability(self.network, images, found.labels, found) if probability else found
 
     def is_foreground(self, labels: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ class SideBySide:
     stems: dict[Path, Path]
     write: Callable[[list[Image.Image], list[Path]], None]
 
-    def read(self, path: Path) -> tuple[Path, Image.Image, list[Tensor]]:
+    def read(self, path: Path) -> tuple[Path, Image.Image, list[Tensor | None]]:
         """Raises: UserError naming an image that cannot be read or used."""
         image = open_image(path)
         try:
@@ -41,14 +41,14 @@ class SideBySide:
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
 
-    def predict(self, photograph: tuple[Path, Image.Image, list[Tensor]]) -> Callable[[], None]:
+    def predict(self, photograph: tuple[Path, Image.Image, list[Tensor | None]]) -> Callable[[], None]:
         """Run the networks; what is left to do, which is drawing and writing.
 
         Raises: UserError naming the image.
         """
         path, image, seen = photograph
         try:
-            labels = [viewer.label(image, own) for viewer, own in zip(self.viewers, seen)]
+            labels = [viewer.label(image, own, path.name) for viewer, own in zip(self.viewers, seen)]
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
         return partial(self.finish, path, image, labels)

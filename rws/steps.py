@@ -137,7 +137,9 @@ class Steps(Artifacts):
             from rws.cam_vis import write_pictures  # matplotlib is loaded only for those who look
 
             folder = self.folder / "cam" / str(k)
-            write_pictures(scored, self.setup.train, self.setup.card, folder, self.config.cam_vis_images)
+            config, setup = self.config, self.setup
+            images, method = config.cam_vis_images, config.cam_method
+            write_pictures(scored, setup.train, setup.card, folder, images, method)
         kept = sum(len(boxes) for boxes in scores.boxes.values())
         counts = {"weak_slices": scores.weak, "windows": scores.windows, "kept_slices": kept}
         return counts | {"missing_weight": scores.missing}

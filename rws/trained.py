@@ -8,7 +8,7 @@ from torchvision.transforms import v2
 
 from rws import checkpoint
 from rws.data.classes import ClassSet
-from rws.data.transforms import Normalisation, eval_transform
+from rws.data.transforms import Normalisation, eval_transform, finish
 from rws.errors import UserError
 from rws.models import build_network, find_family
 
@@ -34,6 +34,10 @@ class Card:
     def transform(self) -> v2.Transform:
         """What turns an image into the network's input, the same in evaluation, scoring and prediction."""
         return eval_transform(self.base_size, self.normalisation)
+
+    def at_own_size(self) -> v2.Transform:
+        """The same for pixels that are not to be resized."""
+        return v2.Compose(finish(self.normalisation))
 
 
 def save_trained(path: Path, network: nn.Module, card: Card, **facts: float | int | str) -> None:

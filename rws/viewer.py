@@ -1,5 +1,6 @@
 """Trained networks that look at the same pictures: loaded, titled, and asked for labels."""
 
+import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,27 @@ from torch import Tensor, nn
 from rws.errors import UserError
 from rws.inference import for_prediction, label_of_input, network_input
 from rws.refine import refined_label
+from rws.sliding import Windows, sliding_label, windows_of
 from rws.trained import Card, load_trained
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How networks look at an image: at the whole once, with augmentation, by weak slices, or in windows."""
+
+    tta: str = "none"
+    refine: bool = False
+    windows: Windows | None = None
+
+
+def manner_of(args: argparse.Namespace) -> Manner:
+    """What a command line asks for.
+
+    Raises: UserError for ways that exclude each other, and for windows that cannot be used.
+    """
+    if args.refine and args.tta != "none":
+        raise UserError(f"command line: --refine and --tta {args.tta} are two ways to average; choose one")
+    return Manner(args.tta, args.refine, windows_of(args))
 
 
 @dataclass(frozen=True)
@@ -23,25 +44,27 @@ class Viewer:
     title: str
     network: nn.Module
     card: Card
-    tta: str
-    refine: bool
+    manner: Manner
 
-    def label(self, image: Image.Image, seen: Tensor) -> np.ndarray:
+    def label(self, image: Image.Image, seen: Tensor | None, name: str = "") -> np.ndarray:
         """The likeliest class of each pixel of an image in RGB, of which the network sees `seen`.
 
-        Shape: (1, 3, h, w) -> (H, W) uint8.
+        Shape: (1, 3, h, w), or None where it sees windows -> (H, W) uint8.
         Raises: UserError where the GPU's memory does not suffice.
         """
+        manner = self.manner
         try:
-            if self.refine:
+            if manner.refine:
                 return refined_label(self.network, self.card, image)
-            return label_of_input(self.network, seen, (image.height, image.width), self.tta)
+            if manner.windows:
+                return sliding_label(self.network, self.card, image, manner.windows, manner.tta, name)
+            return label_of_input(self.network, seen, (image.height, image.width), manner.tta)
         except torch.OutOfMemoryError:
-            raise UserError("an image does not fit into the GPU's memory; try --device cpu") from None
+            raise UserError("does not fit into the GPU's memory; try --device cpu") from None
 
 
 def load_viewers(
-    checkpoints: Sequence[Path], titles: Sequence[str] | None, device: torch.device, tta: str, refine: bool
+    checkpoints: Sequence[Path], titles: Sequence[str] | None, device: torch.device, manner: Manner
 ) -> list[Viewer]:
     """The networks of some checkpoints; without `titles` called by what their paths differ in.
 
@@ -55,7 +78,7 @@ def load_viewers(
     viewers = []
     for path, title in zip(checkpoints, titles or path_titles(checkpoints)):
         network, card = load_trained(path)
-        viewers.append(Viewer(title, for_prediction(network, device), card, tta, refine))
+        viewers.append(Viewer(title, for_prediction(network, device), card, manner))
     return viewers
 
 
@@ -73,15 +96,17 @@ def path_titles(paths: Sequence[Path]) -> list[str]:
     return ["/".join(p).removesuffix(".pt") for p in parts]
 
 
-def views(viewers: Sequence[Viewer], image: Image.Image) -> list[Tensor]:
+def views(viewers: Sequence[Viewer], image: Image.Image) -> list[Tensor | None]:
     """What each network sees of an image in RGB, made once for those that see the same.
 
-    Shape: (1, 3, h, w) each.
+    Shape: (1, 3, h, w) each, None for one that sees windows.
     Raises: UserError for an image that is far longer than wide.
     """
     made: dict[tuple, Tensor] = {}
+    seen = []
     for viewer in viewers:
         key = (viewer.card.base_size, viewer.card.normalisation)
-        if key not in made:
+        if viewer.manner.windows is None and key not in made:
             made[key] = network_input(viewer.card, image)
-    return [made[viewer.card.base_size, viewer.card.normalisation] for viewer in viewers]
+        seen.append(None if viewer.manner.windows else made[key])
+    return seen

@@ -30,7 +30,7 @@ from rws.video import camera, projection
 from rws.video.frames import Frame, Source
 from rws.video.projection import Projection, Shown
 from rws.video.scores import Scores
-from rws.viewer import load_viewers
+from rws.viewer import Manner, load_viewers
 from rws.viz import overlay
 
 predict = load_script("predict")
@@ -304,7 +304,7 @@ class Drawn(Source):
 
 @pytest.mark.parametrize("form", ["mp4", "gif"])
 def test_as_many_frames_are_alive_in_a_long_film_as_in_a_short_one(checkpoint, tmp_path, form):
-    viewers = load_viewers([checkpoint], None, torch.device("cpu"), "none", False)
+    viewers = load_viewers([checkpoint], None, torch.device("cpu"), Manner())
     most = {}
     for count in (60, 600):
         source, path = Drawn(count), tmp_path / f"{count}.{form}"
@@ -320,7 +320,7 @@ import resource, sys
 sys.path.insert(0, "tests")
 from test_films import *
 FAMILIES["tiny"] = TINY
-viewers = load_viewers([Path(sys.argv[1])], None, torch.device("cpu"), "none", False)
+viewers = load_viewers([Path(sys.argv[1])], None, torch.device("cpu"), Manner())
 source = Drawn(int(sys.argv[2]))
 path = Path(sys.argv[3])
 Projection(source, viewers, Scores(viewers, None), path, Shown(path.suffix[1:], 960, False)).run()

@@ -11,10 +11,12 @@ import pytest
 import torch
 from PIL import Image
 
+from rws import viewer
 from rws.data.classes import DEMO
-from rws.inference import open_image, predict_logits
+from rws.inference import for_prediction, open_image, predict_logits
 from rws.models import FAMILIES, build_network
 from rws.refine import refined_label
+from rws.sliding import Windows, sliding_label
 from rws.trained import Card, load_trained, save_trained
 
 SCRIPT = Path(__file__).resolve().parents[1] / "predict.py"
@@ -157,7 +159,7 @@ def test_errors_come_in_the_images_order(checkpoint, photos, tmp_path, capsys):
 def test_interrupted_it_leaves_whole_results_of_the_images_before(
     checkpoint, photos, tmp_path, monkeypatch, capsys
 ):
-    real, seen = predict.label_of_input, []
+    real, seen = viewer.label_of_input, []
 
     def interrupted(*args):
         if len(seen) == 2:
@@ -165,7 +167,7 @@ def test_interrupted_it_leaves_whole_results_of_the_images_before(
         seen.append(args)
         return real(*args)
 
-    monkeypatch.setattr(predict, "label_of_input", interrupted)
+    monkeypatch.setattr(viewer, "label_of_input", interrupted)
     assert predict.main(command(checkpoint, photos, tmp_path / "out")) == 130
     assert "interrupted" in capsys.readouterr().err
     names = ["a.jpg.png", "a.jpg_overlay.jpg", "a.png.png", "a.png_overlay.jpg"]
@@ -194,7 +196,7 @@ def test_without_auxiliary_head_the_logits_are_exactly_the_networks(checkpoint, 
     image = open_image(photos / "a.jpg")
     plain, card = load_trained(checkpoint)
     plain = plain.to(memory_format=torch.channels_last)
-    faster = predict.for_prediction(load_trained(checkpoint)[0], torch.device("cpu"))
+    faster = for_prediction(load_trained(checkpoint)[0], torch.device("cpu"))
     assert faster.aux_classifier is None
     assert torch.equal(predict_logits(faster, card, image), predict_logits(plain, card, image))
 
@@ -257,6 +259,28 @@ def test_refining_and_augmenting_together_are_refused(checkpoint, photos, tmp_pa
     argv = command(checkpoint, photos, tmp_path / "out", "--refine", "--tta", "flip")
     assert predict.main(argv) == 2
     assert "--refine and --tta flip are two ways to average" in capsys.readouterr().err
+
+
+def test_sliding_windows(checkpoint, photos, tmp_path, monkeypatch):
+    source = photos / "a.jpg"
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # a larger one would be refused
+    assert predict.main(command(checkpoint, source, tmp_path / "out", "--slide", "48", "--tta", "flip")) == 0
+    monkeypatch.undo()
+    network, card = load_trained(checkpoint)
+    with Image.open(tmp_path / "out/a.png") as label:
+        got = np.array(label)
+    network = for_prediction(network, torch.device("cpu"))
+    want = sliding_label(network, card, open_image(source), Windows(48, 32), "flip")
+    assert np.array_equal(got, want)
+
+
+@pytest.mark.parametrize(
+    "more", [("--stride", "9"), ("--slide", "64", "--stride", "65"), ("--cam-method", "layercam")]
+)
+def test_options_that_do_not_go_together(checkpoint, photos, tmp_path, capsys, more):
+    assert predict.main(command(checkpoint, photos, tmp_path / "out", *more)) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: command line: {more[-2]}")
 
 
 def test_as_a_script(checkpoint, photos, tmp_path):

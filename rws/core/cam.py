@@ -1,6 +1,6 @@
 """Steps 1 and 3, heat maps: Seg-Grad-CAM of all stages from one forward and one backward pass a class."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from rws.core.norms import FrozenNorms
 from rws.core.stages import captured, evaluating, logits_of
+
+# From a stage's features and gradients (N, C, h, w) to heat maps (N, H, W) in [0, 1] for a size (H, W).
+CamMethod = Callable[[Tensor, Tensor, tuple[int, int]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,16 @@ def grad_cam(feature: Tensor, gradient: Tensor, size: tuple[int, int]) -> Tensor
     Source: Selvaraju et al., ICCV 2017; for segmentation, Vinogradova et al., AAAI 2020.
     """
     weight = gradient.mean((-2, -1))
-    cam = torch.einsum("nc,nchw->nhw", weight, feature).relu()
+    return finished(torch.einsum("nc,nchw->nhw", weight, feature), size)
+
+
+def finished(cam: Tensor, size: tuple[int, int]) -> Tensor:
+    """What is positive of a map, resized and scaled to [0, 1]; 0 where nothing is.
+
+    Shape: (N, h, w) -> (N, H, W) for `size` = (H, W).
+    """
     # Scaled before and after: gradients of a well-trained network are tiny, and resizing rounds.
-    cam = scale_to_unit(cam)
+    cam = scale_to_unit(cam.relu())
     resized = F.interpolate(cam[:, None], size, mode="bilinear", align_corners=False)[:, 0]
     return scale_to_unit(resized)
 
@@ -61,6 +71,7 @@ def seg_grad_cam(
     labels: Tensor | tuple[int, int],
     classes: Sequence[int],
     most: int | None = None,
+    method: CamMethod = grad_cam,
 ) -> StageMaps:
     """Seg-Grad-CAM of every stage for the classes of each image, in eval mode and full precision.
 
@@ -71,6 +82,8 @@ def seg_grad_cam(
     `most` is `most_classes(labels, classes)`, for a caller who has it from the labels on the host. Without it
     that one number is read back from the device, which stops the host until the forward pass is done; nothing
     else is copied between the two. Too small a number leaves classes out.
+
+    Another `method` makes other maps of the same features and gradients, for looking at them.
 
     Shape: images (N, 3, H, W); labels (N, H, W) integer, any value outside `classes` is ignored; or (H, W)
         alone, at which the network's own prediction of this forward pass takes their place.
@@ -95,7 +108,7 @@ def seg_grad_cam(
         features = tuple(outputs[name] for name in stages)
         labels = labels if isinstance(labels, Tensor) else _likeliest(logits.detach(), labels)
         try:
-            return _maps(logits, features, labels, classes, most)
+            return _maps(logits, features, labels, classes, most, method)
         except RuntimeError as error:
             if "not have been used in the graph" not in str(error):
                 raise
@@ -144,6 +157,7 @@ def _maps(
     labels: Tensor,
     classes: Sequence[int],
     most: int | None,
+    method: CamMethod,
 ) -> StageMaps:
     """Backward passes: in round r every image of the batch takes the r-th of its own classes."""
     num_classes = logits.shape[1]
@@ -162,7 +176,7 @@ def _maps(
         own_pixels = target.to(maps.dtype)
         gradients = _gradients(logits, features, own, target, last=r == most - 1)
         for stage, (feature, gradient) in enumerate(zip(features, gradients)):
-            cam = grad_cam(feature.detach(), gradient, labels.shape[-2:])
+            cam = method(feature.detach(), gradient, labels.shape[-2:])
             # Classes do not overlap: a sum of products is exact, and faster than torch.where on a CPU.
             maps[:, stage].addcmul_(cam, own_pixels)
     return StageMaps(maps, tuple(f.detach() for f in features), ~held.any(1), labels, logits.detach())

@@ -88,7 +88,8 @@ def to_tensors(image: Image.Image, label: np.ndarray) -> tuple[tv_tensors.Image,
     return tv_tensors.Image(TF.pil_to_tensor(image)), tv_tensors.Mask(torch.from_numpy(label))
 
 
-def _finish(normalisation: Normalisation) -> list[v2.Transform]:
+def finish(normalisation: Normalisation) -> list[v2.Transform]:
+    """The last steps of each transform: 8-bit levels to [0, 1], and then to what the network expects."""
     dtypes = {tv_tensors.Image: torch.float32, tv_tensors.Mask: torch.int64, "others": None}
     return [v2.ToDtype(dtypes, scale=True), v2.Normalize(normalisation.mean, normalisation.std)]
 
@@ -109,11 +110,11 @@ def train_transform(geometry: Geometry, normalisation: Normalisation, ignore_ind
             v2.RandomShortestSize(list(range(low, high + 1)), antialias=True),
             v2.RandomHorizontalFlip(geometry.hflip),
             AimedCrop(geometry.crop_size, pad_if_needed=True, fill=fill),
-            *_finish(normalisation),
+            *finish(normalisation),
         ]
     )
 
 
 def eval_transform(base_size: int, normalisation: Normalisation) -> v2.Transform:
     """Short side to `base_size`; for images alone, so that a label keeps its own size."""
-    return v2.Compose([v2.Resize(base_size, antialias=True), *_finish(normalisation)])
+    return v2.Compose([v2.Resize(base_size, antialias=True), *finish(normalisation)])

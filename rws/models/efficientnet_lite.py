@@ -10,6 +10,7 @@ from collections import OrderedDict
 from pathlib import Path
 from types import ModuleType
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.segmentation.deeplabv3 import ASPP, DeepLabV3
 from torchvision.models.segmentation.fcn import FCNHead
@@ -63,11 +64,26 @@ class LiteBackbone(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = 0.1
+            if type(module).__name__ == "Conv2dDynamicSamePadding":
+                module.__class__ = _SamePadding
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         x = self.stage2(self.stage1(self.stem(images)))
         aux = self.stage3(x)
         return OrderedDict(aux=aux, out=self.stage4(aux))
+
+
+class _SamePadding(nn.Conv2d):
+    """The package's convolution at stride s that gives 1/s of its input's size, rounded up, bit for bit.
+
+    In whole numbers and without a condition, which an exported network can compute for any size.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        sides = zip(x.shape[-2:], self.kernel_size, self.stride, self.dilation)
+        rows, columns = (-length % s - s + (k - 1) * d + 1 for length, k, s, d in sides)
+        x = F.pad(x, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
+        return F.conv2d(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 def deeplabv3_efficientnet_lite0(num_classes: int, aux: bool = True, output_stride: int = 16) -> DeepLabV3:

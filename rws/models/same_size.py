@@ -28,11 +28,15 @@ class SameSize:
 
 def nearest_size(size: tuple[int, int], multiple: int) -> tuple[int, int]:
     """The nearest sides that are multiples, one multiple at least."""
-    return tuple(max(1, round(side / multiple)) * multiple for side in size)
+    # round(side / multiple), a half to the even one, in whole numbers: an exported network computes it too.
+    whole = ((2 * side + multiple - 1 + side // multiple % 2) // (2 * multiple) for side in size)
+    return tuple(max(number, 1) * multiple for number in whole)
 
 
 def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    if maps.shape[-2:] == size:
+    # An exported network must resize whatever its example's size was.
+    exporting = torch.compiler.is_compiling() or torch.jit.is_tracing()
+    if not exporting and maps.shape[-2:] == size:
         return maps
     return F.interpolate(maps, size, mode="bilinear", align_corners=False)
 

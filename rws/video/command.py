@@ -12,7 +12,7 @@ from rws.video.projection import Projection, Shown, report
 from rws.video.scores import Scores, foreground_of, table
 from rws.video.sinks import SINKS, encoder_of
 from rws.video.sources import film_paths, open_sources
-from rws.viewer import load_viewers
+from rws.viewer import Manner, load_viewers
 
 
 def positive(text: str) -> Fraction:
@@ -88,10 +88,10 @@ def checkpoints_of(args: argparse.Namespace) -> list[Path]:
     return args.compare or [args.checkpoint]
 
 
-def make_films(films: Films, args: argparse.Namespace) -> int:
+def make_films(films: Films, args: argparse.Namespace, manner: Manner) -> int:
     """Make the films and print how fast, and J and F where there are masks; the exit code."""
     device = choose_device(args.device)
-    viewers = load_viewers(checkpoints_of(args), args.titles, device, args.tta, args.refine)
+    viewers = load_viewers(checkpoints_of(args), args.titles, device, manner)
     for viewer in viewers:
         foreground_of(viewer, args.foreground)
     titled = len(viewers) > 1 or args.titles is not None

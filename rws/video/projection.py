@@ -109,7 +109,7 @@ class Projection:
     def _progress(self) -> AbstractContextManager:
         return tqdm(desc=self.source.name, total=self.source.count, unit=" frames", disable=None)
 
-    def _read(self) -> tuple[Frame, list[Tensor]] | None:
+    def _read(self) -> tuple[Frame, list[Tensor | None]] | None:
         """The next frame and what each network sees of it; None at the end."""
         frame = next(self._frames, None)
         try:

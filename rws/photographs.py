@@ -1,0 +1,116 @@
+"""What predict.py does with a photograph: look, draw, write; by one network. Several: side_by_side.py."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from rws.cam_methods import TITLES, cam_method
+from rws.core.advantage import missing_weights
+from rws.errors import UserError
+from rws.inference import class_maps, open_image
+from rws.trained import Card
+from rws.viewer import Viewer, views
+from rws.viz import file_label, overlay, stage_figure
+
+LABEL, OVERLAY, CAM = ".png", "_overlay.jpg", "_cam.png"
+
+
+def cam_figure(
+    network: nn.Module, card: Card, image: Image.Image, label: np.ndarray, category: str, method: str
+) -> tuple[Image.Image, bool]:
+    """The heat maps for the pixels predicted as `category`, and whether there were any."""
+    index, other = card.classes.index(category), card.classes.background
+    maps, own = class_maps(network, card, image, label, index, cam_method(method))
+    small = image.resize(own.shape[::-1], Image.Resampling.BICUBIC)
+    shown = np.where(own, index, card.classes.ignore_index if other is None else other)
+    title = (
+        f"pixels predicted as {category}" if own.any() else f"no pixel predicted as {category}: maps are 0"
+    )
+    title = f"{TITLES[method]}: {title}"
+    planes = maps.numpy(), missing_weights(maps).numpy()
+    return stage_figure(small, shown, card.classes, *planes, card.stages, title), bool(own.any())
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """An image as it was read, and what the network sees of it; shape: (H, W) and (1, 3, h, w).
+
+    seen: None where the network is to see windows of it.
+    """
+
+    path: Path
+    image: Image.Image
+    seen: Tensor | None
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """What is done with every photograph.
+
+    stems: where the results of each go, without their endings. category, cam_method: of the heat maps that
+    are drawn as well, or None.
+    """
+
+    viewer: Viewer
+    stems: dict[Path, Path]
+    category: str | None = None
+    cam_method: str = "gradcam"
+
+    def read(self, path: Path) -> Photograph:
+        """Raises: UserError naming an image that cannot be read or used."""
+        image = open_image(path)
+        try:
+            return Photograph(path, image, views([self.viewer], image)[0])
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+
+    def predict(self, photograph: Photograph) -> Callable[[], None]:
+        """Run the network; what is left to do, which is drawing and writing the results.
+
+        Raises: UserError naming the image.
+        """
+        path, image = photograph.path, photograph.image
+        try:
+            label = self.viewer.label(image, photograph.seen, path.name)
+            figures = {CAM: self._maps(photograph, label)} if self.category else {}
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from None
+        except torch.OutOfMemoryError:
+            raise UserError(f"{path}: does not fit into the GPU's memory; try --device cpu") from None
+        return partial(self.finish, photograph, label, figures)
+
+    def _maps(self, photograph: Photograph, label: np.ndarray) -> Image.Image:
+        network, card = self.viewer.network, self.viewer.card
+        figure, found = cam_figure(network, card, photograph.image, label, self.category, self.cam_method)
+        if not found:
+            tqdm.write(
+                f"{photograph.path}: no pixel is predicted as {self.category}, its heat maps are empty"
+            )
+        return figure
+
+    def finish(self, photograph: Photograph, label: np.ndarray, figures: dict[str, Image.Image]) -> None:
+        """Draw the label and the overlay, and write everything.
+
+        Raises: UserError naming the result that could not be written.
+        """
+        classes, stem = self.viewer.card.classes, self.stems[photograph.path]
+        pictures = {LABEL: file_label(label, classes), OVERLAY: overlay(photograph.image, label, classes)}
+        pictures |= figures
+        write(list(pictures.values()), [stem.with_name(stem.name + ending) for ending in pictures])
+
+
+def write(pictures: list[Image.Image], paths: list[Path]) -> None:
+    """Raises: UserError naming the file that could not be written."""
+    for picture, path in zip(pictures, paths):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(path, **({"quality": 92} if path.suffix == ".jpg" else {}))
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None

@@ -1,0 +1,184 @@
+"""Images too large for one forward pass (`--slide`): windows over the image at its own resolution.
+
+A pixel gets the mean of the softmax probabilities of all windows that hold it. What is held of them is one
+window, and of the width of the image only the rows that the next row of windows shares.
+"""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as TF
+from tqdm import tqdm
+
+from rws.errors import UserError
+from rws.inference import probabilities
+from rws.placement import device_of
+from rws.trained import Card
+
+SMALLEST_WINDOW = 32  # the stride of many networks' last stage: in less they see nothing
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Square windows of `side` pixels, `step` pixels apart; the last of each row and column ends at the edge.
+
+    A side that is smaller than a window is covered by one window of that side.
+    """
+
+    side: int
+    step: int
+
+    def starts(self, length: int) -> list[int]:
+        """Where the windows along a side of `length` pixels start."""
+        last = max(length - self.side, 0)
+        return [*range(0, last, self.step), last]
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """`--slide` and `--stride`."""
+    parser.add_argument(
+        "--slide",
+        type=int,
+        metavar="PIXELS",
+        help="windows of this side over the image at its own resolution",
+    )
+    parser.add_argument("--stride", type=int, metavar="PIXELS", help="between windows; two thirds of --slide")
+
+
+def windows_of(args: argparse.Namespace) -> Windows | None:
+    """The windows that a command line asks for, if any.
+
+    Raises: UserError for a window or a stride that cannot be used, and for `--refine` beside them.
+    """
+    side, step = args.slide, args.stride
+    if side is None:
+        if step is not None:
+            raise UserError(f"command line: --stride {step} is for sliding windows; give --slide as well")
+        return None
+    if side < SMALLEST_WINDOW:
+        raise UserError(f"command line: --slide {side}: a window needs {SMALLEST_WINDOW} pixels at least")
+    step = max(1, 2 * side // 3) if step is None else step
+    if not 1 <= step <= side:
+        raise UserError(
+            f"command line: --stride {step}: must be 1 to {side}, the window, or pixels are missed"
+        )
+    if args.refine:
+        raise UserError(
+            "command line: --refine looks at slices of the whole image, --slide at no whole; choose one"
+        )
+    return Windows(side, step)
+
+
+@contextmanager
+def any_size(allowed: bool) -> Iterator[None]:
+    """Inside the block, if `allowed`, Pillow opens images of any size, which it else takes for an attack."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None if allowed else before
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def sliding_label(
+    network: nn.Module, card: Card, image: Image.Image, windows: Windows, tta: str = "none", name: str = ""
+) -> np.ndarray:
+    """The likeliest class of each pixel by the mean of its windows; a bar with `name` counts the windows.
+
+    Shape: `image` in RGB -> (H, W) uint8.
+    Raises: UserError for an unknown `tta`.
+    """
+    label = np.zeros((image.height, image.width), np.uint8)
+    for y, x, mean in mean_probabilities(network, card, image, windows, tta, name):
+        height, width = mean.shape[1:]
+        label[y : y + height, x : x + width] = mean.argmax(0).to(torch.uint8).cpu().numpy()
+    return label
+
+
+@torch.inference_mode()
+def mean_probabilities(
+    network: nn.Module, card: Card, image: Image.Image, windows: Windows, tta: str = "none", name: str = ""
+) -> Iterator[tuple[int, int, Tensor]]:
+    """Blocks (y, x, probabilities) that together tile the image, each as soon as no window comes any more.
+
+    Of C classes and width W there are at most C x side x (W + 2 side) numbers held, and in all but the last
+    row of windows C x (side - step) x W of those that grow with W.
+
+    Shape: probabilities (C, h, w) on the network's device, the mean over the windows of each pixel.
+    """
+    ys, xs = windows.starts(image.height), windows.starts(image.width)
+    height, width = min(windows.side, image.height), min(windows.side, image.width)
+    transform = card.at_own_size()
+    shared = _Shared.nothing(card.classes.num_classes, image.width, device_of(network))
+    many = len(ys) * len(xs)
+    with tqdm(total=many, desc=name, unit="window", leave=False, disable=True if many == 1 else None) as bar:
+        for y, next_y in zip(ys, [*ys[1:], image.height]):
+            row = _Row(shared, height, width, next_y - y)
+            for x, next_x in zip(xs, [*xs[1:], image.width]):
+                part = tv_tensors.Image(TF.pil_to_tensor(image.crop((x, y, x + width, y + height))))
+                pixels = transform(part).as_subclass(Tensor)[None]
+                yield y, x, row.add(x, next_x, probabilities(network, pixels, tta)[0])
+                bar.update()
+            shared = row.shared
+
+
+@dataclass
+class _Shared:
+    """Sums of probabilities, and their number, of the rows that two rows of windows share.
+
+    Shape: total (C, r, W), count (r, W).
+    """
+
+    total: Tensor
+    count: Tensor
+
+    @classmethod
+    def nothing(cls, classes: int, width: int, device: torch.device, rows: int = 0) -> "_Shared":
+        """Zeros."""
+        zeros = torch.zeros(classes + 1, rows, width, device=device)
+        return cls(zeros[:-1], zeros[-1])
+
+
+class _Row:
+    """One row of windows, from left to right.
+
+    finished: its upper rows, in which the next row of windows has no part.
+    """
+
+    def __init__(self, before: _Shared, height: int, width: int, finished: int):
+        self.before, self.finished = before, finished
+        classes, _, full = before.total.shape
+        device = before.total.device
+        self.shared = _Shared.nothing(classes, full, device, height - finished)
+        # The sums under the window, and in the last plane their number.
+        self.sums = torch.zeros(classes + 1, height, width, device=device)
+        self.start, self.known = 0, 0
+
+    def add(self, x: int, next_x: int, scores: Tensor) -> Tensor:
+        """Add the window at column x; the means of the columns before the next one's, `next_x`.
+
+        Shape: (C, height, width) -> (C, finished, next_x - x).
+        """
+        width = scores.shape[-1]
+        kept = self.known - x  # columns of an earlier window that reach into this one
+        if kept > 0:
+            self.sums[..., :kept] = self.sums[..., x - self.start : x - self.start + kept].clone()
+        self.sums[..., max(kept, 0) :] = 0
+        rows = self.before.count.shape[0]
+        new = slice(max(kept, 0), width)
+        self.sums[:-1, :rows, new] = self.before.total[..., self.known : x + width]
+        self.sums[-1, :rows, new] = self.before.count[..., self.known : x + width]
+        self.sums[:-1] += scores
+        self.sums[-1] += 1
+        self.start, self.known = x, x + width
+        done = self.sums[..., : next_x - x]
+        self.shared.total[..., x:next_x] = done[:-1, self.finished :]
+        self.shared.count[..., x:next_x] = done[-1, self.finished :]
+        return done[:-1, : self.finished] / done[-1, : self.finished]

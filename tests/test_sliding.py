@@ -1,0 +1,151 @@
+"""Sliding windows against one plain sum over all windows of a whole image."""
+
+import argparse
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from rws import sliding
+from rws.data.classes import DEMO, ClassSet, voc_colour
+from rws.errors import UserError
+from rws.inference import predict_label
+from rws.models import FAMILIES
+from rws.sliding import Windows, mean_probabilities, sliding_label, windows_of
+from rws.trained import Card
+
+
+class Colours(nn.Module):
+    """Logits that depend on a pixel's neighbourhood, so that windows differ where they are cut."""
+
+    def __init__(self, classes: int):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv2d(3, classes, 7, padding=3)
+        self.wide = nn.Conv2d(3, classes, 1)
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return {"out": 4 * self.conv(images) + self.wide(images.mean((2, 3), keepdim=True))}
+
+
+def card(classes: ClassSet = DEMO, base_size: int = 64) -> Card:
+    return Card("deeplabv3_resnet50", True, FAMILIES["deeplabv3_resnet50"].stages, classes, base_size)
+
+
+def photo(height: int, width: int) -> Image.Image:
+    noise = np.random.default_rng(height).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    return Image.fromarray(noise).resize((width, height), Image.Resampling.BICUBIC)
+
+
+def plainly(network: nn.Module, image: Image.Image, side: int, step: int, tta: str) -> Tensor:
+    """Every window into one sum and one count over the whole image."""
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None] / 255
+    mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    pixels = (pixels - mean) / std
+    total, count = torch.zeros(6, image.height, image.width), torch.zeros(image.height, image.width)
+    tops = sorted({min(y, max(image.height - side, 0)) for y in range(0, image.height, step)})
+    lefts = sorted({min(x, max(image.width - side, 0)) for x in range(0, image.width, step)})
+    for y in tops:
+        for x in lefts:
+            part = pixels[..., y : y + side, x : x + side]
+            with torch.no_grad():
+                found = network(part)["out"].softmax(1)
+                if tta == "flip":
+                    found = (found + network(part.flip(3))["out"].flip(3).softmax(1)) / 2
+            total[:, y : y + side, x : x + side] += found[0]
+            count[y : y + side, x : x + side] += 1
+    assert count.min() >= 1
+    return total / count
+
+
+CASES = [
+    (97, 131, 40, 26),
+    (131, 97, 40, 40),  # without overlap, but at the edges
+    (97, 131, 48, 7),  # a pixel lies in up to 49 windows
+    (40, 131, 40, 13),  # one row
+    (33, 20, 40, 26),  # smaller than a window
+    (120, 39, 40, 20),  # narrower than one
+    (41, 41, 40, 40),
+]
+
+
+@pytest.mark.parametrize("tta", ["none", "flip"])
+@pytest.mark.parametrize(("height", "width", "side", "step"), CASES)
+def test_mean_of_all_windows(height, width, side, step, tta):
+    network, image = Colours(6).eval(), photo(height, width)
+    want = plainly(network, image, side, step, tta)
+    got, seen = torch.full_like(want, -1), torch.zeros(height, width, dtype=torch.int)
+    for y, x, mean in mean_probabilities(network, card(), image, Windows(side, step), tta):
+        got[:, y : y + mean.shape[1], x : x + mean.shape[2]] = mean
+        seen[y : y + mean.shape[1], x : x + mean.shape[2]] += 1
+    assert (seen == 1).all(), "the blocks tile the image"
+    torch.testing.assert_close(got, want, atol=1e-5, rtol=0)
+    label = sliding_label(network, card(), image, Windows(side, step), tta)
+    assert label.dtype == np.uint8
+    assert np.array_equal(label, got.argmax(0).numpy())
+
+
+@pytest.mark.parametrize("tta", ["none", "flip"])
+def test_one_window_over_all_of_it_is_the_whole_prediction(tta):
+    network, image = Colours(6).eval(), photo(64, 90)
+    whole = predict_label(network, card(base_size=64), image, tta)
+    assert len(np.unique(whole)) > 2
+    assert np.array_equal(sliding_label(network, card(), image, Windows(90, 60), tta), whole)
+
+
+@pytest.mark.parametrize("length", [1, 39, 40, 41, 66, 67, 400])
+def test_starts(length):
+    starts = Windows(40, 26).starts(length)
+    assert starts[0] == 0
+    assert starts[-1] == max(0, length - 40), "the last ends at the edge"
+    assert all(0 < b - a <= 26 for a, b in pairwise(starts))
+
+
+def test_memory_is_that_of_a_band_of_rows(monkeypatch):
+    """The largest tensor for a tall image with many classes."""
+    many = ClassSet(tuple(map(str, range(150))), tuple(map(voc_colour, range(150))), background=None)
+    largest = 0
+    real = torch.zeros
+
+    def counting(*size, **options):
+        nonlocal largest
+        made = real(*size, **options)
+        largest = max(largest, made.numel())
+        return made
+
+    monkeypatch.setattr(sliding.torch, "zeros", counting)
+    network, image = Colours(150).eval(), photo(2000, 64)
+    windows = Windows(48, 32)
+    for _, _, mean in mean_probabilities(network, card(many), image, windows):
+        largest = max(largest, mean.numel())
+    assert largest <= 151 * 48 * 64
+    assert largest < 150 * 2000 * 64 / 40
+
+
+def arguments(**given) -> argparse.Namespace:
+    return argparse.Namespace(**{"slide": None, "stride": None, "refine": False, **given})
+
+
+def test_windows_of_a_command_line():
+    assert windows_of(arguments()) is None
+    assert windows_of(arguments(slide=513)) == Windows(513, 342)
+    assert windows_of(arguments(slide=100, stride=100)) == Windows(100, 100)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"stride": 5}, "--stride 5 is for sliding windows; give --slide"),
+        ({"slide": 0}, "--slide 0: a window needs 32 pixels"),
+        ({"slide": -513}, "--slide -513: a window needs 32 pixels"),
+        ({"slide": 100, "stride": 101}, "--stride 101: must be 1 to 100, the window"),
+        ({"slide": 100, "stride": 0}, "--stride 0: must be 1 to 100"),
+        ({"slide": 100, "refine": True}, "--refine looks at slices of the whole image"),
+    ],
+)
+def test_refused(given, message):
+    with pytest.raises(UserError, match=message.replace("(", r"\(")):
+        windows_of(arguments(**given))
