@@ -18,7 +18,7 @@ from contextlib import nullcontext
 
 from rws.cli import parse
 from rws.config import Config
-from rws.errors import UserError
+from rws.errors import UserError, said
 
 
 def describe(config: Config, source: str, setup, loaded) -> str:
@@ -83,9 +83,7 @@ def main(flags: list[str]) -> int:
         else:
             train(config, source)
     except UserError as error:
-        # An error raised in a loader process comes with that process's traceback above its own line.
-        line = str(error).strip().splitlines()[-1].removeprefix("rws.errors.UserError: ")
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {said(error)}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"error: {error}; a run is written into --runs/--name", file=sys.stderr)

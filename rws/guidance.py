@@ -35,12 +35,13 @@ class Row:
 class Guidance:
     """Of the cycles that have a table of missing weights; empty where none has.
 
-    cycles: their numbers. images, pixels: what the last table was made from.
+    cycles: their numbers. images, pixels, classes: how many the last table was made from.
     """
 
     cycles: tuple[int, ...]
     images: int
     pixels: int
+    classes: int
     rows: tuple[Row, ...]
     sentences: tuple[str, ...]
 
@@ -49,7 +50,7 @@ def guidance(cycles: list[dict], by: str = "fusion") -> Guidance:
     """Read the records of a run's cycles; `by` names what lay between them, as in "unchanged by fusion"."""
     held = [c for c in cycles if c.get("attention")]
     if not held:
-        return Guidance((), 0, 0, (), ())
+        return Guidance((), 0, 0, 0, (), ())
     first, last = held[0]["attention"]["groups"], held[-1]["attention"]["groups"]
     before = first if len(held) > 1 else None
     stages = list(last[0]["missing"]) if last else []
@@ -57,9 +58,12 @@ def guidance(cycles: list[dict], by: str = "fusion") -> Guidance:
     sentences = [sentence(stage, last, before, by) for stage in stages]
     if len(stages) > 1:
         sentences.append(_overall(rows))
-    pixels = sum(group["pixels"] for group in last)
-    numbers = tuple(c["cycle"] for c in held)
-    return Guidance(numbers, held[-1]["attention"]["images"], pixels, rows, tuple(sentences))
+    counts = (
+        held[-1]["attention"]["images"],
+        sum(g["pixels"] for g in last),
+        len({g["class"] for g in last}),
+    )
+    return Guidance(tuple(c["cycle"] for c in held), *counts, rows, tuple(sentences))
 
 
 def enough(groups: list[dict]) -> bool:
@@ -159,16 +163,18 @@ def text(found: Guidance, what: str = "training images") -> str:
         return "no guidance: no missing weights were looked at"
     changed = len(found.cycles) > 1
     ends = [f"cycle {found.cycles[0]}", f"cycle {found.cycles[-1]}", "change"] if changed else ["missing"]
-    table = [["stage", *ends, *SIZES, "class that misses most"]]
+    several = found.classes > 1
+    table = [["stage", *ends, *SIZES, *(["most missed class"] if several else [])]]
     for row in found.rows:
         means = [row.first, row.last] if changed else [row.last]
         cells = [f"{mean:.2f}" for mean in means] + ([f"{row.last - row.first:+.2f}"] if changed else [])
         cells += ["-" if row.sizes[size] is None else f"{row.sizes[size]:.2f}" for size in SIZES]
-        table.append([row.stage, *cells, f"{row.worst[0]} {row.worst[1]:.2f}" if row.worst else "-"])
+        worst = f"{row.worst[0]} {row.worst[1]:.2f}" if row.worst else "-"
+        table.append([row.stage, *cells, *([worst] if several else [])])
     widths = [max(map(len, column)) for column in zip(*table)]
-    last = len(widths) - 1
+    named = {0, len(widths) - 1} if several else {0}
     lines = [
-        "  ".join(c.ljust(w) if k in (0, last) else c.rjust(w) for k, (c, w) in enumerate(zip(cells, widths)))
+        "  ".join(c.ljust(w) if k in named else c.rjust(w) for k, (c, w) in enumerate(zip(cells, widths)))
         for cells in table
     ]
     head = (
