@@ -65,6 +65,10 @@ def train(config: Config, source: str) -> None:
             Rounds(setup).run()
         else:
             Run(setup).run()
+        if distributed.is_first():
+            from rws.html_report.write import write_or_warn  # matplotlib takes a second to load
+
+            write_or_warn(setup.folder, config, (setup.train, setup.val))
 
 
 def main(flags: list[str]) -> int:

@@ -1,6 +1,7 @@
 """The guidance as a figure: missing weights over the cycles, by size of the objects, and by class."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,8 @@ def course(axes: Axes, cycles: Sequence[dict]) -> None:
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=9, frameon=False)
+    axes.legend(fontsize=9, frameon=False, ncols=2)
+    axes.set_ylim(top=axes.get_ylim()[1] * (1.25 + 0.1 * (len(stages) // 2)))  # the legend hides nothing
 
 
 def matrix(axes: Axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:
@@ -79,8 +81,8 @@ def classes(axes: Axes, found: Guidance, groups: list[dict]) -> None:
     axes.set_title(title)
 
 
-def figure(cycles: list[dict], title: str | None = None) -> Figure:
-    """Whatever the records hold: the course of several cycles, sizes, and several classes.
+def panels(cycles: list[dict]) -> list[Callable[[Axes], None]]:
+    """What there is to draw: sizes; classes, of several; the course, of several cycles.
 
     Raises: ValueError where no foreground pixel was looked at.
     """
@@ -88,23 +90,29 @@ def figure(cycles: list[dict], title: str | None = None) -> Figure:
     if not found.rows:
         raise ValueError("no missing weights were looked at")
     groups = next(c for c in reversed(cycles) if c.get("attention"))["attention"]["groups"]
-    several = len(by_class(groups, found.rows[0].stage)) > 1
-    panels = [True, len(found.cycles) > 1, several]
-    height = 1.8 + 0.45 * max(len(found.rows), 4)
-    drawn = Figure(figsize=(5.4 * sum(panels) + 0.6, height), dpi=110, layout="constrained")
-    if title:
-        drawn.suptitle(title, fontweight="bold")
-    FigureCanvasAgg(drawn)
-    axes = list(np.atleast_1d(drawn.subplots(1, sum(panels))))
-    sizes(axes.pop(0), found)
-    if several:
-        classes(axes.pop(0), found, groups)
+    drawn = [partial(sizes, found=found)]
+    if len(by_class(groups, found.rows[0].stage)) > 1:
+        drawn.append(partial(classes, found=found, groups=groups))
     if len(found.cycles) > 1:
-        course(axes.pop(0), cycles)
+        drawn.append(partial(course, cycles=cycles))
     return drawn
 
 
+def height(cycles: list[dict]) -> float:
+    """Inches that the rows of the panels need."""
+    groups = next(c for c in reversed(cycles) if c.get("attention"))["attention"]["groups"]
+    stages = list(groups[0]["missing"])
+    rows = max(len(stages), min(len(by_class(groups, stages[0])), MOST_CLASSES), 4)
+    return 1.8 + 0.42 * rows
+
+
 def save(cycles: list[dict], path: Path, title: str) -> None:
-    """Write the figure as a PNG."""
+    """Write all panels side by side as a PNG."""
     with rc_context(PLAIN_TEXT):
-        figure(cycles, title).savefig(path)
+        draw = panels(cycles)
+        drawn = Figure(figsize=(5.4 * len(draw) + 0.6, height(cycles)), dpi=110, layout="constrained")
+        FigureCanvasAgg(drawn)
+        drawn.suptitle(title, fontweight="bold")
+        for axes, panel in zip(np.atleast_1d(drawn.subplots(1, len(draw))), draw):
+            panel(axes)
+        drawn.savefig(path)

@@ -69,7 +69,7 @@ def _network(path: Path | None, config: Config, split: Split) -> tuple[nn.Module
     if card.classes.names != split.classes.names:
         raise UserError(
             f"{path}: its classes are {_some(card.classes.names)}, those of the data "
-            f"{_some(split.classes.names)}; take the set it was trained on with --data.name, --data.root and --data.category"
+            f"{_some(split.classes.names)}; name the set it was trained on by --data.name, --data.category"
         )
     return network.to(device, memory_format=memory_format(config.model.channels_last)), card
 
