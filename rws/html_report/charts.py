@@ -29,7 +29,12 @@ def svg(draw: Callable[[], Figure], label: str) -> str:
         drawn = draw()
         FigureCanvasSVG(drawn)
         text = io.StringIO()
-        drawn.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+        drawn.savefig(
+            text,
+            format="svg",
+            transparent=True,
+            metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
+        )
     start = text.getvalue()[text.getvalue().index("<svg") :]
     body = start.replace(_INK, "currentColor")
     return body.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)
