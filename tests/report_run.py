@@ -13,7 +13,7 @@ IDS = tuple(f"im <b>{i}" for i in range(9))
 
 
 def folder_set(root: Path, classes: tuple[str, ...] = CLASSES) -> Path:
-    """Nine images with a rectangle of each foreground class, at places of their own; border pixels ignored."""
+    """Nine images with a rectangle of each foreground class, each elsewhere; the first row is ignored."""
     for name in ("images", "masks"):
         (root / name).mkdir(parents=True)
     (root / "classes.txt").write_text("\n".join(classes) + "\n")

@@ -1,4 +1,4 @@
-"""The report of a run: what it holds, whatever the run was; that it needs nothing else; that no run fails for it."""
+"""The report: what it holds, whatever the run was; that it needs nothing else; that no run fails for it."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""The report in a real browser: it renders, every switch works by mouse and keyboard, and it asks for nothing."""
+"""The report in a real browser: it renders, its switches work by mouse and keyboard, it asks for nothing."""
 
 import json
 import shutil
