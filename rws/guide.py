@@ -53,25 +53,22 @@ def _configuration(options: argparse.Namespace, flags: list[str]) -> Config:
     return parse(flags, file=str(beside) if beside and beside.is_file() else None)[0]
 
 
-def _network(path: Path | None, config: Config, split: Split) -> tuple[nn.Module, Card]:
-    """The network of the checkpoint, or the one that the configuration names, and its card.
+def _untrained(config: Config, split: Split) -> tuple[nn.Module, Card]:
+    """The network that the configuration names, with its initial weights, and its card."""
+    network, _ = make_network(config, split.classes.num_classes, choose_device(config.device))
+    stages = stages_of(config.model, network)
+    check_stages(network, stages, config.data.crop_size)
+    card = Card(config.model.name, config.model.aux, stages, split.classes, config.data.base_size)
+    return network.eval(), card
 
-    Raises: UserError for one with other classes than the data.
-    """
-    device = choose_device(config.device)
-    if path is None:
-        network, _ = make_network(config, split.classes.num_classes, device)
-        stages = stages_of(config.model, network)
-        card = Card(config.model.name, config.model.aux, stages, split.classes, config.data.base_size)
-        check_stages(network, stages, config.data.crop_size)
-        return network.eval(), card
-    network, card = load_trained(path)
+
+def _check_classes(path: Path, card: Card, split: Split) -> None:
+    """Raises: UserError for a network of other classes than the data."""
     if card.classes.names != split.classes.names:
         raise UserError(
             f"{path}: its classes are {_some(card.classes.names)}, those of the data "
             f"{_some(split.classes.names)}; name the set it was trained on by --data.name, --data.category"
         )
-    return network.to(device, memory_format=memory_format(config.model.channels_last)), card
 
 
 def _some(names: tuple[str, ...]) -> str:
@@ -104,21 +101,26 @@ def guide(options: argparse.Namespace, flags: list[str]) -> None:
 
     Raises: UserError for whatever is wrong.
     """
-    config = _configuration(options, flags)
+    config, path = _configuration(options, flags), options.checkpoint
     if options.output is not None and options.output.exists() and not options.output.is_dir():
         raise UserError(f"--output {options.output}: is a file; give a folder")
+    trained = load_trained(path) if path is not None else None
     list_name = config.data.train_list if options.split == "train" else config.data.val_list
     split = open_list(config.data, options.split, list_name)
-    network, card = _network(options.checkpoint, config, split)
+    network, card = trained or _untrained(config, split)
+    if path is not None:
+        _check_classes(path, card, split)
+        device, channels_last = choose_device(config.device), config.model.channels_last
+        network = network.to(device, memory_format=memory_format(channels_last))
     scores = look(network, card, split, config)
     cycles = [{"cycle": 0, "attention": scores.attention}]
     found = guidance(cycles)
     kind = "training" if options.split == "train" else "validation"
-    print(f"{options.checkpoint or card.network} on {config.data.name}, list {list_name}")
+    print(f"{path or card.network} on {config.data.name}, list {list_name}")
     print(text(found, f"{kind} images"))
     print(f"weak slices: {scores.weak:,} of {scores.windows:,} windows")
     if options.output is not None:
-        facts = {"network": card.network, "checkpoint": str(options.checkpoint or "")}
+        facts = {"network": card.network, "checkpoint": str(path or "")}
         facts |= {"data": config.data.name, "list": list_name}
         facts |= {"weak_slices": scores.weak, "windows": scores.windows}
         facts |= {"missing_weight": scores.missing, "attention": scores.attention}
