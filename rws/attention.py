@@ -16,11 +16,11 @@ def group_sums(missing: np.ndarray, label: np.ndarray, classes: ClassSet) -> Sum
 
     Shape: missing (L, H, W); label (H, W) integer.
     """
-    foreground = label != classes.ignore_index
-    if classes.background is not None:
-        foreground = foreground & (label != classes.background)
-    size = size_of(object_area(label, classes.ignore_index))
-    keys = (label.astype(np.int64) * len(SIZES) + size)[foreground]
+    label = label.astype(np.uint8)
+    left_out = [classes.ignore_index, *([] if classes.background is None else [classes.background])]
+    area = object_area(label, *left_out)
+    foreground = area > 0
+    keys = label[foreground].astype(np.int64) * len(SIZES) + size_of(area[foreground])
     pixels = np.bincount(keys)
     sums = [np.bincount(keys, weights=plane[foreground]) for plane in missing]
     groups = np.flatnonzero(pixels).tolist()

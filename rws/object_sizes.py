@@ -8,14 +8,14 @@ SMALL, LARGE = 0.01, 0.10
 SIZES = ("small", "medium", "large")
 
 
-def object_area(label: np.ndarray, ignore_index: int) -> np.ndarray:
+def object_area(label: np.ndarray, *left_out: int) -> np.ndarray:
     """For each pixel the area of the connected region (8 neighbours) of its label over the image's.
 
-    Shape: (H, W) uint8 -> (H, W) float, 0 where the label is ignored.
+    Shape: (H, W) uint8 -> (H, W) float, 0 where the label is one of those left out.
     """
     area = np.zeros(label.shape)
-    for value in np.unique(label):
-        if value != ignore_index:
+    for value in np.flatnonzero(np.bincount(label.ravel())):  # np.unique would sort
+        if value not in left_out:
             _, regions = cv2.connectedComponents((label == value).astype(np.uint8), connectivity=8)
             counts = np.bincount(regions.ravel())
             area = np.where(regions > 0, counts[regions], area)
