@@ -74,15 +74,15 @@ def classes(axes: Axes, found: Guidance, groups: list[dict]) -> None:
     names = sorted(means[stages[0]], key=lambda name: -max(means[s][name] for s in stages))
     title = "Missing weight by class"
     if len(names) > MOST_CLASSES:
-        title += f" (the {MOST_CLASSES} of {len(names)} that miss most)"
+        title += f":\nthe {MOST_CLASSES} of {len(names)} that miss most"
     names = names[:MOST_CLASSES]
     matrix(axes, np.array([[means[s][name] for s in stages] for name in names]), names, stages)
     axes.tick_params("x", rotation=20)
     axes.set_title(title)
 
 
-def panels(cycles: list[dict]) -> list[Callable[[Axes], None]]:
-    """What there is to draw: sizes; classes, of several; the course, of several cycles.
+def panels(cycles: list[dict]) -> list[tuple[float, Callable[[Axes], None]]]:
+    """What there is to draw, each with its height in inches: sizes; several classes; the course of cycles.
 
     Raises: ValueError where no foreground pixel was looked at.
     """
@@ -90,29 +90,27 @@ def panels(cycles: list[dict]) -> list[Callable[[Axes], None]]:
     if not found.rows:
         raise ValueError("no missing weights were looked at")
     groups = next(c for c in reversed(cycles) if c.get("attention"))["attention"]["groups"]
-    drawn = [partial(sizes, found=found)]
-    if len(by_class(groups, found.rows[0].stage)) > 1:
-        drawn.append(partial(classes, found=found, groups=groups))
+    drawn = [(_height(len(found.rows)), partial(sizes, found=found))]
+    several = len(by_class(groups, found.rows[0].stage))
+    if several > 1:
+        drawn.append((_height(min(several, MOST_CLASSES)), partial(classes, found=found, groups=groups)))
     if len(found.cycles) > 1:
-        drawn.append(partial(course, cycles=cycles))
+        drawn.append((_height(4), partial(course, cycles=cycles)))
     return drawn
 
 
-def height(cycles: list[dict]) -> float:
-    """Inches that the rows of the panels need."""
-    groups = next(c for c in reversed(cycles) if c.get("attention"))["attention"]["groups"]
-    stages = list(groups[0]["missing"])
-    rows = max(len(stages), min(len(by_class(groups, stages[0])), MOST_CLASSES), 4)
-    return 1.8 + 0.42 * rows
+def _height(rows: int) -> float:
+    return 1.8 + 0.42 * max(rows, 4)
 
 
 def save(cycles: list[dict], path: Path, title: str) -> None:
     """Write all panels side by side as a PNG."""
     with rc_context(PLAIN_TEXT):
         draw = panels(cycles)
-        drawn = Figure(figsize=(5.4 * len(draw) + 0.6, height(cycles)), dpi=110, layout="constrained")
+        size = (5.4 * len(draw) + 0.6, max(height for height, _ in draw))
+        drawn = Figure(figsize=size, dpi=110, layout="constrained")
         FigureCanvasAgg(drawn)
         drawn.suptitle(title, fontweight="bold")
-        for axes, panel in zip(np.atleast_1d(drawn.subplots(1, len(draw))), draw):
+        for axes, (_, panel) in zip(np.atleast_1d(drawn.subplots(1, len(draw))), draw):
             panel(axes)
         drawn.savefig(path)

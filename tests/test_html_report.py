@@ -219,8 +219,10 @@ def test_without_a_plain_arm(root, tmp_path):
     assert not found.of("input", id="arm-both")
 
 
-def test_stopped_at_cycle_0(root, tmp_path):
-    found = read(run(tmp_path, root, cycles={"limit": 0}))
+def test_stopped_at_cycle_0_on_a_scene_without_background(tmp_path):
+    scene = folder_set(tmp_path / "scene", ("sky", "road", "car"))
+    found = read(run(tmp_path, scene, cycles={"limit": 0}))
+    assert all(name in found.text for name in ("sky", "road", "car", "not labelled"))
     assert "Prediction, network" in found.text
     assert not found.classes("kind-difference")
     assert "cycle limit 0" in found.text

@@ -9,7 +9,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from rws.guidance_plot import PLAIN_TEXT, height, panels
+from rws.guidance_plot import PLAIN_TEXT, panels
 
 # Okabe and Ito's; the arms differ in dashes and markers too.
 RWS, PLAIN, GREY = "#0072B2", "#D55E00", "#888888"
@@ -109,11 +109,11 @@ def rounds(records: Sequence[dict]) -> Figure:
 
 def guidance(cycles: list[dict]) -> list[Callable[[], Figure]]:
     """The panels of `rws.guidance_plot`, each as a figure to draw."""
+    return [partial(_panel, height, draw) for height, draw in panels(cycles)]
 
-    def drawing(panel: Callable) -> Figure:
-        drawn, axes = _figure(height(cycles))
-        axes.grid(False)
-        panel(axes)
-        return drawn
 
-    return [partial(drawing, panel) for panel in panels(cycles)]
+def _panel(height: float, draw: Callable) -> Figure:
+    drawn, axes = _figure(height)
+    axes.grid(False)
+    draw(axes)
+    return drawn
