@@ -2,7 +2,7 @@
 
 A group is a class in one size of its objects. The rules: a group counts when it has ENOUGH_PIXELS in
 ENOUGH_IMAGES; values closer than SAME are equal; a stage's sentence names the groups that miss most, or says
-that all are about equal, and then how the first of them has changed since the first cycle.
+that all are about equal, then how the first of them has changed since the first cycle, and the mean of all.
 """
 
 from dataclasses import dataclass
@@ -111,15 +111,17 @@ def sentence(stage: str, last: list[dict], first: list[dict] | None, by: str) ->
     several = len({group["class"] for group in last}) > 1
     known.sort(key=lambda group: -group["missing"][stage])
     top = [group for group in known if known[0]["missing"][stage] - group["missing"][stage] < SAME]
-    value = f"{top[0]['missing'][stage]:.2f} missing weight"
-    if len(known) == 1:
-        where = f"{_name(top[0], several)}, the only group with enough pixels"
-        return f"{stage} misses {value} on {where}{_change(top[:1], first, stage, by)}."
-    if len(top) == len(known):
+    if 1 < len(top) == len(known):
         what = "all classes and sizes" if several else "all sizes"
-        change = _change(last, first, stage, by)
+        change = _change(last, first, stage, f" by {by}")
         return f"{stage} misses {what} about equally: {mean:.2f} missing weight{change}."
-    return f"{stage} misses {_listed(top, several)} most: {value}{_change(top[:1], first, stage, by)}."
+    # The change of the groups that miss most now leans upwards: beside it stands that of all pixels.
+    value = f"{top[0]['missing'][stage]:.2f} missing weight{_change(top[:1], first, stage, by)}"
+    average = f"on average {mean:.2f}{_change(last, first, stage)}"
+    if len(known) == 1:
+        only = f"{_name(top[0], several)}, the only group with enough pixels"
+        return f"{stage} misses {only}: {value} ({average})."
+    return f"{stage} misses {_listed(top, several)} most: {value} ({average})."
 
 
 def _name(group: dict, with_class: bool) -> str:
@@ -133,18 +135,16 @@ def _listed(groups: list[dict], with_class: bool) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def _change(groups: list[dict], first: list[dict] | None, stage: str, by: str) -> str:
+def _change(groups: list[dict], first: list[dict] | None, stage: str, by: str | None = None) -> str:
     """How the mean over some groups has changed; nothing where the first cycle lacks one of them."""
-    if first is None:
-        return ""
     keys = {(group["class"], group["size"]) for group in groups}
-    before = [group for group in first if (group["class"], group["size"]) in keys]
-    if len(before) < len(keys):
+    before = [group for group in first or () if (group["class"], group["size"]) in keys]
+    if first is None or len(before) < len(keys):
         return ""
     old, new = mean_missing(before, stage), mean_missing(groups, stage)
     if abs(new - old) < SAME:
-        return f", unchanged by {by}"
-    return f", {'down' if new < old else 'up'} from {old:.2f} before {by}"
+        return f", unchanged by {by}" if by else ", unchanged"
+    return f", {'down' if new < old else 'up'} from {old:.2f}" + (f" before {by}" if by else "")
 
 
 def _overall(rows: tuple[Row, ...]) -> str:

@@ -18,7 +18,8 @@ def say(last: list[dict], first: list[dict] | None = None, by: str = "fusion") -
 
 
 def test_the_group_that_misses_most_is_named():
-    assert say([SMALL, MEDIUM, DOG]) == "layer2 misses small regions of person most: 0.41 missing weight."
+    expected = "layer2 misses small regions of person most: 0.41 missing weight (on average 0.30)."
+    assert say([SMALL, MEDIUM, DOG]) == expected
     assert say([DOG, MEDIUM, SMALL]) == say([SMALL, MEDIUM, DOG])
 
 
@@ -36,11 +37,21 @@ def test_the_group_that_misses_most_is_named():
 )
 def test_what_counts_as_unchanged(before, clause):
     first = [group("person", "small", before), MEDIUM, DOG]
-    assert say([SMALL, MEDIUM, DOG], first).endswith(f"0.41 missing weight, {clause}.")
+    assert f"0.41 missing weight, {clause} (on average 0.30" in say([SMALL, MEDIUM, DOG], first)
+
+
+def test_the_mean_of_all_pixels_has_a_change_of_its_own():
+    """That of a group chosen for its last value leans upwards."""
+    first = [group("person", "small", 0.30), group("person", "medium", 0.60)]
+    assert say([SMALL, group("person", "medium", 0.11)], first) == (
+        "layer2 misses small regions most: 0.41 missing weight, up from 0.30 before fusion "
+        "(on average 0.26, down from 0.45)."
+    )
+    assert say([SMALL, MEDIUM], [SMALL, MEDIUM]).endswith("unchanged by fusion (on average 0.35, unchanged).")
 
 
 def test_without_fusion_it_was_the_retraining():
-    assert say([SMALL, DOG], [SMALL, DOG], "retraining").endswith("unchanged by retraining.")
+    assert "0.41 missing weight, unchanged by retraining (" in say([SMALL, DOG], [SMALL, DOG], "retraining")
 
 
 def test_nothing_is_said_about_the_change_of_a_group_that_was_not_there():
@@ -50,7 +61,7 @@ def test_nothing_is_said_about_the_change_of_a_group_that_was_not_there():
 @pytest.mark.parametrize(("pixels", "images"), [(999, 10), (5000, 2)])
 def test_too_few_pixels_or_images_make_no_claim(pixels, images):
     rare = group("cat", "small", 0.9, pixels, images)
-    assert say([rare, SMALL, DOG]) == say([SMALL, DOG])
+    assert say([rare, SMALL, DOG]).startswith("layer2 misses small regions of person most: 0.41 missing ")
     assert group("cat", "small", 0.9, 1000, 3)["class"] in say([group("cat", "small", 0.9, 1000, 3), DOG])
     alone = say([rare], [rare])
     assert "0.90 on average, unchanged by fusion" in alone
@@ -60,7 +71,8 @@ def test_too_few_pixels_or_images_make_no_claim(pixels, images):
 def test_groups_that_miss_equally_are_named_together():
     near = group("dog", "large", 0.3901)
     assert say([SMALL, near, MEDIUM]) == (
-        "layer2 misses small regions of person and large regions of dog most: 0.41 missing weight."
+        "layer2 misses small regions of person and large regions of dog most: 0.41 missing weight "
+        "(on average 0.37)."
     )
     apart = group("dog", "large", 0.3899)
     assert "dog" not in say([SMALL, apart, MEDIUM])
@@ -80,12 +92,13 @@ def test_groups_that_are_all_equal():
 
 def test_a_set_of_one_class_does_not_repeat_its_name():
     last = [group("cow", "small", 0.41), group("cow", "large", 0.20)]
-    assert say(last) == "layer2 misses small regions most: 0.41 missing weight."
+    assert say(last) == "layer2 misses small regions most: 0.41 missing weight (on average 0.30)."
 
 
 def test_the_only_group():
     assert say([group("cow", "large", 0.41)]) == (
-        "layer2 misses 0.41 missing weight on large regions, the only group with enough pixels."
+        "layer2 misses large regions, the only group with enough pixels: 0.41 missing weight "
+        "(on average 0.41)."
     )
 
 
