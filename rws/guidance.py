@@ -113,7 +113,7 @@ def sentence(stage: str, last: list[dict], first: list[dict] | None, by: str) ->
     top = [group for group in known if known[0]["missing"][stage] - group["missing"][stage] < SAME]
     if 1 < len(top) == len(known):
         what = "all classes and sizes" if several else "all sizes"
-        change = _change(last, first, stage, f" by {by}")
+        change = _change(last, first, stage, by)
         return f"{stage} misses {what} about equally: {mean:.2f} missing weight{change}."
     # The change of the groups that miss most now leans upwards: beside it stands that of all pixels.
     value = f"{top[0]['missing'][stage]:.2f} missing weight{_change(top[:1], first, stage, by)}"

@@ -86,6 +86,9 @@ def test_of_many_equal_groups_three_are_named():
 def test_groups_that_are_all_equal():
     last = [group("person", "small", 0.41), group("dog", "large", 0.40)]
     assert say(last) == "layer2 misses all classes and sizes about equally: 0.41 missing weight."
+    before = [group("person", "small", 0.51), group("dog", "large", 0.50)]
+    assert say(last, before).endswith("about equally: 0.41 missing weight, down from 0.51 before fusion.")
+    assert say(last, last).endswith("about equally: 0.41 missing weight, unchanged by fusion.")
     one_class = [group("cow", "small", 0.41), group("cow", "large", 0.41)]
     assert say(one_class) == "layer2 misses all sizes about equally: 0.41 missing weight."
 
