@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,14 +20,15 @@ from rws.setup import prepare
 
 # What each step of cycle 0 leaves for the steps after it, in the folder of the cycle.
 LEFT = {"whole": "whole.pt", "score": "slices.json", "slices": "slices.pt", "select": "bank"}
-# Settings that a step and all before it do not depend on.
+# Settings that a step and all before it do not depend on; the first ones say how whole images see slices.
+_AMONG = ("train.slice_mix", "train.slice_aim")
 _LATER = {
-    "whole": ("fusion.", "bank.", "slices.", "cycles.", "train.slice_mix", "train.slice_epochs"),
-    "score": ("fusion.", "bank.", "train.slice_mix", "train.slice_epochs"),
-    "slices": ("fusion.", "bank.", "train.slice_mix"),
+    "whole": ("fusion.", "bank.", "slices.", "cycles.", *_AMONG, "train.slice_epochs"),
+    "score": ("fusion.", "bank.", *_AMONG, "train.slice_epochs"),
+    "slices": ("fusion.", "bank.", *_AMONG),
     "select": (
         *(f"fusion.{key}" for key in ("normalise", "anneal", "share", "stages", "distill", "replace")),
-        "train.slice_mix",
+        *_AMONG,
     ),
 }
 
@@ -57,7 +58,7 @@ def _steps_of(config: Config) -> list[str]:
     """The steps of a cycle in which a run of this configuration does anything."""
     if config.fusion.enabled:
         return list(LEFT)
-    return ["whole", "score"] if config.train.slice_mix else ["whole"]
+    return ["whole", "score"] if config.train.slice_mix or config.train.slice_aim else ["whole"]
 
 
 def _done(config: Config, step: str) -> bool:
@@ -95,7 +96,7 @@ def _copy(source: Path, target: Path) -> None:
         copy(source, target)
 
 
-def begin(config: Config, others: Iterable[Config]) -> str | None:
+def begin(config: Config, others: Sequence[Config]) -> str | None:
     """Start a run that is not there from the other that leads furthest; the step up to which it is done."""
     if (folder_of(config) / "config.yaml").is_file():
         return None
@@ -107,7 +108,22 @@ def begin(config: Config, others: Iterable[Config]) -> str | None:
     if best[1] is None:
         return None
     fork(best[1], config, best[2])
+    for lender in (other for other in others if best[2] == "slices" and lends(other, config)):
+        _copy(_bank_of(lender), folder_of(config) / "cycles/0/advantaged")
+        return f"{best[1].name} up to {best[2]}, with the selection of {lender.name}"
     return f"{best[1].name} up to {best[2]}"
+
+
+def _bank_of(config: Config) -> Path:
+    return folder_of(config) / "cycles/0/bank"
+
+
+def lends(config: Config, other: Config) -> bool:
+    """Whether `other` fuses at as many random positions as `config` fuses at advantaged ones, and could count
+    them in its bank."""
+    advantaged = replace(other, fusion=replace(other.fusion, positions="advantaged"))
+    counts = other.fusion.positions == "random" and config.fusion.positions == "advantaged"
+    return counts and "select" in shared_steps(config, advantaged) and _done(config, "select")
 
 
 def run_arm(plan: Plan, arm: str, seed: int) -> dict:
@@ -144,7 +160,7 @@ def prune(plan: Plan, seed: int) -> None:
     finished = [c for c in configs if (folder_of(c) / "report.json").is_file()]
     unbegun = [c for c in configs if not (folder_of(c) / "config.yaml").is_file()]
     for config in finished:
-        wanted = any("select" in shared_steps(config, other) for other in unbegun)
+        wanted = any("select" in shared_steps(config, other) or lends(config, other) for other in unbegun)
         for bank in folder_of(config).glob("cycles/*/bank"):
             if bank.parent.name != "0" or not wanted:
                 shutil.rmtree(bank)

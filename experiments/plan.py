@@ -35,7 +35,7 @@ class Experiment:
     report_list: str | None = None
 
 
-PLAIN = {"fusion.enabled": False, "train.slice_mix": 0.0}
+PLAIN = {"fusion.enabled": False, "train.slice_mix": 0.0, "train.slice_aim": 0.0}
 
 
 def read_experiment(path: str | Path) -> Experiment:

@@ -188,6 +188,11 @@ def seal(folder: Path) -> None:
         write_json(Path(folder) / "index.json", {"shards": shards})
 
 
+def is_sealed(folder: Path) -> bool:
+    """Whether a folder holds a finished bank."""
+    return (Path(folder) / "index.json").is_file()
+
+
 class Bank:
     """Reads a bank; each read touches only the record asked for, and nothing of it stays in memory.
 
@@ -196,7 +201,7 @@ class Bank:
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
-        if not (self.folder / "index.json").is_file():
+        if not is_sealed(self.folder):
             raise FileNotFoundError(f"{self.folder}: no bank, or one that was not finished")
         self._images: dict[str, tuple[int, int, list, int]] = {}
         for shard in read_json(self.folder / "index.json")["shards"]:

@@ -102,6 +102,8 @@ class TrainConfig:
             the network itself sees the slices, and all images of the budget are whole ones.
         slice_mix: share of the images that a training on whole images, after the first, takes from the weak
             slices of the cycle before instead; these are not fused.
+        slice_aim: share of the images of a training on whole images, after the first, whose crop is laid over
+            one of their weak slices of the cycle before, instead of anywhere.
         batch_size: images a step.
         eval_batch_size: images a batch in evaluation and scoring.
         optimizer: sgd or adamw.
@@ -124,6 +126,7 @@ class TrainConfig:
     first_epochs: PositiveInt | None = None
     slice_epochs: NonNegativeFloat = 1.0
     slice_mix: ClosedUnitInterval = 0.0
+    slice_aim: ClosedUnitInterval = 0.0
     batch_size: PositiveInt = 4
     eval_batch_size: PositiveInt = 4
     optimizer: Literal["sgd", "adamw"] = "sgd"

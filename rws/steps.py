@@ -8,8 +8,9 @@ from torch import nn
 
 from rws import checkpoint
 from rws.artifacts import Artifacts
-from rws.bank import Bank
+from rws.bank import Bank, is_sealed
 from rws.core.fusion import identity_coordinates
+from rws.data.aiming import Aim
 from rws.data.loading import Box, SlicedImages, TrainViews, View, sliced_loader, steps_per_epoch
 from rws.data.transforms import train_transform
 from rws.distributed import is_first
@@ -44,7 +45,8 @@ class Steps(Artifacts):
         raise NotImplementedError
 
     def _uses_slices(self) -> bool:
-        return self.config.fusion.enabled or self.config.train.slice_mix > 0
+        train = self.config.train
+        return self.config.fusion.enabled or train.slice_mix > 0 or train.slice_aim > 0
 
     def _whole(self, k: int) -> dict:
         """Train on whole images, fused with the bank of the cycle before."""
@@ -52,7 +54,8 @@ class Steps(Artifacts):
         network = self._network(None if self.config.cycles.start == "initial" else k - 1, kind)
         bank, steps = self._bank(k - 1), self._whole_steps(k)
         slices = self._slice_views(k - 1) if k and self.config.train.slice_mix else []
-        views = self._views([*(View(i) for i in self.setup.train.ids), *slices], self._attach(bank, k))
+        views = [*(View(i) for i in self.setup.train.ids), *slices]
+        views = self._views(views, self._attach(bank, k), self._aim(k))
         history = self._train(
             f"whole-{k}",
             network,
@@ -69,6 +72,10 @@ class Steps(Artifacts):
         images = len(self.setup.train.ids)
         record = {"images": images, "whole": history, "whole_images": steps * self._batch()}
         return record | ({"fused_share": bank.fused_share(images)} if bank else {})
+
+    def _aim(self, k: int) -> Aim | None:
+        share = self.config.train.slice_aim
+        return Aim(self._boxes(k - 1), share) if k and share else None
 
     def _whole_steps(self, k: int) -> int:
         """Steps of a training on whole images.
@@ -158,16 +165,16 @@ class Steps(Artifacts):
         sliced = self._scored(self._network(k, "slices"))
         random = self.config.fusion.positions == "random"
         bank = self._cycle(k) / ("advantaged" if random else "bank")
-        images = self._sliced_images(self._boxes(k))
-        select_features(
-            self._scored(self._network(k)),
-            sliced,
-            sliced_loader(images, self.setup.workers),
-            bank,
-            self.config.train.eval_batch_size,
-            "winner" if self.config.bank.online else self.config.bank.precision,
-            correct_only=self.config.fusion.correct_only,
-        )
+        if not (random and is_sealed(bank)):  # a comparison lends the selection of another arm
+            select_features(
+                self._scored(self._network(k)),
+                sliced,
+                sliced_loader(self._sliced_images(self._boxes(k)), self.setup.workers),
+                bank,
+                self.config.train.eval_batch_size,
+                "winner" if self.config.bank.online else self.config.bank.precision,
+                correct_only=self.config.fusion.correct_only,
+            )
         if random:
             self._randomise(k, sliced, bank)
         return {}
@@ -194,11 +201,13 @@ class Steps(Artifacts):
     def _epoch_steps(self) -> int:
         return steps_per_epoch(len(self.setup.train.ids), self._batch())
 
-    def _views(self, views: list[View], attach: Callable[[str], object] | None = None) -> TrainViews:
+    def _views(
+        self, views: list[View], attach: Callable[[str], object] | None = None, aim: Aim | None = None
+    ) -> TrainViews:
         card = self.setup.card
         transform = train_transform(self.setup.geometry, card.normalisation, card.classes.ignore_index)
         fused = {"coordinates": identity_coordinates, "attach": attach} if attach else {}
-        return TrainViews(self.setup.train, views, transform, **fused)
+        return TrainViews(self.setup.train, views, transform, **fused, aim=aim)
 
     def _train(
         self,

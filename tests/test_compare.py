@@ -240,6 +240,24 @@ def test_random_fuses_as_many_cells_of_each_image_and_stage(root, tmp_path, monk
     assert banks[0].fused_share(6) == banks[1].fused_share(6)
 
 
+def test_random_takes_over_the_selection_that_it_counts(root, tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.compare.write_results", lambda plan, out: {})
+    path = write_experiment(tmp_path, root)
+    alone = make_plan(read_experiment(path), [], seeds=[0], arms=["random"])
+    arms.run_arm(alone, "random", 0)
+    expected = tmp_path / "alone"
+    folder(path, "random").rename(expected)
+    plan = make_plan(read_experiment(path), [], seeds=[0], arms=["rws", "random"])
+    arms.run_arm(plan, "rws", 0)
+    arms.prune(plan, 0)
+    monkeypatch.setattr("rws.steps.select_features", None)  # would raise
+    arms.run_arm(plan, "random", 0)
+    ends = [checkpoint.load(run / "last.pt")["model"] for run in (expected, folder(path, "random"))]
+    assert same_tensors(*ends)
+    arms.prune(plan, 0)
+    assert not list(folder(path, "rws").glob("cycles/*/bank"))
+
+
 # What one configuration may take over from another.
 
 

@@ -8,12 +8,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import v2
 
+from rws.data.aiming import Box, as_target
 from rws.data.split import Split
 from rws.data.transforms import CoordinateMap, to_tensors
 from rws.distributed import own
 from rws.seeding import derive_seed
-
-Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,8 @@ class TrainViews(Dataset):
     """Augmented training crops of views; an index comes with the seed of its augmentation.
 
     `coordinates` makes an image's identity coordinate map from (height, width) and `attach` reads what
-    travels with an image, in the loader's workers; both for fusion.
+    travels with an image, in the loader's workers; both for fusion. `aim` gives, for an image and a seed, the
+    box that the crop is laid over, or None.
     """
 
     def __init__(
@@ -60,9 +60,10 @@ class TrainViews(Dataset):
         transform: v2.Transform,
         coordinates: Callable[[int, int], Tensor] | None = None,
         attach: Callable[[str], object] | None = None,
+        aim: Callable[[str, int], Box | None] | None = None,
     ):
         self.split, self.views, self.transform = split, views, transform
-        self.coordinates, self.attach = coordinates, attach
+        self.coordinates, self.attach, self.aim = coordinates, attach, aim
 
     def __len__(self) -> int:
         return len(self.views)
@@ -73,12 +74,14 @@ class TrainViews(Dataset):
         image, label = _cut(
             *to_tensors(self.split.image(view.image_id), self.split.label(view.image_id)), view
         )
-        extra = []
+        moved = [image, label]
         if self.coordinates is not None:
-            extra.append(CoordinateMap(self.coordinates(*image.shape[-2:])))
+            moved.append(CoordinateMap(self.coordinates(*image.shape[-2:])))
+        box = self.aim(view.image_id, seed) if self.aim and view.box_yxhw is None else None
+        target = [] if box is None else [as_target(box, image)]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            tensors = self.transform(image, label, *extra)
+            tensors = self.transform(*moved, *target)[: len(moved)]
         plain = [t.as_subclass(Tensor) for t in tensors]
         # What belongs to a whole image does not fit a slice of it: a slice gets what belongs to no image.
         owner = view.image_id if view.box_yxhw is None else ""

@@ -17,6 +17,8 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as TF
 
+from rws.data.aiming import AimedCrop
+
 
 class CoordinateMap(tv_tensors.Mask):
     """For each pixel where it came from; planes x, y in [-1, 1] and 1 = inside the image.
@@ -92,7 +94,7 @@ def _finish(normalisation: Normalisation) -> list[v2.Transform]:
 
 
 def train_transform(geometry: Geometry, normalisation: Normalisation, ignore_index: int) -> v2.Transform:
-    """Random scale, flip and crop, padded where the image is too small.
+    """Random scale, flip and crop, padded where the image is too small; a crop may be aimed at a box.
 
     Source: the presets of torchvision's references/segmentation, which the paper's runs use.
     """
@@ -106,7 +108,7 @@ def train_transform(geometry: Geometry, normalisation: Normalisation, ignore_ind
         [
             v2.RandomShortestSize(list(range(low, high + 1)), antialias=True),
             v2.RandomHorizontalFlip(geometry.hflip),
-            v2.RandomCrop(geometry.crop_size, pad_if_needed=True, fill=fill),
+            AimedCrop(geometry.crop_size, pad_if_needed=True, fill=fill),
             *_finish(normalisation),
         ]
     )
