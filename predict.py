@@ -1,22 +1,28 @@
-"""Segment photographs with a trained network.
+"""Segment photographs and films with a trained network.
 
     python predict.py --checkpoint runs/demo/best.pt --input photo.jpg --output out
     python predict.py --checkpoint runs/demo/best.pt --input photos/ --output out --tta ms_flip
     python predict.py --checkpoint runs/demo/best.pt --input photos/ --output out --refine
     python predict.py --checkpoint runs/demo/best.pt --input photos/ --output out --cam spider
+    python predict.py --compare runs/a/best.pt runs/b/best.pt --input photos/ --output out --titles plain RWS
+    python predict.py --checkpoint runs/demo/best.pt --input film.mp4 --output film_seen.mp4
+    python predict.py --checkpoint runs/demo/best.pt --input data/DAVIS --sequence dog,cows --output out
+    python predict.py --checkpoint runs/demo/best.pt --input 0 --output camera.mp4
 
 For photos/a/b.jpg there will be out/a/b.png (the numbers of the data set's own label files, such as the
 labelIds of Cityscapes, with its palette, at the photograph's own size), out/a/b_overlay.jpg and, with --cam,
 out/a/b_cam.png: where each stage of the network looks for the pixels that it predicts as that class, and what
 it misses. Where two names would clash (b.jpg and b.png) the results keep the whole name: b.jpg.png,
-b.png.png. The exit code is 0 if all went well, else 2.
+b.png.png. With --compare there will be out/a/b_compare.jpg alone: the photograph, and what each network sees.
+
+Films (files, moving pictures, cameras, sequences of DAVIS) become a film with the overlay: the output if that
+ends in .mp4 or .gif, else one in it. A folder of images is a film where the output ends so, or with --format.
+The exit code is 0 if all went well, else 2.
 """
 
 import argparse
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +34,7 @@ from PIL import Image
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from rws.ahead import ahead, finishing, one_thread
 from rws.core.advantage import missing_weights
 from rws.errors import UserError
 from rws.inference import (
@@ -42,12 +49,13 @@ from rws.inference import (
 )
 from rws.refine import refined_label
 from rws.setup import choose_device
+from rws.side_by_side import COMPARED, SideBySide
 from rws.trained import Card, load_trained
+from rws.video.command import add_options, checkpoints_of, find_films, make_films
+from rws.viewer import load_viewers
 from rws.viz import file_label, overlay, stage_figure
 
 LABEL, OVERLAY, CAM = ".png", "_overlay.jpg", "_cam.png"
-# Images read before the network takes them, and results waiting to be written.
-IN_FLIGHT = 4
 
 
 class _Parser(argparse.ArgumentParser):
@@ -57,11 +65,16 @@ class _Parser(argparse.ArgumentParser):
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = _Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, required=True, help="best.pt or last.pt of a run")
+    parser.add_argument("--checkpoint", type=Path, help="best.pt or last.pt of a run")
     parser.add_argument(
-        "--input", type=Path, required=True, help="an image, or a folder (searched recursively)"
+        "--input",
+        type=Path,
+        required=True,
+        help="an image, a folder of them (searched recursively), a film, or the number of a camera",
     )
-    parser.add_argument("--output", type=Path, required=True, help="folder for the results; made if missing")
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder for the results, made if missing, or .mp4, or .gif"
+    )
     parser.add_argument("--tta", choices=TTA, default="none", help="test-time augmentation")
     parser.add_argument(
         "--refine", action="store_true", help="look again at weak slices, and blend in what they show better"
@@ -70,7 +83,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--cam", metavar="CLASS", help="also draw the heat maps of every stage for this class"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    return parser.parse_args(argv)
+    add_options(parser)
+    args = parser.parse_args(argv)
+    if (args.checkpoint is None) == (args.compare is None):
+        parser.error("give --checkpoint, or --compare with two checkpoints or more")
+    return args
 
 
 def cam_figure(
@@ -155,40 +172,14 @@ class Job:
         pictures |= figures
         write(list(pictures.values()), [stem.with_name(stem.name + ending) for ending in pictures])
 
-    def predicted(self, photographs: Iterable[Future[Photograph]]) -> Iterator[Callable[[], None]]:
-        """What is left to do for each image; for one that failed, raising its error."""
-        for photograph in photographs:
-            try:
-                yield self.predict(photograph.result())
-            except UserError as error:
-                yield partial(_fail, error)
 
-
-def _fail(error: UserError) -> NoReturn:
-    raise error
-
-
-def ahead(pool: Executor, call: Callable, items: Iterable, most: int = IN_FLIGHT) -> Iterator[Future]:
-    """`call` of each item, run by the pool, in the items' order; never more than `most` wait or are done.
-
-    Without that bound the images of a whole folder would come to lie in memory.
-    """
-    futures: deque[Future] = deque()
-    for item in items:
-        futures.append(pool.submit(call, item))
-        if len(futures) == most:
-            yield futures.popleft()
-    yield from futures
-
-
-def predict_all(job: Job, images: list[Path]) -> int:
+def predict_all(job: Job | SideBySide, images: list[Path]) -> int:
     """Predict and write, the next images read and the last ones written beside it; the number that failed."""
     failed = 0
-    # One thread each, also inside torch: more take the cores from the network. An interruption lets the
-    # writer end.
-    alone = {"max_workers": 1, "initializer": torch.set_num_threads, "initargs": (1,)}
-    with ThreadPoolExecutor(**alone) as reader, ThreadPoolExecutor(**alone) as writer:
-        written = ahead(writer, lambda finish: finish(), job.predicted(ahead(reader, job.read, images)))
+    # An interruption lets the writer end.
+    with one_thread() as reader, one_thread() as writer:
+        predicted = finishing(job.predict, ahead(reader, job.read, images))
+        written = ahead(writer, lambda finish: finish(), predicted)
         for result in tqdm(written, total=len(images), unit="image", disable=None):
             try:
                 result.result()
@@ -225,19 +216,40 @@ def refuse_overwriting(images: list[Path], results: list[Path]) -> None:
             )
 
 
-def run(args: argparse.Namespace) -> int:
-    if args.refine and args.tta != "none":
-        raise UserError(f"command line: --refine and --tta {args.tta} are two ways to average; choose one")
-    images, notes = find_images(args.input, args.output)
+def job_of(args: argparse.Namespace, images: list[Path]) -> tuple[Job | SideBySide, tuple[str, ...]]:
+    """What is done with the photographs, and the endings of its results."""
+
+    def stems(endings: tuple[str, ...]) -> dict[Path, Path]:
+        return {p: args.output / stem for p, stem in result_stems(images, args.input, endings).items()}
+
+    if args.compare is not None:
+        if args.cam is not None:
+            raise UserError(
+                "--cam: heat maps are drawn of one network; take --checkpoint instead of --compare"
+            )
+        device = choose_device(args.device)
+        viewers = load_viewers(checkpoints_of(args), args.titles, device, args.tta, args.refine)
+        return SideBySide(viewers, args.width, stems((COMPARED,)), write), (COMPARED,)
+    for value, flag in ((args.titles, "--titles"), (args.width, "--width")):
+        if value is not None:
+            raise UserError(f"{flag}: is for films and pictures side by side; give --compare with it")
     network, card = load_trained(args.checkpoint)
     if args.cam is not None:
         card.classes.index(args.cam)
     endings = (LABEL, OVERLAY, CAM) if args.cam else (LABEL, OVERLAY)
-    stems = {path: args.output / stem for path, stem in result_stems(images, args.input, endings).items()}
-    job = Job(
-        for_prediction(network, choose_device(args.device)), card, args.tta, args.refine, args.cam, stems
-    )
-    refuse_overwriting(images, [s.with_name(s.name + ending) for s in stems.values() for ending in endings])
+    network = for_prediction(network, choose_device(args.device))
+    return Job(network, card, args.tta, args.refine, args.cam, stems(endings)), endings
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.refine and args.tta != "none":
+        raise UserError(f"command line: --refine and --tta {args.tta} are two ways to average; choose one")
+    if films := find_films(args):
+        return make_films(films, args)
+    images, notes = find_images(args.input, args.output)
+    job, endings = job_of(args, images)
+    stems = job.stems.values()
+    refuse_overwriting(images, [s.with_name(s.name + ending) for s in stems for ending in endings])
     make_output(args.output)
     print(*notes, sep="\n", end="\n" if notes else "")
     failed = predict_all(job, images)
@@ -253,7 +265,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; the results of the images before this one are in the output", file=sys.stderr)
+        print("interrupted; what was finished before is in the output", file=sys.stderr)
         return 130
 
 

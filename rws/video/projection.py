@@ -1,0 +1,170 @@
+"""A film from its source through the networks into its file, a few frames in memory at a time."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import repeat
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+from tqdm import tqdm
+
+from rws.ahead import ahead, one_thread
+from rws.errors import UserError
+from rws.interruption import Interrupted, deferred, handled
+from rws.panels import Panels, fitted, panel_size
+from rws.video.frames import Frame, Source
+from rws.video.scores import Scores
+from rws.video.sinks import SINKS, Sink
+from rws.viewer import Viewer, views
+from rws.viz import overlay
+
+# Wider films than 4K are played by few; a GIF grows with each pixel.
+WIDEST = {"mp4": 3840, "gif": 640}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """How a film is drawn.
+
+    form: mp4 or gif. width: in pixels, None for that of the source, within WIDEST. titled: with title bars
+    and a legend.
+    """
+
+    form: str
+    width: int | None
+    titled: bool
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a film. signum: of the signal that ended it early, if one did."""
+
+    frames: int
+    seconds: float
+    signum: int | None = None
+
+    @property
+    def rate(self) -> float:
+        """Frames per second, from reading to writing."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+
+@dataclass
+class Projection:
+    """One film: read by a thread, predicted by this one, drawn, measured and written by a third."""
+
+    source: Source
+    viewers: Sequence[Viewer]
+    scores: Scores
+    path: Path
+    shown: Shown
+    sink: Sink | None = None
+    panels: Panels | None = None
+    size: tuple[int, int] = (0, 0)
+    done: int = 0
+    without_mask: int = 0
+    _frames: Iterator[Frame] = field(init=False)
+
+    def run(self) -> Outcome:
+        """Make the film; SIGINT and SIGTERM complete it with the frames so far, a second one throws it away.
+
+        Raises: UserError where the film cannot be read or written; nothing is left of it then.
+        """
+        signum, self._frames = None, self.source.frames()
+        started = time.perf_counter()
+        try:
+            with handled(), deferred() as signalled:
+                self._project(signalled)
+                self._close()
+        except Interrupted as signal:
+            signum = signal.signum
+            if self.sink is not None and self.sink.is_open:
+                self.sink.discard()
+                raise
+        except BaseException:
+            if self.sink is not None:
+                self.sink.discard()
+            raise
+        finally:
+            self._frames.close()
+        return Outcome(self.done, time.perf_counter() - started, signum)
+
+    def _close(self) -> None:
+        if self.sink is not None:
+            self.sink.close()
+
+    def _project(self, signalled: Callable[[], int | None]) -> None:
+        with one_thread() as reader, one_thread() as writer, self._progress() as bar:
+            read = ahead(reader, lambda _: self._read(), repeat(None))
+            for done in ahead(writer, lambda finish: finish(), self._predicted(read, signalled)):
+                done.result()
+                bar.update()
+
+    def _progress(self) -> AbstractContextManager:
+        return tqdm(desc=self.source.name, total=self.source.count, unit=" frames", disable=None)
+
+    def _read(self) -> tuple[Frame, list[Tensor]] | None:
+        """The next frame and what each network sees of it; None at the end."""
+        frame = next(self._frames, None)
+        try:
+            return frame and (frame, views(self.viewers, frame.image))
+        except UserError as error:
+            raise UserError(f"{self.source.name}: {error}") from None
+
+    def _predicted(
+        self, read: Iterator[Future], signalled: Callable[[], int | None]
+    ) -> Iterator[Callable[[], None]]:
+        """What is left to do for each frame."""
+        for future in read:
+            if signalled() or (found := future.result()) is None:
+                return
+            frame, seen = found
+            labels = [viewer.label(frame.image, own) for viewer, own in zip(self.viewers, seen)]
+            yield partial(self._finish, frame, labels)
+
+    def _finish(self, frame: Frame, labels: Sequence[np.ndarray]) -> None:
+        """Draw, measure and write a frame."""
+        if self.sink is None:
+            self._open(frame.image.size)
+        pictures = [overlay(frame.image, label, v.card.classes) for v, label in zip(self.viewers, labels)]
+        drawn = self.panels.drawn(pictures, labels) if self.panels else fitted(pictures[0], self.size)
+        self.sink.add(drawn, frame.time, frame.duration)
+        self.done += 1
+        mask = self.source.mask(frame.name)
+        if mask is None:
+            self.without_mask += 1
+        else:
+            self.scores.add(labels, mask, frame.name)
+
+    def _open(self, frame: tuple[int, int]) -> None:
+        """Lay the film out for frames as large as the first, and begin to write it."""
+        shown, most = self.shown, WIDEST[self.shown.form]
+        self.size = panel_size(frame, len(self.viewers), width=shown.width, most=most, titled=shown.titled)
+        size = self.size
+        if shown.titled:
+            classes = [viewer.card.classes for viewer in self.viewers]
+            self.panels = Panels([viewer.title for viewer in self.viewers], classes, self.size)
+            size = self.panels.whole
+        self.sink = SINKS[shown.form](self.path, size, self.source.rate, self.source.tick)
+
+
+def report(projection: Projection, outcome: Outcome) -> bool:
+    """Say what became of a film; whether all went well."""
+    source = projection.source
+    for problem in source.problems:
+        print(f"error: {problem}", file=sys.stderr)
+    speed = f"{outcome.frames} frames in {outcome.seconds:.1f} s, {outcome.rate:.2f} frames a second"
+    print(f"{source.name}: {speed}, in {projection.path}" if outcome.frames else f"{source.name}: no frame")
+    if outcome.frames and (too_fast := outcome.frames - projection.sink.written):
+        print(f"{source.name}: {too_fast} frames left out, a GIF shows 50 a second at most")
+    if projection.scores.values and projection.without_mask:
+        print(f"{source.name}: {projection.without_mask} frames without a mask are not measured")
+    if outcome.signum is not None and not source.endless and outcome.frames:
+        print(f"{source.name}: interrupted; the film holds the frames so far", file=sys.stderr)
+    return not source.problems
