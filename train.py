@@ -18,7 +18,7 @@ from contextlib import nullcontext
 
 from rws.cli import parse
 from rws.config import Config
-from rws.errors import UserError
+from rws.errors import UserError, said
 
 
 def describe(config: Config, source: str, setup, loaded) -> str:
@@ -65,6 +65,10 @@ def train(config: Config, source: str) -> None:
             Rounds(setup).run()
         else:
             Run(setup).run()
+        if distributed.is_first():
+            from rws.html_report.write import write_or_warn  # matplotlib takes a second to load
+
+            write_or_warn(setup.folder, config, (setup.train, setup.val))
 
 
 def main(flags: list[str]) -> int:
@@ -83,9 +87,7 @@ def main(flags: list[str]) -> int:
         else:
             train(config, source)
     except UserError as error:
-        # An error raised in a loader process comes with that process's traceback above its own line.
-        line = str(error).strip().splitlines()[-1].removeprefix("rws.errors.UserError: ")
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {said(error)}", file=sys.stderr)
         return 2
     except OSError as error:
         print(f"error: {error}; a run is written into --runs/--name", file=sys.stderr)

@@ -8,28 +8,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from rws.data.loading import eval_loader
+from rws.object_sizes import SIZES, object_area, size_of
 from rws.placement import memory_format, to_network
 from rws.setup import Setup, open_list
 from rws.trained import load_trained
 
-# Area of an object, a connected region of one label, over the image's.
-SMALL, LARGE = 0.01, 0.10
 BOUNDARY_PIXELS = 5
-GROUPS = ("all", "small", "medium", "large", "boundary", "interior")
-
-
-def object_area(label: np.ndarray, ignore_index: int) -> np.ndarray:
-    """For each pixel the area of the connected region (8 neighbours) of its label over the image's.
-
-    Shape: (H, W) uint8 -> (H, W) float, 0 where the label is ignored.
-    """
-    area = np.zeros(label.shape)
-    for value in np.unique(label):
-        if value != ignore_index:
-            _, regions = cv2.connectedComponents((label == value).astype(np.uint8), connectivity=8)
-            counts = np.bincount(regions.ravel())
-            area = np.where(regions > 0, counts[regions], area)
-    return area / label.size
+GROUPS = ("all", *SIZES, "boundary", "interior")
 
 
 def near_boundary(label: np.ndarray, ignore_index: int, pixels: int = BOUNDARY_PIXELS) -> np.ndarray:
@@ -50,8 +35,8 @@ def group_masks(label: np.ndarray, ignore_index: int) -> dict[str, np.ndarray]:
     Shape: (H, W) uint8 -> six of (H, W) bool.
     """
     known = label != ignore_index
-    area, boundary = object_area(label, ignore_index), near_boundary(label, ignore_index)
-    sizes = {"small": area < SMALL, "medium": (area >= SMALL) & (area <= LARGE), "large": area > LARGE}
+    size, boundary = size_of(object_area(label, ignore_index)), near_boundary(label, ignore_index)
+    sizes = {name: size == place for place, name in enumerate(SIZES)}
     places = {"boundary": boundary, "interior": ~boundary}
     return {"all": known, **{name: known & mask for name, mask in (sizes | places).items()}}
 

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from experiments.arms import folder_of
 from experiments.intervals import class_ious, difference, labelled_miou, spread
-from experiments.measure import BOUNDARY_PIXELS, GROUPS, LARGE, SMALL
+from experiments.measure import BOUNDARY_PIXELS, GROUPS
 from experiments.plan import Plan
 from rws import checkpoint
 from rws.cli import flatten
 from rws.metrics import as_scores
+from rws.object_sizes import LARGE, SMALL
 
 STEPS = ("whole", "slices", "score", "select")
 

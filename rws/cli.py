@@ -147,11 +147,16 @@ def _build(values: dict[str, object], parser: ArgumentParser) -> Config:
     return Config(**{k: parts[k](**v) if k in parts else v for k, v in tree.items()})
 
 
-def parse(flags: list[str], over: dict[str, object] | None = None, source: str = "") -> tuple[Config, str]:
+def parse(
+    flags: list[str],
+    over: dict[str, object] | None = None,
+    source: str = "",
+    file: str | None = DEFAULT_CONFIG,
+) -> tuple[Config, str | None]:
     """The configuration of a command line, and the YAML file it starts from.
 
     `over` holds values, by dotted key, that win over the file and give way to flags; `source` says in errors
-    where they are from.
+    where they are from. `file` is taken without --config; None takes the defaults alone.
 
     Raises: UserError naming the file or the flag, the value and the nearest known key.
     """
@@ -160,9 +165,9 @@ def parse(flags: list[str], over: dict[str, object] | None = None, source: str =
         given = parser.parse_args(_normalise(flags), defaults=False)
     except ArgumentError as error:
         raise UserError(f"command line: {_said(error)}") from error
-    file = given.pop("config", None) or DEFAULT_CONFIG
-    values = read_yaml(file)
-    _check_values(parser, values, file)
+    file = given.pop("config", None) or file
+    values = read_yaml(file) if file else {}
+    _check_values(parser, values, str(file))
     for key in over or {}:
         _check_key(str(key), source)
     _check_values(parser, over or {}, source)

@@ -10,3 +10,8 @@ class UserError(Exception):
 
 class DamagedFile(UserError):
     """A file of a run that is not as it was written."""
+
+
+def said(error: Exception) -> str:
+    """The one line of an error; one raised in a loader process comes with that process's traceback above."""
+    return str(error).strip().splitlines()[-1].removeprefix("rws.errors.UserError: ")

@@ -9,6 +9,7 @@ import time
 
 from rws import checkpoint
 from rws.distributed import barrier, is_first
+from rws.guidance import guidance, text
 from rws.report import closing_line, summarise
 from rws.rewind import latest_sound_state
 from rws.setup import Setup
@@ -69,9 +70,11 @@ class Run(Steps):
         while self.state["stopped"] is None:
             self._step(self.state["step"], self.state["cycle"])
         summary = summarise(self.config.name, self.config.seed, self.state["stopped"], self.cycles)
+        found = guidance(self.cycles, "fusion" if self.config.fusion.enabled else "retraining")
+        summary["guidance"] = list(found.sentences)
         checkpoint.write_json(self.folder / "summary.json", summary)
-        if self.config.cam_vis:
-            self.report.missing(self.cycles)
+        if found.rows:
+            self.report.say(text(found))
         self.report.say(f"stopped: {summary['stopped']}\n{closing_line(summary)}")
         self.report.close()
         return summary

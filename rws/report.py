@@ -89,12 +89,6 @@ class Reporter:
             self._scalars.add_scalar(f"missing_weight/{stage}", value, cycle["cycle"])
         self._scalars.flush()
 
-    def missing(self, cycles: list[dict]) -> None:
-        """Print for each stage the mean missing weight before fusion and after the latest retraining."""
-        before, after = (c.get("missing_weight", {}) for c in (cycles[0], cycles[-1]))
-        for stage, value in before.items():
-            self.say(f"  missing weight of {stage}: before {value:.3f}, after {after[stage]:.3f}")
-
     def close(self) -> None:
         """Flush and close the scalars."""
         self._scalars.close()
@@ -147,7 +141,16 @@ def summarise(name: str, seed: int, stopped: str, cycles: list[dict]) -> dict:
     plain_images = sum(c.get("plain_images", 0) for c in cycles) if with_plain else cycles[0]["whole_images"]
     plain = _arm([c["plain"] for c in cycles] if with_plain else [cycles[0]["whole"]], plain_images)
     plain["miou_one_training"] = cycles[0]["whole"][-1]["miou"]
-    keys = ("images", "weak_slices", "kept_slices", "windows", "fused_share", "missing_weight", "seconds")
+    keys = (
+        "images",
+        "weak_slices",
+        "kept_slices",
+        "windows",
+        "fused_share",
+        "missing_weight",
+        "attention",
+        "seconds",
+    )
     return {
         "name": name,
         "seed": seed,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from rws.attention import Sums, group_sums, mean_missing, tabulate
 from rws.bank import BankWriter, Precision, Rows, clear, seal
 from rws.config import SliceConfig
 from rws.core.advantage import BestSlices, missing_weights
@@ -77,12 +78,14 @@ class Scores:
     boxes: the weak slices that are kept of each image, in the order of the data set.
     windows: how many windows were judged; weak: how many of them are weak, kept or not.
     missing: mean missing weight of each stage over the foreground pixels of the images looked at for it.
+    attention: the same by class and size of the object, as `rws.attention.tabulate` gives it.
     """
 
     boxes: dict[str, list[Box]]
     windows: int
     weak: int
     missing: dict[str, float]
+    attention: dict
 
 
 def windows_of(config: SliceConfig, height: int, width: int) -> Tensor:
@@ -99,27 +102,29 @@ def windows_of(config: SliceConfig, height: int, width: int) -> Tensor:
 class _Score:
     """What scoring found in one image.
 
-    missing: sum over its foreground pixels for each stage, pixels: their number; None where not looked at.
+    missing: sums of its missing weights; None where they are not looked at.
     """
 
     boxes: list[Box]
     windows: int
     weak: int
-    missing: list[float] | None
-    pixels: int
+    missing: Sums | None
 
 
-def _score(A: Tensor, foreground: Tensor, boxes: Tensor, config: SliceConfig, *, look: bool) -> _Score:
+def _score(A: Tensor, foreground: Tensor, boxes: Tensor, config: SliceConfig, missing: Sums | None) -> _Score:
     iou = slice_iou(A[-1] > config.attention_min, foreground, boxes).cpu()
     kept = weak_slices(iou, config.iou_weak_max, config.most_per_image)
-    missing = (missing_weights(A) * foreground).double().sum((1, 2)).tolist() if look else None
     return _Score(
         boxes=[tuple(box) for box in boxes[kept].tolist()],
         windows=len(boxes),
         weak=len(weak_slices(iou, config.iou_weak_max)),
         missing=missing,
-        pixels=int(foreground.sum()) if look else 0,
     )
+
+
+def _look(scored: Scored, A: Tensor, label: Tensor) -> Sums:
+    """Shape: (L, H, W) and (H, W)."""
+    return group_sums(missing_weights(A).cpu().numpy(), label.cpu().numpy(), scored.classes)
 
 
 def looked_at(ids: list[str], number: int | None) -> set[str]:
@@ -148,20 +153,21 @@ def score_images(
         labels = batch.labels.to(scored.device)
         foreground = scored.is_foreground(labels)
         boxes = windows_of(config, *labels.shape[-2:])
-        for image_id, A, front in zip(batch.ids, maps, foreground):
-            found[image_id] = _score(A, front, boxes, config, look=image_id in looked)
+        for image_id, A, front, label in zip(batch.ids, maps, foreground, batch.labels):
+            missing = _look(scored, A, label) if image_id in looked else None
+            found[image_id] = _score(A, front, boxes, config, missing)
     every = [score for part in gathered(found) for score in part.items()]
     order = {image_id: place for place, image_id in enumerate(ids or (image_id for image_id, _ in every))}
     scores = dict(sorted(every, key=lambda pair: order[pair[0]]))
-    # Summed image by image in the order of the list: the same bits however many processes there are.
-    pixels = max(sum(s.pixels for s in scores.values()), 1)
-    sums = (sum(each) for each in zip(*(s.missing for s in scores.values() if s.missing is not None)))
-    means = dict(zip(scored.stage_names, (total / pixels for total in sums)))
+    sums = [score.missing for score in scores.values() if score.missing is not None]
+    attention = tabulate(sums, scored.stage_names, scored.classes)
+    groups = attention["groups"]
     return Scores(
         {image_id: score.boxes for image_id, score in scores.items()},
         sum(s.windows for s in scores.values()),
         sum(s.weak for s in scores.values()),
-        means,
+        {name: mean_missing(groups, name) for name in scored.stage_names} if sums else {},
+        attention,
     )
 
 

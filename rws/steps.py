@@ -142,7 +142,7 @@ class Steps(Artifacts):
             write_pictures(scored, setup.train, setup.card, folder, images, method)
         kept = sum(len(boxes) for boxes in scores.boxes.values())
         counts = {"weak_slices": scores.weak, "windows": scores.windows, "kept_slices": kept}
-        return counts | {"missing_weight": scores.missing}
+        return counts | {"missing_weight": scores.missing, "attention": scores.attention}
 
     def _slices(self, k: int) -> dict:
         """Train a copy on the weak slices, where their features are used; without epochs it stays a copy."""

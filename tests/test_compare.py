@@ -15,7 +15,7 @@ from experiments import arms
 from experiments import refine as refining
 from experiments.compare import compare, main
 from experiments.intervals import difference, labelled_miou, spread
-from experiments.measure import group_masks, near_boundary, object_area
+from experiments.measure import group_masks, near_boundary
 from experiments.plan import make_plan, read_experiment
 from rws import checkpoint, report, steps
 from rws.bank import Bank
@@ -23,6 +23,7 @@ from rws.cli import dump
 from rws.engine import Training
 from rws.errors import UserError
 from rws.models import FAMILIES
+from rws.object_sizes import object_area
 
 ARMS = {
     "plain": {},

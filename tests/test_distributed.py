@@ -55,6 +55,11 @@ def test_two_processes_end_with_the_scores_of_one(folders):
             b["kept_slices"],
         )
         assert b["missing_weight"] == pytest.approx(a["missing_weight"], abs=1e-4)
+        assert a["attention"]["images"] == b["attention"]["images"] == 6
+        assert a["attention"]["groups"]
+        for one, other in zip(a["attention"]["groups"], b["attention"]["groups"], strict=True):
+            assert other.pop("missing") == pytest.approx(one.pop("missing"), abs=1e-3)
+            assert other == one, "classes, sizes, pixels and images"
 
 
 def test_two_processes_choose_the_slices_and_the_n_of_one(folders):

@@ -19,6 +19,7 @@ from PIL import Image
 from tiny import REPOSITORY, STAGES, TINY, NoScalars, demo_set, same_tensors, tiny_config, with_train
 
 from rws import artifacts, bank, checkpoint, loop, report
+from rws.attention import mean_missing
 from rws.bank import Bank, BankWriter
 from rws.cli import parse
 from rws.config import Config
@@ -142,6 +143,9 @@ def test_summary_has_the_keys_that_were_asked_for(finished):
         assert 0 < c["weak_slices"] <= c["windows"]
         assert all(0 <= value <= 100 for value in [*c["miou"], *c["plain_miou"]])
         assert list(c["missing_weight"]) == list(STAGES)
+        assert c["attention"]["images"] == 4
+        for stage, mean in c["missing_weight"].items():
+            assert mean == pytest.approx(mean_missing(c["attention"]["groups"], stage))
     assert [len(c["miou"]) for c in stored["cycles"]] == [2, 2, 2], "mIoU of each epoch"
     steps = [[name for name in c["seconds"] if name not in loop.INSIDE] for c in stored["cycles"]]
     assert steps == [list(loop.STEPS)] * 2 + [list(loop.STEPS[:3])]
@@ -247,9 +251,13 @@ def test_the_console_shows_a_row_a_cycle_and_closes_with_the_difference(root, tm
     heads = [i for i, line in enumerate(lines) if line.split()[:3] == ["cycle", "weak", "slices"]]
     assert len(heads) == 1
     assert lines[heads[0] + 1].split()[0] == "0"
-    missing = [line for line in lines if "missing weight of" in line]
-    assert len(missing) == len(STAGES)
-    assert all("before" in line and "after" in line for line in missing)
+    (table,) = (i for i, line in enumerate(lines) if line.startswith("missing weight of each stage: "))
+    rows = [line.split() for line in lines[table + 2 : table + 2 + len(STAGES)]]
+    assert [row[0] for row in rows] == list(STAGES)
+    for row in rows:
+        means = [c["missing_weight"][row[0]] for c in summary["cycles"]]
+        assert [float(cell) for cell in row[1:3]] == pytest.approx(means, abs=0.0051)
+    assert summary["guidance"] == lines[table + 2 + len(STAGES) : -2]
 
 
 def test_nothing_is_written_under_the_data_root(root, tmp_path):

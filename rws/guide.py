@@ -1,0 +1,148 @@
+"""What any network misses, stage by stage, without training: a table and sentences from its heat maps.
+
+python -m rws.guide --checkpoint runs/demo/last.pt
+python -m rws.guide --checkpoint runs/demo/last.pt --split train --output out
+python -m rws.guide --model.name smp:Unet:resnet34 --data.name camvid --data.root data/camvid
+
+Without --config the data is that of the run in whose folder the checkpoint lies. Further flags are those of
+train.py: --data.*, --model.*, --slices.missing-images (how many images, evenly spread), --device.
+"""
+
+import argparse
+import copy
+import os
+import sys
+from pathlib import Path
+
+from torch import nn
+
+from rws import checkpoint as files
+from rws.cli import parse
+from rws.config import Config
+from rws.data import Split
+from rws.data.loading import eval_loader
+from rws.errors import UserError, said
+from rws.guidance import guidance, text
+from rws.placement import memory_format
+from rws.scoring import Scored, Scores, looked_at, score_images
+from rws.setup import check_stages, choose_device, make_network, open_list, stages_of
+from rws.trained import Card, load_trained
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m rws.guide",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--checkpoint", type=Path, help="best.pt, last.pt or another network of a run")
+    parser.add_argument("--split", choices=("train", "val"), default="val", help="images to look at (val)")
+    parser.add_argument("--output", type=Path, help="folder for guidance.json and guidance.png")
+    return parser
+
+
+def _configuration(options: argparse.Namespace, flags: list[str]) -> Config:
+    """Flags over --config, or over the configuration beside the checkpoint, or over the defaults."""
+    names = {flag.split("=")[0].replace("-", "_") for flag in flags}
+    if options.checkpoint is None and not names & {"__model.name", "__config"}:
+        raise UserError("nothing to look at: give --checkpoint FILE, or --model.name NETWORK")
+    if options.checkpoint is not None and "__model.name" in names:
+        raise UserError("--checkpoint holds its own network; drop --model.name, or drop --checkpoint")
+    beside = options.checkpoint.parent / "config.yaml" if options.checkpoint else None
+    return parse(flags, file=str(beside) if beside and beside.is_file() else None)[0]
+
+
+def _untrained(config: Config, split: Split) -> tuple[nn.Module, Card]:
+    """The network that the configuration names, with its initial weights, and its card."""
+    network, _ = make_network(config, split.classes.num_classes, choose_device(config.device))
+    stages = stages_of(config.model, network)
+    check_stages(network, stages, config.data.crop_size)
+    card = Card(config.model.name, config.model.aux, stages, split.classes, config.data.base_size)
+    return network.eval(), card
+
+
+def _check_classes(path: Path, card: Card, split: Split) -> None:
+    """Raises: UserError for a network of other classes than the data."""
+    if card.classes.names != split.classes.names:
+        raise UserError(
+            f"{path}: its classes are {_some(card.classes.names)}, those of the data "
+            f"{_some(split.classes.names)}; name the set it was trained on by --data.name, --data.category"
+        )
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+
+
+def look(network: nn.Module, card: Card, split: Split, config: Config) -> Scores:
+    """Score about `slices.missing_images` images of a split, evenly spread."""
+    part = copy.copy(split)
+    chosen = looked_at(split.ids, config.slices.missing_images)
+    part.ids = [image_id for image_id in split.ids if image_id in chosen]
+    workers = min(8, os.cpu_count() or 1) if config.data.workers is None else config.data.workers
+    batches = eval_loader(part, card.transform(), config.train.eval_batch_size, workers)
+    return score_images(Scored(network, card.stages, card.classes), batches, part.ids, config.slices)
+
+
+def _write(folder: Path, facts: dict, cycles: list[dict]) -> None:
+    from rws.guidance_plot import save  # matplotlib is loaded only for those who look
+
+    folder.mkdir(parents=True, exist_ok=True)
+    files.write_json(folder / "guidance.json", facts)
+    if facts["guidance"]:
+        title = f"{facts['checkpoint'] or facts['network']} on {facts['data']}, list {facts['list']}"
+        save(cycles, folder / "guidance.png", title)
+    print(f"written: {folder}")
+
+
+def guide(options: argparse.Namespace, flags: list[str]) -> None:
+    """Look at a network and say what it misses.
+
+    Raises: UserError for whatever is wrong.
+    """
+    config, path = _configuration(options, flags), options.checkpoint
+    if options.output is not None and options.output.exists() and not options.output.is_dir():
+        raise UserError(f"--output {options.output}: is a file; give a folder")
+    trained = load_trained(path) if path is not None else None
+    list_name = config.data.train_list if options.split == "train" else config.data.val_list
+    split = open_list(config.data, options.split, list_name)
+    network, card = trained or _untrained(config, split)
+    if path is not None:
+        _check_classes(path, card, split)
+        device, channels_last = choose_device(config.device), config.model.channels_last
+        network = network.to(device, memory_format=memory_format(channels_last))
+    scores = look(network, card, split, config)
+    cycles = [{"cycle": 0, "attention": scores.attention}]
+    found = guidance(cycles)
+    kind = "training" if options.split == "train" else "validation"
+    print(f"{path or card.network} on {config.data.name}, list {list_name}")
+    print(text(found, f"{kind} images"))
+    print(f"weak slices: {scores.weak:,} of {scores.windows:,} windows")
+    if options.output is not None:
+        facts = {"network": card.network, "checkpoint": str(path or "")}
+        facts |= {"data": config.data.name, "list": list_name}
+        facts |= {"weak_slices": scores.weak, "windows": scores.windows}
+        facts |= {"missing_weight": scores.missing, "attention": scores.attention}
+        _write(options.output, facts | {"guidance": list(found.sentences)}, cycles)
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; the exit code."""
+    options, flags = _parser().parse_known_args(arguments)
+    try:
+        guide(options, flags)
+    except UserError as error:
+        print(f"error: {said(error)}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error}; results are written into --output", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,76 @@
+"""The networks of a run, and what each sees in an image: its prediction and its heat maps, in one pass."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from rws.core.advantage import missing_weights
+from rws.data.transforms import to_tensors
+from rws.html_report.facts import Facts
+from rws.inference import likeliest
+from rws.scoring import Scored
+from rws.trained import Card, load_trained
+
+
+@dataclass(frozen=True)
+class Seen:
+    """prediction (H, W) uint8; maps and missing (L, H, W) in [0, 1]."""
+
+    prediction: np.ndarray
+    maps: np.ndarray
+    missing: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Eye:
+    """One network of a run, under a name."""
+
+    key: str
+    name: str
+    scored: Scored
+    card: Card
+
+    def look(self, image: Image.Image, label: np.ndarray) -> Seen:
+        """The heat maps are those of the label's classes, as in scoring.
+
+        Shape: label (H, W) uint8 at the image's size.
+        """
+        pixels, target = to_tensors(image, label)
+        batch = self.card.transform()(pixels).as_subclass(Tensor)[None]
+        found = self.scored.maps(batch, target.as_subclass(Tensor).long()[None])
+        A = found.maps[0]
+        return Seen(
+            likeliest(found.logits, label.shape).cpu().numpy(),
+            A.cpu().numpy(),
+            missing_weights(A).cpu().numpy(),
+        )
+
+
+def _networks(facts: Facts) -> list[tuple[str, str, Path]]:
+    """Key, name and file of the networks that are compared, as far as they are there."""
+    folder = facts.folder
+    if facts.rounds:
+        return [("rws", "last network", folder / "last.pt")]
+    last = facts.cycles[-1]["cycle"]
+    if last == 0:  # both arms are the first training
+        return [("rws", "network", folder / "last.pt")]
+    plain = ("plain", "plain", folder / "cycles" / str(last) / "plain.pt")
+    first = ("plain", "before RWS", folder / "cycles" / "0" / "whole.pt")
+    there = [arm for arm in (plain, first) if arm[2].is_file()]
+    return [*there[:1], ("rws", "RWS", folder / "last.pt")]
+
+
+def open_eyes(facts: Facts, device: torch.device) -> list[Eye]:
+    """The networks to compare, plain first; one alone where nothing is left to compare with.
+
+    Raises: UserError for a network that is missing or damaged.
+    """
+    eyes = []
+    for key, name, path in _networks(facts):
+        network, card = load_trained(path)
+        eyes.append(Eye(key, name, Scored(network.to(device), card.stages, card.classes), card))
+    return eyes

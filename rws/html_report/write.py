@@ -1,0 +1,64 @@
+"""Writes the report of a finished run; a run never fails for its report."""
+
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+from rws.checkpoint import write_text
+from rws.cli import parse
+from rws.config import Config
+from rws.data import Split
+from rws.errors import UserError, said
+from rws.html_report.facts import Facts, read_facts
+from rws.html_report.looking import open_eyes
+from rws.html_report.page import page
+from rws.html_report.pictures import Pictures, make_pictures
+from rws.setup import choose_device, open_splits
+
+REPORT = "report.html"
+
+
+def write_report(folder: Path, config: Config, splits: tuple[Split, Split] | None = None) -> Path:
+    """Write report.html of a finished run; without its data or networks it has numbers and no pictures.
+
+    `splits` are those of the configuration, where they are open already.
+
+    Raises: UserError for a folder without a finished run.
+    """
+    start = time.monotonic()
+    facts = read_facts(folder)
+    pictures, note = _pictures(facts, config, splits)
+    path = folder / REPORT
+    write_text(path, page(facts, pictures, note))
+    size = path.stat().st_size / 1e6
+    tqdm.write(f"report: {path} ({size:.1f} MB, {time.monotonic() - start:.0f} s)")
+    return path
+
+
+def _pictures(facts: Facts, config: Config, splits: tuple[Split, Split] | None) -> tuple[Pictures, str]:
+    try:
+        train, val = splits or open_splits(config.data)
+        return make_pictures(facts, train, val, open_eyes(facts, choose_device(config.device))), ""
+    except (UserError, OSError) as error:
+        tqdm.write(f"warning: the report has no pictures: {said(error)}")
+        return Pictures(), said(error)
+
+
+def write_or_warn(folder: Path, config: Config, splits: tuple[Split, Split]) -> None:
+    """As `write_report`; whatever goes wrong is one line."""
+    try:
+        write_report(folder, config, splits)
+    except Exception as error:
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        tqdm.write(f"warning: no report ({what}); `python -m rws.html_report {folder}` tries again")
+
+
+def rebuild(folder: Path, flags: list[str]) -> Path:
+    """Write the report of a finished run again; flags of train.py win over its configuration.
+
+    Raises: UserError for a folder without a finished run, and for wrong flags.
+    """
+    read_facts(folder)
+    config, _ = parse(flags, file=str(folder / "config.yaml"))
+    return write_report(folder, config)

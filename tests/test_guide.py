@@ -1,0 +1,127 @@
+"""`python -m rws.guide` as a person runs it: what it says and writes, and what it says of wrong input."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from report_run import CLASSES, folder_set, run
+from tiny import STAGES, TINY, NoScalars
+
+from rws import guide, report
+from rws.guidance_plot import panels
+from rws.models import FAMILIES
+
+
+@pytest.fixture(scope="module", autouse=True)
+def light():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(FAMILIES, "tiny", TINY)
+        patch.setattr(report, "SummaryWriter", NoScalars)
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return folder_set(tmp_path_factory.mktemp("set") / "set")
+
+
+@pytest.fixture(scope="module")
+def finished(root, tmp_path_factory) -> Path:
+    return run(tmp_path_factory.mktemp("run"), root)
+
+
+def refused(capsys, *flags: str) -> str:
+    assert guide.main([str(flag) for flag in flags]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def test_on_the_training_images_it_says_what_the_run_said(finished, tmp_path, capsys):
+    """The data comes from the configuration beside the checkpoint."""
+    flags = ["--checkpoint", str(finished / "last.pt"), "--split", "train", "--output", str(tmp_path / "out")]
+    assert guide.main(flags) == 0
+    found = json.loads((tmp_path / "out/guidance.json").read_text())
+    last = json.loads((finished / "state.json").read_text())["cycles"][-1]
+    for key in ("attention", "missing_weight", "weak_slices", "windows"):
+        assert found[key] == last[key], key
+    said = capsys.readouterr().out
+    assert all(sentence in said for sentence in found["guidance"])
+    assert len(found["guidance"]) == len(STAGES) + 1
+    assert "6 training images" in said
+    with Image.open(tmp_path / "out/guidance.png") as picture:
+        assert min(picture.size) > 300
+
+
+def test_it_looks_at_so_many_images_and_writes_nothing_unless_told(finished, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert guide.main(["--checkpoint", str(finished / "last.pt")]) == 0
+    assert "3 validation images" in capsys.readouterr().out
+    monkeypatch.setattr("rws.scoring.RUN", 1)
+    assert guide.main(["--checkpoint", str(finished / "last.pt"), "--slices.missing-images", "1"]) == 0
+    assert "1 validation images" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_network_that_is_not_trained(root, capsys):
+    size = ["--data.base-size", "32", "--data.crop-size", "[32, 48]"]
+    data = ["--data.name", "folder", "--data.root", str(root), "--data.workers", "0", "--device", "cpu"]
+    assert guide.main(["--model.name", "tiny", "--model.weights", "none", *size, *data]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("tiny on folder, list val\n")
+    assert all(stage in said for stage in STAGES)
+
+
+def test_wrong_input_is_one_line(finished, root, tmp_path, capsys):
+    last = finished / "last.pt"
+    assert "give --checkpoint FILE, or --model.name NETWORK" in refused(capsys)
+    assert "drop --model.name" in refused(capsys, "--checkpoint", last, "--model.name", "tiny")
+    assert "no such checkpoint" in refused(capsys, "--checkpoint", tmp_path / "no.pt", "--data.root", root)
+    assert "nearest known one is 'data.root'" in refused(capsys, "--checkpoint", last, "--data.rot", root)
+    gone = refused(capsys, "--checkpoint", last, "--data.root", tmp_path / "gone")
+    assert "gone: no such folder" in gone
+    (tmp_path / "file").write_text("")
+    wrong = refused(capsys, "--checkpoint", last, "--output", tmp_path / "file")
+    assert "file: is a file; give a folder" in wrong
+    assert "did you mean" in refused(
+        capsys, "--model.name", "tinny", "--data.name", "folder", "--data.root", root
+    )
+
+
+def test_a_set_of_other_classes_is_told(finished, tmp_path, capsys):
+    other = folder_set(tmp_path / "other", ("background", "cat", "dog"))
+    said = refused(capsys, "--checkpoint", finished / "last.pt", "--data.root", other)
+    assert f"its classes are background, {CLASSES[1]}" in said
+    assert "those of the data background, cat, dog" in said
+    assert "--data.name" in said
+
+
+def test_images_without_foreground(finished, tmp_path, capsys):
+    root = folder_set(tmp_path / "empty")
+    for path in (root / "masks").iterdir():
+        Image.new("L", (64, 48), 0).save(path)
+    flags = ["--checkpoint", str(finished / "last.pt"), "--data.root", str(root)]
+    assert guide.main([*flags, "--output", str(tmp_path / "out")]) == 0
+    assert "no guidance: no missing weights were looked at" in capsys.readouterr().out
+    assert not (tmp_path / "out/guidance.png").exists()
+
+
+def table(classes: int, cycle: int = 0) -> dict:
+    def group(k: int) -> dict:
+        size = ("small", "medium", "large")[k % 3]
+        missing = {"layer1": k / classes, "layer2": 0.1}
+        return {"class": f"c{k}", "size": size, "pixels": 5000, "images": 9, "missing": missing}
+
+    return {"cycle": cycle, "attention": {"images": 9, "groups": [group(k) for k in range(classes)]}}
+
+
+def test_the_plot_has_the_panels_that_there_is_something_for():
+    assert [len(panels(cycles)) for cycles in ([table(1)], [table(4)], [table(1), table(1, 1)])] == [1, 2, 2]
+    assert len(panels([table(40), table(40, 1)])) == 3
+    with pytest.raises(ValueError, match="no missing weights"):
+        panels([{"cycle": 0}])
