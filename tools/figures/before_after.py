@@ -6,11 +6,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from rws.core.advantage import missing_weights
+from rws.scoring import looked_at
 from rws.viz import ATTENTION_COLOURS, MISSING_COLOURS, colour_label, heat
 from tools.figures.canvas import BLUE, ORANGE, SMALL, TITLE, canvas, panel
 from tools.figures.source import Source, foreground, most_fused, short
 
-HEIGHT_INCHES = 6.9
+HEIGHT_INCHES = 6.7
 NETWORKS = {"before": "cycles/0/whole.pt", "after": "last.pt"}
 
 
@@ -20,8 +21,8 @@ def before_after_figure(source: Source, image_id: str | None = None) -> Figure:
     split = source.split("train")
     figure = canvas(HEIGHT_INCHES)
     figure.suptitle("The stages before RWS and after it", fontsize=TITLE, fontweight="bold", y=0.985)
-    axes = figure.subplots(4, 5, gridspec_kw={"wspace": 0.05, "hspace": 0.3})
-    figure.subplots_adjust(0.01, 0.015, 0.99, 0.915)
+    axes = figure.subplots(4, 5, gridspec_kw={"wspace": 0.05, "hspace": 0.24})
+    figure.subplots_adjust(0.01, 0.035, 0.99, 0.915)
     image = split.image(image_id)
     for k, (when, file) in enumerate(NETWORKS.items()):
         looked = source.network(file)
@@ -34,7 +35,7 @@ def before_after_figure(source: Source, image_id: str | None = None) -> Figure:
     panel(axes[0, 0], image, "image")
     panel(axes[1, 0], colour_label(split.label(image_id), split.classes).convert("RGB"), "label")
     _words(axes[2, 0])
-    _means(axes[3, 0], source.state["cycles"])
+    _means(axes[3, 0], source.state["cycles"], _looked_at(source))
     return figure
 
 
@@ -58,10 +59,15 @@ def _words(axes: Axes) -> None:
     text = (
         "$A_l$ attention, 0 dark to 1 bright\n$w_l = A_{max} - A_l$ missing\nnumbers: means over\nthe object"
     )
-    axes.text(0, 0.97, text, fontsize=SMALL - 0.5, va="top", linespacing=1.3, transform=axes.transAxes)
+    axes.text(0, 0.97, text, fontsize=SMALL, va="top", linespacing=1.3, transform=axes.transAxes)
 
 
-def _means(axes: Axes, cycles: list[dict]) -> None:
+def _looked_at(source: Source) -> int:
+    """The number of images whose missing weights the run reports."""
+    return len(looked_at(source.split("train").ids, source.config["slices"]["missing_images"]))
+
+
+def _means(axes: Axes, cycles: list[dict], number: int) -> None:
     """Missing weight of each stage over the images that the run looked at."""
     before, after = cycles[0]["missing_weight"], cycles[-1]["missing_weight"]
     places = np.arange(len(before))
@@ -70,10 +76,10 @@ def _means(axes: Axes, cycles: list[dict]) -> None:
     top = max(*before.values(), *after.values(), 0.01)
     for shift, means in ((-0.2, before), (0.2, after)):
         for place, mean in zip(places, means.values()):
-            axes.text(place + shift, mean + 0.02 * top, f"{mean:.2f}"[1:], fontsize=6.5, ha="center")
+            axes.text(place + shift, mean + 0.02 * top, f"{mean:.2f}".lstrip("0"), fontsize=7, ha="center")
     axes.set_ylim(0, 1.75 * top)
-    axes.set_xticks(places, [str(k + 1) for k in places], fontsize=SMALL)
-    axes.tick_params(axis="x", length=0, pad=-10, labelcolor="white")
+    axes.set_xticks(places, [short(stage) for stage in before], fontsize=7)
+    axes.tick_params(axis="x", length=0, pad=2)
     axes.set_yticks([])
-    axes.set_title("mean $w_l$, 64 images", fontsize=SMALL, pad=3)
+    axes.set_title(f"mean $w$ by stage, {number} images", fontsize=SMALL, pad=3)
     axes.legend(fontsize=7.5, ncols=2, frameon=False, loc="upper center", handlelength=1, columnspacing=0.8)

@@ -49,13 +49,15 @@ def rendered(figure: Figure) -> Image.Image:
 def write_png(picture: Image.Image, path: Path) -> None:
     """Write in 256 colours, which nobody sees and which makes a third of the bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+    # The colours are found on every third pixel of a row and column, which is much faster.
+    colours = Image.fromarray(np.asarray(picture)[::3, ::3].copy()).quantize(256, kmeans=1)
+    picture.quantize(palette=colours, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def write_gif(frames: Sequence[Image.Image], path: Path, milliseconds: int) -> None:
     """Write an endless animation; one palette for all frames, so that nothing flickers."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    tall = np.concatenate([np.asarray(f) for f in frames])
-    palette = Image.fromarray(tall).quantize(256, dither=Image.Dither.NONE)
+    tall = np.concatenate([np.asarray(f)[::2, ::2] for f in frames])
+    palette = Image.fromarray(tall).quantize(256, kmeans=1, dither=Image.Dither.NONE)
     indexed = [f.quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
     indexed[0].save(path, save_all=True, append_images=indexed[1:], duration=milliseconds, loop=0)
