@@ -57,7 +57,7 @@ def _words(axes: Axes) -> None:
     """What the numbers and the colours are."""
     axes.set_axis_off()
     text = (
-        "$A_l$ attention, 0 dark to 1 bright\n$w_l = A_{max} - A_l$ missing\nnumbers: means over\nthe object"
+        "$A_l$: attention\n$w_l = A_{max} - A_l$: missing\n0 dark, 1 bright; numbers:\nmeans over the object"
     )
     axes.text(0, 0.97, text, fontsize=SMALL, va="top", linespacing=1.3, transform=axes.transAxes)
 

@@ -43,7 +43,7 @@ def _numbers(axes: Axes, weak: list[int], windows: int, limit: int) -> None:
     _axes(axes, f"weak slices of {windows:,} windows", len(weak))
     axes.set_ylim(0, max(*weak, 1) * 1.18)
     if len(weak) > limit:
-        axes.axvline(limit, color=ORANGE, linestyle="--", linewidth=1.5, zorder=0)
+        axes.axvline(limit, ymax=0.7, color=ORANGE, linestyle="--", linewidth=1.5, zorder=0)
         axes.text(limit - 0.1, 0.03 * max(weak), f"limit {limit}", fontsize=SMALL, ha="right")
 
 
