@@ -15,7 +15,7 @@ def cells(kind: str) -> list[dict]:
 
 def test_it_is_stored_without_outputs_and_its_links_lead_somewhere():
     assert all(not cell["outputs"] and cell["execution_count"] is None for cell in cells("code"))
-    prose = "".join("".join(cell["source"]) for cell in cells("markdown"))
+    prose = "\n".join("".join(cell["source"]) for cell in cells("markdown"))
     links = re.findall(r"\]\(([^)]+)\)", prose)
     assert len(links) >= 5
     assert all((TOUR.parent / link).is_file() for link in links)

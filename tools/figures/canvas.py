@@ -51,11 +51,11 @@ def write_png(picture: Image.Image, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     # The colours are found on every third pixel of a row and column, which is much faster.
     colours = Image.fromarray(np.asarray(picture)[::3, ::3].copy()).quantize(256, kmeans=1)
-    whitened = colours.getpalette()
-    lightest = 3 * int(np.argmax(np.reshape(whitened, (-1, 3)).sum(1)))
-    whitened[lightest : lightest + 3] = [255, 255, 255]  # the paper, which the means shade
-    colours.putpalette(whitened)
-    picture.quantize(palette=colours, dither=Image.Dither.NONE).save(path, optimize=True)
+    indexed = picture.quantize(palette=colours, dither=Image.Dither.NONE)
+    table, paper = indexed.getpalette(), 3 * indexed.getpixel((0, 0))
+    table[paper : paper + 3] = picture.getpixel((0, 0))  # the means shade it
+    indexed.putpalette(table)
+    indexed.save(path, optimize=True)
 
 
 def write_gif(frames: Sequence[Image.Image], path: Path, milliseconds: int) -> None:
