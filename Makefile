@@ -28,7 +28,8 @@ bench: setup
 	$(BIN)/python -m benchmarks.run
 
 figures: demo
-	$(BIN)/python tools/readme_figure.py
+	$(BIN)/python train.py --config configs/demo_cycles.yaml --overwrite
+	$(BIN)/python -m tools.figures
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis *.egg-info
