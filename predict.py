@@ -31,7 +31,7 @@ from tqdm import tqdm
 
 from rws.ahead import ahead, finishing, one_thread
 from rws.cam_methods import TITLES
-from rws.errors import UserError
+from rws.errors import UserError, exit_code
 from rws.export.command import export, is_export
 from rws.inference import TTA, find_images, result_stems
 from rws.photographs import CAM, LABEL, OVERLAY, Photographs, write
@@ -153,15 +153,12 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code."""
-    try:
-        argv = sys.argv[1:] if argv is None else argv
-        return export(argv) if is_export(argv) else run(parse(argv))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; what was finished before is in the output", file=sys.stderr)
-        return 130
+    argv = sys.argv[1:] if argv is None else argv
+    return exit_code(
+        lambda: export(argv) if is_export(argv) else run(parse(argv)),
+        results="results are written into --output",
+        interrupted="interrupted; what was finished before is in the output",
+    )
 
 
 if __name__ == "__main__":

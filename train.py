@@ -15,10 +15,11 @@ Flags win over the YAML file, which wins over the defaults in rws/config.py; `--
 
 import sys
 from contextlib import nullcontext
+from functools import partial
 
 from rws.cli import parse
 from rws.config import Config
-from rws.errors import UserError, said
+from rws.errors import exit_code
 
 
 def describe(config: Config, source: str, setup, loaded) -> str:
@@ -71,31 +72,29 @@ def train(config: Config, source: str) -> None:
             write_or_warn(setup.folder, config, (setup.train, setup.val))
 
 
+def run(flags: list[str]) -> None:
+    """Do what the flags say: train, look at the data, or list stages."""
+    config, source = parse(flags)
+    # All that loads torch is imported late: a wrong flag is answered at once.
+    if config.check_data:
+        from rws.check_data import check_data
+
+        check_data(config)
+    elif config.list_stages:
+        from rws.listing import stage_table
+
+        print(stage_table(config))
+    else:
+        train(config, source)
+
+
 def main(flags: list[str]) -> int:
     """Run the command line; the exit code."""
-    try:
-        config, source = parse(flags)
-        # All that loads torch is imported late: a wrong flag is answered at once.
-        if config.check_data:
-            from rws.check_data import check_data
-
-            check_data(config)
-        elif config.list_stages:
-            from rws.listing import stage_table
-
-            print(stage_table(config))
-        else:
-            train(config, source)
-    except UserError as error:
-        print(f"error: {said(error)}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error}; a run is written into --runs/--name", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as signal:
-        print("interrupted; the same command with --resume goes on from the last checkpoint", file=sys.stderr)
-        return getattr(signal, "code", 130)
-    return 0
+    return exit_code(
+        partial(run, flags),
+        results="a run is written into --runs/--name",
+        interrupted="interrupted; the same command with --resume goes on from the last checkpoint",
+    )
 
 
 if __name__ == "__main__":

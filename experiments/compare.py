@@ -17,7 +17,7 @@ from pathlib import Path
 import yaml
 
 from rws.checkpoint import write_json, write_text
-from rws.errors import UserError
+from rws.errors import UserError, exit_code
 from rws.interruption import handled
 
 
@@ -77,7 +77,8 @@ def write_results(plan, out: Path) -> dict:
 def main(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
     chosen, flags = options("experiments.compare", __doc__).parse_known_args(arguments)
-    try:
+
+    def command() -> None:
         from experiments.plan import make_plan, read_experiment
 
         experiment = read_experiment(chosen.config)
@@ -93,16 +94,12 @@ def main(arguments: list[str]) -> int:
         with handled():
             compare(plan, out)
         print((out / "table.md").read_text())
-    except UserError as error:
-        print(f"error: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as signal:
-        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        return getattr(signal, "code", 130)
-    return 0
+
+    return exit_code(
+        command,
+        results="runs are written into --runs, results into --out",
+        interrupted="interrupted; the same command goes on from the last checkpoint",
+    )
 
 
 if __name__ == "__main__":

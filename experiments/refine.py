@@ -25,7 +25,7 @@ from experiments.plan import Plan, make_plan, read_experiment
 from experiments.tables import interval, mean_and_deviation, table
 from rws.checkpoint import write_json, write_text
 from rws.config import Config
-from rws.errors import UserError
+from rws.errors import UserError, exit_code
 from rws.inference import likeliest, predict_label
 from rws.placement import device_of, memory_format
 from rws.refine import SLICES, Refined, refine
@@ -162,7 +162,8 @@ def main(arguments: list[str]) -> int:
     parser = options("experiments.refine", __doc__)
     parser.add_argument("--most", type=int, default=4, help="slices an image at most")
     chosen, flags = parser.parse_known_args(arguments)
-    try:
+
+    def command() -> None:
         experiment = read_experiment(chosen.config)
         experiment = replace(experiment, name=chosen.name or experiment.name)
         plan = make_plan(experiment, flags, chosen.seeds, chosen.arms)
@@ -171,13 +172,12 @@ def main(arguments: list[str]) -> int:
         out = chosen.out or Path("experiments") / experiment.name
         run(plan, out, chosen.most)
         print((out / "refine.md").read_text())
-    except UserError as error:
-        print(f"error: {str(error).strip().splitlines()[-1]}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
-    return 0
+
+    return exit_code(
+        command,
+        results="results are written into --out",
+        interrupted="interrupted; nothing was written",
+    )
 
 
 if __name__ == "__main__":

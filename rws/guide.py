@@ -12,6 +12,7 @@ import argparse
 import copy
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from torch import nn
@@ -21,7 +22,7 @@ from rws.cli import parse
 from rws.config import Config
 from rws.data import Split
 from rws.data.loading import eval_loader
-from rws.errors import UserError, said
+from rws.errors import UserError, exit_code
 from rws.guidance import guidance, text
 from rws.placement import memory_format
 from rws.scoring import Scored, Scores, looked_at, score_images
@@ -130,18 +131,11 @@ def guide(options: argparse.Namespace, flags: list[str]) -> None:
 def main(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
     options, flags = _parser().parse_known_args(arguments)
-    try:
-        guide(options, flags)
-    except UserError as error:
-        print(f"error: {said(error)}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error}; results are written into --output", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code(
+        partial(guide, options, flags),
+        results="results are written into --output",
+        interrupted="interrupted; nothing was written",
+    )
 
 
 if __name__ == "__main__":

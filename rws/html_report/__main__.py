@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from rws.errors import UserError, said
+from rws.errors import exit_code
 
 
 def main(arguments: list[str]) -> int:
@@ -23,21 +23,18 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("run", type=Path, help="folder of the run, runs/<name>")
     options, flags = parser.parse_known_args(arguments)
-    try:
+
+    def command() -> None:
         # Late, since all that loads torch takes a while.
         from rws.html_report.write import rebuild
 
         rebuild(options.run, flags)
-    except UserError as error:
-        print(f"error: {said(error)}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error}; the report is written into the run's folder", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the report is as it was", file=sys.stderr)
-        return 130
-    return 0
+
+    return exit_code(
+        command,
+        results="the report is written into the run's folder",
+        interrupted="interrupted; the report is as it was",
+    )
 
 
 if __name__ == "__main__":
