@@ -359,7 +359,7 @@ def test_every_experiment_of_the_project_can_be_planned(path, monkeypatch):
     monkeypatch.chdir(path.parents[1])
     plan = make_plan(read_experiment(path), [])
     assert plan.experiment.name == path.stem
-    assert {"plain", "slices", "rws"} <= set(plan.arms)
+    assert {"plain", "rws"} <= set(plan.arms)
 
 
 # The numbers.
