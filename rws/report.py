@@ -29,11 +29,17 @@ def _commit() -> str | None:
         return None
 
 
+def _from_here(path: str) -> str:
+    """A path below the working directory as seen from there: a record is read on other machines."""
+    here = Path(path).absolute()
+    return str(here.relative_to(Path.cwd())) if here.is_relative_to(Path.cwd()) else path
+
+
 def environment(device: torch.device) -> dict:
     """Versions, machine and command line of a run."""
     cuda = torch.cuda.get_device_name(device) if device.type == "cuda" else None
     return {
-        "command": sys.argv,
+        "command": [_from_here(sys.argv[0]), *sys.argv[1:]],
         "commit": _commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
