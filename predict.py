@@ -33,12 +33,13 @@ from rws.ahead import ahead, finishing, one_thread
 from rws.cam_methods import TITLES
 from rws.errors import UserError, exit_code
 from rws.export.command import export, is_export
-from rws.inference import TTA, find_images, result_stems
+from rws.inference import find_images, result_stems
 from rws.photographs import CAM, LABEL, OVERLAY, Photographs, write
 from rws.setup import choose_device
 from rws.side_by_side import COMPARED, SideBySide
 from rws.sliding import add_options as add_sliding
 from rws.sliding import any_size
+from rws.tta import TTA
 from rws.video.command import add_options, checkpoints_of, find_films, make_films
 from rws.viewer import Manner, load_viewers, manner_of
 

@@ -4,11 +4,13 @@
 
 Takes the finished runs of an experiment, predicts the list that it reports in every way, and writes
 refine.json and refine.md into experiments/<name>. Flags as for experiments.compare; `--most` slices an image
-at most, by default four, so that an image costs at most the six forward passes of `--tta ms_flip`.
+at most, by default four, so that an image costs at most the six forward passes of `--tta ms_flip`; `--ways`
+measures some of the ways alone.
 """
 
 import statistics
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,11 +26,11 @@ from experiments.measure import confusion_of
 from experiments.plan import Plan, make_plan, read_experiment
 from experiments.tables import interval, mean_and_deviation, table
 from rws.checkpoint import write_json, write_text
-from rws.config import Config
+from rws.config import Config, SliceConfig
 from rws.errors import UserError, exit_code
 from rws.inference import likeliest, predict_label
 from rws.placement import device_of, memory_format
-from rws.refine import SLICES, Refined, refine
+from rws.refine import SLICES, refine
 from rws.scoring import Scored
 from rws.setup import choose_device, open_list
 from rws.trained import Card, load_trained
@@ -37,21 +39,17 @@ WAYS = {
     "plain": "the network alone",
     "flip": "and mirrored, averaged (`--tta flip`)",
     "ms_flip": "three scales, each mirrored, averaged (`--tta ms_flip`)",
+    "quarters": "the whole image and its four enlarged quarters, averaged in place (`--tta quarters`)",
     "zoom": "the whole image and the weak slices, averaged in place",
     "fused": "the whole image with the slices' features blended in",
     "refine": "the mean of plain, fused and the slices (`--refine`)",
 }
+# Those of `--tta`, and the forward passes that they take for an image; the others need weak slices.
+PASSES = {"plain": 1, "flip": 2, "ms_flip": 6, "quarters": 5}
 
 
-def passes(found: Refined) -> dict[str, int]:
-    """Forward passes that each way took for an image."""
-    slices = len(found.boxes_yxhw)
-    refined = {"zoom": slices + 1, "fused": found.passes, "refine": found.passes}
-    return {"plain": 1, "flip": 2, "ms_flip": 6} | refined
-
-
-def measure_run(config: Config, list_name: str, most: int) -> dict:
-    """Confusion and forward passes an image of every way, for one finished run.
+def measure_run(config: Config, list_name: str, most: int, ways: Sequence[str]) -> dict:
+    """Confusion and forward passes an image of some ways, for one finished run.
 
     Raises: UserError for a run that has not been finished.
     """
@@ -68,30 +66,36 @@ def measure_run(config: Config, list_name: str, most: int) -> dict:
     counts, taken = {}, {}
     for image_id in tqdm(split.ids, desc=str(path.parent), unit="image", leave=False):
         image, label = split.image(image_id), split.label(image_id)
-        found = refine(scored, card, image, slices)
-        for way, predicted in _labels(scored, card, image, found).items():
+        for way, (predicted, passes) in _labels(scored, card, image, slices, ways).items():
             known = label != card.classes.ignore_index
             confusion = confusion_of(predicted, label, known, card.classes.num_classes)
             counts[way] = counts.get(way, 0) + confusion
-        for way, number in passes(found).items():
-            taken[way] = taken.get(way, 0) + number
+            taken[way] = taken.get(way, 0) + passes
     return {
         "list": list_name,
         "images": len(split),
         "device": str(device_of(network)),
-        "confusion": {way: counts[way].tolist() for way in WAYS},
-        "passes": {way: taken[way] / len(split) for way in WAYS},
+        "confusion": {way: counts[way].tolist() for way in ways},
+        "passes": {way: taken[way] / len(split) for way in ways},
     }
 
 
-def _labels(scored: Scored, card: Card, image: Image.Image, found: Refined) -> dict[str, np.ndarray]:
-    """The label of an image by each way; shape (H, W)."""
-    maps = {"plain": found.plain, "zoom": found.zoom_mean, "fused": found.fused, "refine": found.mean}
-    size = (image.height, image.width)
-    labels = {way: likeliest(p[None], size).cpu().numpy() for way, p in maps.items()}
-    return labels | {
-        tta: predict_label(scored.network, card, image, tta) for tta in WAYS if tta in ("flip", "ms_flip")
-    }
+def _labels(
+    scored: Scored, card: Card, image: Image.Image, slices: SliceConfig, ways: Sequence[str]
+) -> dict[str, tuple[np.ndarray, int]]:
+    """The label of an image by each way, (H, W), and the forward passes that it took."""
+    labels = {}
+    for way in (way for way in ways if way in PASSES):
+        tta = "none" if way == "plain" else way
+        labels[way] = predict_label(scored.network, card, image, tta), PASSES[way]
+    if set(ways) <= set(PASSES):
+        return labels
+    found = refine(scored, card, image, slices)
+    maps = {"zoom": found.zoom_mean, "fused": found.fused, "refine": found.mean}
+    for way, probabilities in maps.items():
+        label = likeliest(probabilities[None], (image.height, image.width)).cpu().numpy()
+        labels[way] = label, found.passes - (way == "zoom" and found.passes > 1)
+    return {way: labels[way] for way in ways}
 
 
 def _miou(confusion: list[list[int]]) -> float:
@@ -100,53 +104,74 @@ def _miou(confusion: list[list[int]]) -> float:
 
 
 def results(measured: dict[str, list[dict]]) -> dict:
-    """mIoU of every arm and way, and paired differences to the same run's plain and zoomed predictions."""
+    """mIoU of every arm and way, and paired differences by seed.
+
+    against_alone: to the same network's plain prediction. against_zoom: to its slices averaged in place.
+    against_plain: to the arm plain and its plain prediction. against_plain_so: to the arm plain in the same
+    way. Those that were not measured are left out.
+    """
+    mious = {
+        arm: {way: [_miou(run["confusion"][way]) for run in runs] for way in runs[0]["confusion"]}
+        for arm, runs in measured.items()
+    }
+    plain = mious.get("plain", {})
     found = {}
-    for arm, runs in measured.items():
-        mious = {way: [_miou(run["confusion"][way]) for run in runs] for way in WAYS}
-        found[arm] = {
-            way: {
+    for arm, by_way in mious.items():
+        found[arm] = {}
+        for way, values in by_way.items():
+            to = {"alone": by_way.get("plain"), "zoom": by_way.get("zoom")}
+            to |= {"plain": plain.get("plain"), "plain_so": plain.get(way)}
+            found[arm][way] = {
                 "miou": spread(values),
-                "against_plain": difference(values, mious["plain"]),
-                "against_zoom": difference(values, mious["zoom"]),
-                "passes": sum(run["passes"][way] for run in runs) / len(runs),
+                **{f"against_{name}": difference(values, other) for name, other in to.items() if other},
+                "passes": statistics.fmean(run["passes"][way] for run in measured[arm]),
             }
-            for way, values in mious.items()
-        }
     return found
+
+
+COLUMNS = {
+    "against_alone": "against itself alone",
+    "against_zoom": "against its zoom",
+    "against_plain": "against plain alone",
+    "against_plain_so": "against plain, same prediction",
+}
 
 
 def render(name: str, found: dict, first: dict, seeds: list[int], most: int) -> str:
     """refine.md."""
     said = (
-        f"{first['images']} images of the list `{first['list']}`; seeds {', '.join(map(str, seeds))}; at "
-        f"most {most} slices an image, chosen by the network's own prediction. mIoU in percent, ± standard "
-        "deviation over seeds; differences are paired by seed, in brackets their 95 % interval (Student's "
-        "t). Passes are forward passes an image; zoom, fused and refine take backward passes for maps, too."
+        f"{first['images']} images of the list `{first['list']}`; seeds {', '.join(map(str, seeds))}. mIoU in "
+        "percent, ± standard deviation over seeds; differences are paired by seed, in brackets their 95 % "
+        "interval (Student's t). Passes are forward passes an image."
     )
+    if "zoom" in first["confusion"]:
+        said += (
+            f" zoom, fused and refine have at most {most} slices an image, chosen by the network's own "
+            "prediction, and take backward passes for maps, too."
+        )
+    columns = {key: title for key, title in COLUMNS.items() if key in next(iter(found.values()))["plain"]}
     rows = [
         [
             arm,
             way,
             mean_and_deviation(each["miou"]),
-            interval(each["against_plain"]),
-            interval(each["against_zoom"]),
+            *(interval(each[key]) for key in columns),
             f"{each['passes']:.1f}",
         ]
         for arm, ways in found.items()
         for way, each in ways.items()
     ]
-    head = ["arm", "prediction", "mIoU", "against plain", "against zoom", "passes"]
-    ways = "\n".join(f"- {way}: {meaning}" for way, meaning in WAYS.items())
-    return f"# {name}: at test time\n\n{said}\n\n{table(head, rows)}\n\n{ways}\n"
+    head = ["arm", "prediction", "mIoU", *columns.values(), "passes"]
+    meanings = "\n".join(f"- {way}: {WAYS[way]}" for way in first["confusion"])
+    return f"# {name}: at test time\n\n{said}\n\n{table(head, rows)}\n\n{meanings}\n"
 
 
-def run(plan: Plan, out: Path, most: int) -> None:
-    """Measure every arm and seed of a plan, and write the results."""
+def run(plan: Plan, out: Path, most: int, ways: Sequence[str] = tuple(WAYS)) -> None:
+    """Measure every arm and seed of a plan by some ways, `plain` among them, and write the results."""
     experiment = plan.experiment
     measured = {
         arm: [
-            measure_run(config, experiment.report_list or config.data.val_list, most)
+            measure_run(config, experiment.report_list or config.data.val_list, most, ways)
             for config in (plan.config(arm, seed) for seed in plan.seeds)
         ]
         for arm in plan.arms
@@ -161,6 +186,7 @@ def main(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
     parser = options("experiments.refine", __doc__)
     parser.add_argument("--most", type=int, default=4, help="slices an image at most")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="default: all")
     chosen, flags = parser.parse_known_args(arguments)
 
     def command() -> None:
@@ -170,7 +196,7 @@ def main(arguments: list[str]) -> int:
         if chosen.threads:
             torch.set_num_threads(chosen.threads)
         out = chosen.out or Path("experiments") / experiment.name
-        run(plan, out, chosen.most)
+        run(plan, out, chosen.most, [way for way in WAYS if way == "plain" or way in chosen.ways])
         print((out / "refine.md").read_text())
 
     return exit_code(

@@ -7,24 +7,20 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-import ttach
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as TF
 
 from rws.core.cam import CamMethod, grad_cam, seg_grad_cam
-from rws.core.stages import find_stages, logits_of
+from rws.core.stages import find_stages
 from rws.data.files import DECODE_ERRORS
 from rws.errors import UserError
 from rws.placement import to_network
 from rws.trained import Card
+from rws.tta import augmented_scores, check, with_quarters
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-TTA = ("none", "flip", "ms_flip")
-TTA_SCALES = (0.75, 1.0, 1.25)
-# ttach's Scale truncates on the way there and back; sides that are multiples of this survive both exactly.
-TTA_MULTIPLE = 4
 # Logits at full size are made for as many classes at a time as this allows, 16 MiB, but for one at least.
 VALUES_AT_ONCE = 2**22
 # The short side becomes the card's base_size: a strip of 10 x 4000 pixels would fill the memory.
@@ -59,17 +55,19 @@ def open_image(path: Path) -> Image.Image:
         raise UserError(f"{path}: image cannot be decoded ({error}); replace the file") from None
 
 
-def network_input(card: Card, image: Image.Image) -> Tensor:
+def network_input(card: Card, image: Image.Image, tta: str = "none") -> Tensor:
     """What the network sees of an image in RGB.
 
-    Shape: (1, 3, h, w), the short side `card.base_size`.
-    Raises: UserError for an image more than MAX_ASPECT times as long as wide.
+    Shape: (1, 3, h, w), the short side `card.base_size`; (5, 3, h, w) with "quarters", see `with_quarters`.
+    Raises: UserError for an unknown `tta`, and an image more than MAX_ASPECT times as long as wide.
     """
+    check(tta)
     if max(image.size) > MAX_ASPECT * min(image.size):
         size = f"{image.width} x {image.height} pixels"
         raise UserError(f"{size}: longer than {MAX_ASPECT} times its width; cut it into pieces")
     pixels = tv_tensors.Image(TF.pil_to_tensor(image))
-    return card.transform()(pixels).as_subclass(Tensor)[None]
+    whole = card.transform()(pixels).as_subclass(Tensor)[None]
+    return with_quarters(pixels, whole, card.transform()) if tta == "quarters" else whole
 
 
 def for_prediction(network: nn.Module, device: torch.device) -> nn.Module:
@@ -84,52 +82,14 @@ def for_prediction(network: nn.Module, device: torch.device) -> nn.Module:
     return network.eval().to(device, memory_format=torch.channels_last)
 
 
-class _Probabilities(nn.Module):
-    """A network that puts out softmax probabilities, which unlike logits may be averaged."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: Tensor) -> Tensor:
-        return logits_of(self.network(images)).softmax(1)
-
-
-def _augmented(network: nn.Module, images: Tensor, tta: str) -> Tensor:
-    """Mean probabilities over the flips, and with "ms_flip" the scales, of ttach.
-
-    Shape: (N, 3, h, w) -> (N, C, h, w).
-    """
-    transforms = [ttach.HorizontalFlip()]
-    if tta == "ms_flip":
-        transforms.append(ttach.Scale(TTA_SCALES, interpolation="bilinear", align_corners=False))
-    wrapped = ttach.SegmentationTTAWrapper(_Probabilities(network), ttach.Compose(transforms), "mean")
-    height, width = images.shape[-2:]
-    rows, columns = (-side % TTA_MULTIPLE if tta == "ms_flip" else 0 for side in (height, width))
-    top, left = rows // 2, columns // 2
-    padded = F.pad(images, (left, columns - left, top, rows - top), mode="replicate")
-    return wrapped(padded)[..., top : top + height, left : left + width]
-
-
-def _scores(network: nn.Module, images: Tensor, tta: str) -> Tensor:
-    """Logits, or mean probabilities with augmentation, at the size of the network's input.
-
-    Shape: (1, 3, h, w) -> (1, C, h, w) on the network's device.
-    """
-    if tta not in TTA:
-        raise UserError(f"tta {tta!r}: must be one of {', '.join(TTA)}")
-    images = to_network(images, network)
-    return logits_of(network(images)) if tta == "none" else _augmented(network, images, tta)
-
-
 @torch.inference_mode()
 def probabilities(network: nn.Module, images: Tensor, tta: str = "none") -> Tensor:
-    """Softmax probabilities, with `tta` their mean, at the size of the network's input.
+    """Softmax probabilities, with `tta` their mean, at the size that `augmented_scores` gives them.
 
     Shape: (1, 3, h, w) -> (1, C, h, w) float32 on the network's device.
     Raises: UserError for an unknown `tta`.
     """
-    scores = _scores(network, images, tta).float()
+    scores = augmented_scores(network, images, tta).float()
     return scores.softmax(1) if tta == "none" else scores
 
 
@@ -145,13 +105,14 @@ def predict_logits(network: nn.Module, card: Card, image: Image.Image, tta: str 
     """The network's logits at the image's own (displayed) size; with `tta` logarithms of mean probabilities.
 
     With "none" they are the logits of the plain network, resized, and nothing else; "flip" averages over the
-    mirrored image, "ms_flip" over TTA_SCALES too. In each case a softmax gives probabilities.
+    mirrored image, "ms_flip" over TTA_SCALES too, "quarters" over the whole image and its enlarged quarters.
+    In each case a softmax gives probabilities.
 
     Shape: (C, H, W) on the network's device.
     Raises: UserError for an unknown `tta` and for an image that cannot be used.
     """
     image = displayed(image)
-    scores = _scores(network, network_input(card, image), tta)
+    scores = augmented_scores(network, network_input(card, image, tta), tta)
     scores = _resized(scores, (image.height, image.width))[0]
     return scores if tta == "none" else scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
 
@@ -163,17 +124,17 @@ def predict_label(network: nn.Module, card: Card, image: Image.Image, tta: str =
     Raises: UserError for an unknown `tta` and for an image that cannot be used.
     """
     image = displayed(image)
-    return label_of_input(network, network_input(card, image), (image.height, image.width), tta)
+    return label_of_input(network, network_input(card, image, tta), (image.height, image.width), tta)
 
 
 @torch.inference_mode()
 def label_of_input(network: nn.Module, images: Tensor, size: tuple[int, int], tta: str) -> np.ndarray:
     """`predict_label` of what `network_input` made of an image of `size` = (H, W).
 
-    Shape: (1, 3, h, w) -> (H, W) uint8.
+    Shape: (1, 3, h, w), or what else `network_input` makes for `tta` -> (H, W) uint8.
     Raises: UserError for an unknown `tta`.
     """
-    return likeliest(_scores(network, images, tta), size).cpu().numpy()
+    return likeliest(augmented_scores(network, images, tta), size).cpu().numpy()
 
 
 def likeliest(scores: Tensor, size: tuple[int, int]) -> Tensor:

@@ -55,7 +55,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def windows_of(args: argparse.Namespace) -> Windows | None:
     """The windows that a command line asks for, if any.
 
-    Raises: UserError for a window or a stride that cannot be used, and for `--refine` beside them.
+    Raises: UserError for a window or a stride that cannot be used, and for another way to look at parts
+        beside them.
     """
     side, step = args.slide, args.stride
     if side is None:
@@ -72,6 +73,11 @@ def windows_of(args: argparse.Namespace) -> Windows | None:
     if args.refine:
         raise UserError(
             "command line: --refine looks at slices of the whole image, --slide at no whole; choose one"
+        )
+    if args.tta == "quarters":
+        raise UserError(
+            "command line: --tta quarters enlarges parts of the whole image, --slide sees parts at their own "
+            "size; choose one"
         )
     return Windows(side, step)
 

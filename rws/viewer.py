@@ -49,7 +49,7 @@ class Viewer:
     def label(self, image: Image.Image, seen: Tensor | None, name: str = "") -> np.ndarray:
         """The likeliest class of each pixel of an image in RGB, of which the network sees `seen`.
 
-        Shape: (1, 3, h, w), or None where it sees windows -> (H, W) uint8.
+        Shape: what `views` gives -> (H, W) uint8.
         Raises: UserError where the GPU's memory does not suffice.
         """
         manner = self.manner
@@ -99,14 +99,15 @@ def path_titles(paths: Sequence[Path]) -> list[str]:
 def views(viewers: Sequence[Viewer], image: Image.Image) -> list[Tensor | None]:
     """What each network sees of an image in RGB, made once for those that see the same.
 
-    Shape: (1, 3, h, w) each, None for one that sees windows.
+    Shape: (1, 3, h, w) each, (5, 3, h, w) with "quarters", None for one that sees windows.
     Raises: UserError for an image that is far longer than wide.
     """
     made: dict[tuple, Tensor] = {}
     seen = []
     for viewer in viewers:
-        key = (viewer.card.base_size, viewer.card.normalisation)
+        tta = viewer.manner.tta
+        key = (viewer.card.base_size, viewer.card.normalisation, tta)
         if viewer.manner.windows is None and key not in made:
-            made[key] = network_input(viewer.card, image)
+            made[key] = network_input(viewer.card, image, tta)
         seen.append(None if viewer.manner.windows else made[key])
     return seen

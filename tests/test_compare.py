@@ -446,7 +446,13 @@ def test_refined_predictions_of_finished_runs(finished, tmp_path):
         # for pixels whose classes are equal up to rounding.
         assert ways["plain"]["miou"]["each"] == pytest.approx(found["arms"][arm]["miou"]["each"], abs=0.01)
         assert ways["plain"]["passes"] == 1
-        assert ways["plain"]["against_plain"]["each"] == [0.0, 0.0]
+        assert ways["plain"]["against_alone"]["each"] == [0.0, 0.0]
+        plain, same = record["results"]["plain"]["plain"], record["results"]["plain"]["refine"]
+        mious = [ways["refine"]["miou"]["each"], plain["miou"]["each"], same["miou"]["each"]]
+        alone, so = (ways["refine"][key]["each"] for key in ("against_plain", "against_plain_so"))
+        assert alone == pytest.approx(np.subtract(mious[0], mious[1]))
+        assert so == pytest.approx(np.subtract(mious[0], mious[2]))
+        assert ways["quarters"]["passes"] == 5
         assert 1 <= ways["zoom"]["passes"] <= 3
         assert ways["refine"]["passes"] <= 4
         shared = [run["confusion"]["fused"] for run in record["runs"][arm]]

@@ -11,9 +11,10 @@ from torchvision.models.segmentation import deeplabv3_resnet50
 from rws import inference
 from rws.data.classes import DEMO
 from rws.errors import UserError
-from rws.inference import TTA, TTA_SCALES, class_maps, find_images, open_image, predict_label, predict_logits
+from rws.inference import class_maps, find_images, open_image, predict_label, predict_logits
 from rws.models import FAMILIES, build_network
 from rws.trained import Card, load_trained, save_trained
+from rws.tta import TTA, TTA_MULTIPLE, TTA_SCALES
 
 LIGHT = "deeplabv3_efficientnet_lite0"
 ODD_SIZES = [(375, 500), (333, 500), (97, 131)]  # height, width
@@ -127,14 +128,47 @@ def test_multi_scale_is_the_mean_over_scales_and_flips(light):
 
 
 def test_ttach_scale_survives_every_padded_side():
-    sides = range(inference.TTA_MULTIPLE, 8000, inference.TTA_MULTIPLE)
+    sides = range(TTA_MULTIPLE, 8000, TTA_MULTIPLE)
     assert all(
         int(int(side * s) * (1 / s)) == side == int(side * s) / s for side in sides for s in TTA_SCALES
     )
 
 
+@pytest.mark.parametrize("size", [(64, 92), (75, 101), (300, 210)])
+def test_quarters_are_the_mean_of_the_whole_and_the_enlarged_quarter_of_each_pixel(light, size):
+    network, card = light
+    image = photo(*size)
+    images = inference.network_input(card, image, "quarters")
+    height, width = images.shape[-2:]
+    assert torch.equal(images[:1], inference.network_input(card, image)) and min(height, width) == 64
+    with torch.inference_mode():
+        whole, *parts = (network(each[None])["out"].softmax(1)[0] for each in images)
+    want = F.interpolate(whole[None], (2 * height, 2 * width), mode="bilinear", align_corners=False)[0]
+    for y in range(2 * height):
+        for x in range(2 * width):
+            part = parts[2 * (y >= height) + (x >= width)]
+            want[:, y, x] = (want[:, y, x] + part[:, y % height, x % width]) / 2
+    want = F.interpolate(want[None], size, mode="bilinear", align_corners=False)[0]
+    got = predict_logits(network, card, image, "quarters").exp()
+    torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-4)
+    assert np.array_equal(predict_label(network, card, image, "quarters"), got.argmax(0).numpy())
+
+
+def test_quarters_lie_where_they_were_cut_and_show_what_the_whole_has_lost(light):
+    _, card = light
+    image = Image.fromarray(np.zeros((256, 384, 3), np.uint8))
+    image.putpixel((300, 40), (255, 255, 255))  # upper right; the input has a quarter of these pixels a side
+    images = inference.network_input(card, image, "quarters")
+    bright = images - images[1, :, :1, :1]  # the first quarter is black
+    strength = bright.flatten(1).amax(1)
+    assert strength[2] > 2 * strength[0] > 0
+    assert strength[[1, 3, 4]].max() == 0
+    y, x = divmod(int(bright[2, 0].argmax()), images.shape[-1])
+    assert abs(y - 40 / 256 * 128) <= 1 and abs(x - (300 - 192) / 384 * 192) <= 1
+
+
 def test_unknown_tta_is_named(light):
-    with pytest.raises(UserError, match="'rotate': must be one of none, flip, ms_flip"):
+    with pytest.raises(UserError, match="'rotate': must be one of none, flip, ms_flip, quarters"):
         predict_logits(*light, photo(9, 9), "rotate")
 
 

@@ -126,7 +126,7 @@ def test_memory_is_that_of_a_band_of_rows(monkeypatch):
 
 
 def arguments(**given) -> argparse.Namespace:
-    return argparse.Namespace(**{"slide": None, "stride": None, "refine": False, **given})
+    return argparse.Namespace(**{"slide": None, "stride": None, "refine": False, "tta": "none", **given})
 
 
 def test_windows_of_a_command_line():
@@ -144,6 +144,7 @@ def test_windows_of_a_command_line():
         ({"slide": 100, "stride": 101}, "--stride 101: must be 1 to 100, the window"),
         ({"slide": 100, "stride": 0}, "--stride 0: must be 1 to 100"),
         ({"slide": 100, "refine": True}, "--refine looks at slices of the whole image"),
+        ({"slide": 100, "tta": "quarters"}, "--tta quarters enlarges parts of the whole image"),
     ],
 )
 def test_refused(given, message):
