@@ -140,8 +140,8 @@ COLUMNS = {
 def render(name: str, found: dict, first: dict, seeds: list[int], most: int) -> str:
     """refine.md."""
     said = (
-        f"{first['images']} images of the list `{first['list']}`; seeds {', '.join(map(str, seeds))}. mIoU in "
-        "percent, ± standard deviation over seeds; differences are paired by seed, in brackets their 95 % "
+        f"{first['images']} images of the list `{first['list']}`; seeds {', '.join(map(str, seeds))}. mIoU "
+        "in percent, ± standard deviation over seeds; differences are paired by seed, in brackets their 95 % "
         "interval (Student's t). Passes are forward passes an image."
     )
     if "zoom" in first["confusion"]:

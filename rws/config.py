@@ -104,6 +104,8 @@ class TrainConfig:
             slices of the cycle before instead; these are not fused.
         slice_aim: share of the images of a training on whole images, after the first, whose crop is laid over
             one of their weak slices of the cycle before, instead of anywhere.
+        slice_aim_by: image - the crop of an image is laid over a slice of its own; class - in place of the
+            image comes one with a slice that holds a class drawn for it, each class as often.
         batch_size: images a step.
         eval_batch_size: images a batch in evaluation and scoring.
         optimizer: sgd or adamw.
@@ -127,6 +129,7 @@ class TrainConfig:
     slice_epochs: NonNegativeFloat = 1.0
     slice_mix: ClosedUnitInterval = 0.0
     slice_aim: ClosedUnitInterval = 0.0
+    slice_aim_by: Literal["image", "class"] = "image"
     batch_size: PositiveInt = 4
     eval_batch_size: PositiveInt = 4
     optimizer: Literal["sgd", "adamw"] = "sgd"

@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,8 @@ class Job:
     fusion: gives the context in which the forward pass of a batch, at a step, is fused, as a value of which
         a list of losses to add, or None; without it the training is plain.
     steps_before: steps that count towards the epochs but were taken elsewhere.
-    slices: the last so many of the views are slices, and `slice_mix` of each batch is taken from them.
+    slices: the last so many of the views are slices, and `slice_mix` of each batch is taken from them, by
+        `slice_weights` if there are any.
     """
 
     key: str
@@ -53,12 +54,15 @@ class Job:
     steps_before: int = 0
     slices: int = 0
     slice_mix: float = 0.0
+    slice_weights: Sequence[float] | None = None
 
     def batches(self, first: int) -> SeededBatches | MixedBatches:
         """The batches from step `first` on."""
         views = len(self.views) - self.slices
         whole = SeededBatches(views, self.batch_size, self.steps, self.seed, first)
-        return MixedBatches(whole, self.slices, self.slice_mix) if self.slices else whole
+        if not self.slices:
+            return whole
+        return MixedBatches(whole, self.slices, self.slice_mix, self.slice_weights)
 
 
 class Training:

@@ -24,6 +24,7 @@ from rws.report import Reporter, SilentReporter
 from rws.scoring import Scored, score_images, select_features
 from rws.seeding import derive_seed
 from rws.setup import Setup
+from rws.slices_among import Among, slices_among
 
 # What the seconds of a cycle hold beside those of its steps: sums over its trainings.
 INSIDE = ("steps", "evaluation")
@@ -53,8 +54,8 @@ class Steps(Artifacts):
         kind = "slices" if self.config.cycles.start == "slices" else "whole"
         network = self._network(None if self.config.cycles.start == "initial" else k - 1, kind)
         bank, steps = self._bank(k - 1), self._whole_steps(k)
-        slices = self._slice_views(k - 1) if k and self.config.train.slice_mix else []
-        views = [*(View(i) for i in self.setup.train.ids), *slices]
+        slices = self._slices_among(k)
+        views = [*(View(i) for i in self.setup.train.ids), *slices.views]
         views = self._views(views, self._attach(bank, k), self._aim(k))
         history = self._train(
             f"whole-{k}",
@@ -64,8 +65,9 @@ class Steps(Artifacts):
             on_epoch=self._keep_best(network, k),
             fusion=self._recipe(bank, network, k, steps) if bank else None,
             steps_before=self.config.train.epochs * self._epoch_steps() - steps if k else 0,
-            slices=len(slices),
-            slice_mix=self.config.train.slice_mix,
+            slices=len(slices.views),
+            slice_mix=slices.share,
+            slice_weights=slices.weights,
         )
         self._save(self._cycle(k) / "whole.pt", network, k, history)
         self._save(self.folder / "last.pt", network, k, history)
@@ -73,9 +75,17 @@ class Steps(Artifacts):
         record = {"images": images, "whole": history, "whole_images": steps * self._batch()}
         return record | ({"fused_share": bank.fused_share(images)} if bank else {})
 
+    def _slices_among(self, k: int) -> Among:
+        """The slices that a training on whole images takes among them."""
+        train = self.config.train
+        if k == 0 or not (train.slice_mix or train.slice_aim_by == "class"):
+            return Among()
+        return slices_among(train, self._slice_views(k - 1), self.setup.train, self.setup.card.classes)
+
     def _aim(self, k: int) -> Aim | None:
-        share = self.config.train.slice_aim
-        return Aim(self._boxes(k - 1), share) if k and share else None
+        train = self.config.train
+        by_image = train.slice_aim and train.slice_aim_by == "image"
+        return Aim(self._boxes(k - 1), train.slice_aim) if k and by_image else None
 
     def _whole_steps(self, k: int) -> int:
         """Steps of a training on whole images.

@@ -1,4 +1,4 @@
-"""Test-time augmentation (`--tta`): mirrored, at several scales, or with the quarters of the image enlarged."""
+"""Test-time augmentation (`--tta`): mirrored, at several scales, or with its quarters enlarged."""
 
 import torch
 import torch.nn.functional as F

@@ -140,7 +140,8 @@ def test_quarters_are_the_mean_of_the_whole_and_the_enlarged_quarter_of_each_pix
     image = photo(*size)
     images = inference.network_input(card, image, "quarters")
     height, width = images.shape[-2:]
-    assert torch.equal(images[:1], inference.network_input(card, image)) and min(height, width) == 64
+    assert torch.equal(images[:1], inference.network_input(card, image))
+    assert min(height, width) == 64
     with torch.inference_mode():
         whole, *parts = (network(each[None])["out"].softmax(1)[0] for each in images)
     want = F.interpolate(whole[None], (2 * height, 2 * width), mode="bilinear", align_corners=False)[0]
@@ -164,7 +165,8 @@ def test_quarters_lie_where_they_were_cut_and_show_what_the_whole_has_lost(light
     assert strength[2] > 2 * strength[0] > 0
     assert strength[[1, 3, 4]].max() == 0
     y, x = divmod(int(bright[2, 0].argmax()), images.shape[-1])
-    assert abs(y - 40 / 256 * 128) <= 1 and abs(x - (300 - 192) / 384 * 192) <= 1
+    assert abs(y - 40 / 256 * 128) <= 1
+    assert abs(x - (300 - 192) / 384 * 192) <= 1
 
 
 def test_unknown_tta_is_named(light):

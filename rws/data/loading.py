@@ -17,10 +17,19 @@ from rws.seeding import derive_seed
 
 @dataclass(frozen=True)
 class View:
-    """An image, or the part of it inside a box (y, x, h, w) in its own pixels."""
+    """An image, or the part of it inside a box (y, x, h, w) in its own pixels.
+
+    aimed: the crops of the whole image that are laid over the box, instead of the part alone.
+    """
 
     image_id: str
     box_yxhw: Box | None = None
+    aimed: bool = False
+
+    @property
+    def is_part(self) -> bool:
+        """Whether the rest of the image is not there."""
+        return self.box_yxhw is not None and not self.aimed
 
 
 @dataclass(frozen=True)
@@ -77,19 +86,21 @@ class TrainViews(Dataset):
         moved = [image, label]
         if self.coordinates is not None:
             moved.append(CoordinateMap(self.coordinates(*image.shape[-2:])))
-        box = self.aim(view.image_id, seed) if self.aim and view.box_yxhw is None else None
+        box = view.box_yxhw if view.aimed else None
+        if self.aim and view.box_yxhw is None:
+            box = self.aim(view.image_id, seed)
         target = [] if box is None else [as_target(box, image)]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             tensors = self.transform(*moved, *target)[: len(moved)]
         plain = [t.as_subclass(Tensor) for t in tensors]
         # What belongs to a whole image does not fit a slice of it: a slice gets what belongs to no image.
-        owner = view.image_id if view.box_yxhw is None else ""
+        owner = "" if view.is_part else view.image_id
         return view.image_id, plain, self.attach(owner) if self.attach else None
 
 
 def _cut(image: Tensor, label: Tensor, view: View) -> tuple[Tensor, Tensor]:
-    if view.box_yxhw is None:
+    if not view.is_part:
         return image, label
     return v2.functional.crop(image, *view.box_yxhw), v2.functional.crop(label, *view.box_yxhw)
 
