@@ -1,5 +1,6 @@
 """From the folders of finished runs to results.json."""
 
+import dataclasses
 import statistics
 from dataclasses import dataclass
 
@@ -77,38 +78,62 @@ def unequal_budgets(outcomes: dict[str, dict[int, Outcome]]) -> list[str]:
 def results(plan: Plan, outcomes: dict[str, dict[int, Outcome]]) -> dict:
     """All that is reported; scores in percent. `seconds` and `environment` alone differ between machines."""
     first = next(iter(outcomes.values()))
-    seeds = list(first)
-    report = first[seeds[0]].report
-    arms = {arm: _arm([runs[s] for s in seeds]) for arm, runs in outcomes.items()}
-    against = [arm for arm in ("plain", "slices") if arm in arms]
-    return {
+    report = next(iter(first.values())).report
+    head = {
         "name": plan.experiment.name,
         "list": report["list"],
         "images_in_list": report["images"],
         "classes": report["classes"],
         "groups": {"small_below": SMALL, "large_above": LARGE, "boundary_pixels": BOUNDARY_PIXELS},
-        "seeds": seeds,
-        "budget": {str(s): {arm: runs[s].images for arm, runs in outcomes.items()} for s in seeds},
-        "equal_budget": not unequal_budgets(outcomes),
-        "arms": arms,
-        "differences": {to: {a: _paired(arms[a], arms[to]) for a in arms if a != to} for to in against},
-        "course": _course(outcomes, seeds),
-        "epoch_images": first[seeds[0]].cycles[0]["images"],
-        "seconds": {arm: _mean_seconds([runs[s] for s in seeds]) for arm, runs in outcomes.items()},
-        "environment": {str(s): {a: runs[s].environment for a, runs in outcomes.items()} for s in seeds},
+        "epoch_images": next(iter(first.values())).cycles[0]["images"],
+    }
+    cells = {arm: {seed: cell_of(run) for seed, run in runs.items()} for arm, runs in outcomes.items()}
+    seconds = {arm: _mean_seconds(list(runs.values())) for arm, runs in outcomes.items()}
+    return assembled(head, cells, seconds)
+
+
+def cell_of(run: Outcome) -> dict:
+    """What one arm and seed adds to the results."""
+    ious = class_ious(run.report["confusion"]["all"])
+    return {
+        "miou": run.miou,
+        "iou": dict(zip(run.report["classes"], ious)),
+        "groups": {g: labelled_miou(run.report["confusion"][g]) for g in GROUPS if g != "all"},
+        "fused_share": run.cycles[-1].get("fused_share"),
+        "first_training_miou": run.cycles[0]["whole"][-1]["miou"],
+        "course": run.course(),
+        "images": run.images,
+        "environment": run.environment,
     }
 
 
-def _arm(runs: list[Outcome]) -> dict:
-    names = runs[0].report["classes"]
-    ious = [class_ious(run.report["confusion"]["all"]) for run in runs]
-    groups = {g: [labelled_miou(run.report["confusion"][g]) for run in runs] for g in GROUPS if g != "all"}
+def assembled(head: dict, cells: dict[str, dict[int, dict]], seconds: dict[str, dict[str, float]]) -> dict:
+    """The results of all arms, each with the same seeds; `head` is what the runs have in common."""
+    seeds = list(next(iter(cells.values())))
+    arms = {arm: _arm([each[s] for s in seeds]) for arm, each in cells.items()}
+    budget = {str(s): {arm: each[s]["images"] for arm, each in cells.items()} for s in seeds}
+    against = [arm for arm in ("plain", "slices") if arm in arms]
+    environment = {str(s): {a: each[s]["environment"] for a, each in cells.items()} for s in seeds}
+    return head | {
+        "seeds": seeds,
+        "budget": budget,
+        "equal_budget": all(len(set(images.values())) == 1 for images in budget.values()),
+        "arms": arms,
+        "differences": {to: {a: _paired(arms[a], arms[to]) for a in arms if a != to} for to in against},
+        "course": _course(cells, seeds),
+        "seconds": seconds,
+        "environment": environment,
+    }
+
+
+def _arm(cells: list[dict]) -> dict:
+    groups = {g: [cell["groups"].get(g) for cell in cells] for g in cells[0]["groups"]}
     return {
-        "miou": spread([run.miou for run in runs]),
-        "iou": {name: [iou[c] for iou in ious] for c, name in enumerate(names)},
+        "miou": spread([cell["miou"] for cell in cells]),
+        "iou": {name: [cell["iou"][name] for cell in cells] for name in cells[0]["iou"]},
         "groups": {g: spread(values) for g, values in groups.items() if None not in values},
-        "fused_share": [run.cycles[-1].get("fused_share") for run in runs],
-        "first_training_miou": [run.cycles[0]["whole"][-1]["miou"] for run in runs],
+        "fused_share": [cell["fused_share"] for cell in cells],
+        "first_training_miou": [cell["first_training_miou"] for cell in cells],
     }
 
 
@@ -131,9 +156,9 @@ def _paired(ours: dict, theirs: dict) -> dict:
     }
 
 
-def _course(outcomes: dict[str, dict[int, Outcome]], seeds: list[int]) -> list[dict]:
+def _course(cells: dict[str, dict[int, dict]], seeds: list[int]) -> list[dict]:
     """Validation mIoU of every arm, a list over seeds, wherever all of them were evaluated."""
-    courses = {arm: [runs[s].course() for s in seeds] for arm, runs in outcomes.items()}
+    courses = {arm: [each[s]["course"] for s in seeds] for arm, each in cells.items()}
     common = set.intersection(*(set(course) for each in courses.values() for course in each))
     return [
         {"images": images, **{arm: [course[images] for course in each] for arm, each in courses.items()}}
@@ -147,27 +172,27 @@ def _mean_seconds(runs: list[Outcome]) -> dict[str, float]:
 
 def settings_of(plan: Plan) -> dict:
     """The resolved experiment: what all arms share, and what each has of its own, by dotted key."""
-    import dataclasses
-
     flat = {arm: flatten(dataclasses.asdict(config)) for arm, config in plan.arms.items()}
-    shared = {
-        key: _listed(value)
-        for key, value in next(iter(flat.values())).items()
-        if all(each[key] == value for each in flat.values()) and key not in ("name", "seed", "resume")
+    flat = {
+        arm: {key: _listed(v) for key, v in each.items() if key not in ("name", "seed", "resume")}
+        for arm, each in flat.items()
     }
-    own = {arm: {k: _listed(v) for k, v in each.items() if k not in shared} for arm, each in flat.items()}
-    own = {
-        arm: {k: v for k, v in each.items() if k not in ("name", "seed", "resume")}
-        for arm, each in own.items()
-    }
+    experiment = plan.experiment
     return {
-        "name": plan.experiment.name,
-        "base": plan.experiment.base,
+        "name": experiment.name,
+        "base": experiment.base,
         "seeds": plan.seeds,
-        "report_list": plan.experiment.report_list,
-        "settings": shared,
-        "arms": own,
+        "report_list": experiment.report_list,
+        **shared_and_own(flat),
     }
+
+
+def shared_and_own(flat: dict[str, dict]) -> dict:
+    """The settings of all arms as those that they share, and what each has of its own."""
+    first = next(iter(flat.values()))
+    shared = {key: v for key, v in first.items() if all(each.get(key) == v for each in flat.values())}
+    own = {arm: {k: v for k, v in each.items() if k not in shared} for arm, each in flat.items()}
+    return {"settings": shared, "arms": own}
 
 
 def _listed(value: object) -> object:

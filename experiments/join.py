@@ -1,0 +1,153 @@
+"""Join records of one experiment that have different seeds or arms, such as those of several machines.
+
+    python -m experiments.join experiments/voc_cow elsewhere/voc_cow --out experiments/voc_cow
+
+Each folder holds the config.yaml and results.json that experiments.compare wrote. An arm and seed that two
+records have must have the same scores in both: this is what shows that they can be compared. The seconds are
+means over the records, by their number of seeds; writes what experiments.compare writes.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import yaml
+
+from experiments.curves import draw
+from experiments.results import assembled, shared_and_own
+from experiments.tables import render
+from rws.checkpoint import write_json, write_text
+from rws.errors import UserError, exit_code
+
+HEAD = ("name", "list", "images_in_list", "classes", "groups", "epoch_images")
+SCORES = ("miou", "iou", "groups", "images")
+# What runs may differ in that the scores do not depend on.
+PLACES = ("runs", "data.root", "data.lists_dir", "data.cache", "data.workers", "data.check", "device")
+
+
+def read_record(folder: Path) -> tuple[dict, dict]:
+    """The settings and the results of a record.
+
+    Raises: UserError for a file that is missing or is not what it should be.
+    """
+    path = folder / "results.json"
+    try:
+        settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+        return settings, json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename}: missing; a record has config.yaml and results.json") from error
+    except (ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{folder}: not a record of experiments.compare ({reason})") from error
+
+
+def cells_of(found: dict) -> dict[str, dict[int, dict]]:
+    """The parts of a record by arm and seed; the inverse of `assembled`."""
+    cells = {}
+    for arm, each in found["arms"].items():
+        cells[arm] = {
+            seed: {
+                "miou": each["miou"]["each"][k],
+                "iou": {name: values[k] for name, values in each["iou"].items()},
+                "groups": {g: values["each"][k] for g, values in each["groups"].items()},
+                "fused_share": each["fused_share"][k],
+                "first_training_miou": each["first_training_miou"][k],
+                "course": {point["images"]: point[arm][k] for point in found["course"]},
+                "images": found["budget"][str(seed)][arm],
+                "environment": found["environment"][str(seed)][arm],
+            }
+            for k, seed in enumerate(found["seeds"])
+        }
+    return cells
+
+
+def join(records: list[dict]) -> dict:
+    """The results of all arms and seeds of some results.
+
+    Raises: UserError for results of another list, for a run that came out otherwise in another record, and
+        for an arm without one of the seeds.
+    """
+    head = {key: records[0][key] for key in HEAD}
+    cells: dict[str, dict[int, dict]] = {}
+    for found in records:
+        for key in HEAD:
+            if found[key] != head[key]:
+                raise UserError(f"{found['name']}: {key} is {found[key]}, in the first record {head[key]}")
+        for arm, each in cells_of(found).items():
+            for seed, cell in each.items():
+                known = cells.setdefault(arm, {}).setdefault(seed, cell)
+                if any(known[key] != cell[key] for key in SCORES):
+                    raise UserError(
+                        f"{head['name']}, {arm}, seed {seed}: mIoU {known['miou']:.4f} and "
+                        f"{cell['miou']:.4f} in two records; they are not of the same code, settings and data"
+                    )
+    seeds = sorted({seed for each in cells.values() for seed in each})
+    for arm, each in cells.items():
+        if missing := [seed for seed in seeds if seed not in each]:
+            raise UserError(f"{head['name']}: the arm {arm} lacks seed {missing[0]}; run it, or leave it out")
+    cells = {arm: {seed: each[seed] for seed in seeds} for arm, each in cells.items()}
+    return assembled(head, cells, {arm: _seconds(records, arm) for arm in cells})
+
+
+def _seconds(records: list[dict], arm: str) -> dict[str, float]:
+    """Mean seconds of an arm's steps over the records that have it, by their number of seeds."""
+    having = [found for found in records if arm in found["seconds"]]
+    count = sum(len(found["seeds"]) for found in having)
+    return {
+        step: round(sum(f["seconds"][arm][step] * len(f["seeds"]) for f in having) / count, 1)
+        for step in having[0]["seconds"][arm]
+    }
+
+
+def join_settings(settings: list[dict], seeds: list[int]) -> dict:
+    """config.yaml of the joined record; of an arm that two have, the first one's.
+
+    Raises: UserError where they differ in what the scores depend on.
+    """
+    arms: dict[str, dict] = {}
+    for each in settings:
+        for arm, own in each["arms"].items():
+            flat = {**each["settings"], **own}
+            known = arms.setdefault(arm, flat)
+            for key in known.keys() & flat.keys() - set(PLACES):
+                if known[key] != flat[key]:
+                    raise UserError(
+                        f"{each['name']}, {arm}: {key} is {flat[key]!r}, in another record {known[key]!r}"
+                    )
+    named = {key: settings[0][key] for key in ("name", "base")}
+    return {**named, "seeds": seeds, "report_list": settings[0]["report_list"], **shared_and_own(arms)}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; the exit code."""
+    form = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser("python -m experiments.join", description=__doc__, formatter_class=form)
+    parser.add_argument("records", nargs="+", type=Path, help="folders of records")
+    parser.add_argument("--arms", nargs="+", help="default: all")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the joined record")
+    chosen = parser.parse_args(arguments)
+
+    def command() -> None:
+        settings, found = zip(*(read_record(folder) for folder in chosen.records))
+        joined = join([_only(record, chosen.arms) for record in found])
+        of_arms = join_settings([_only(each, chosen.arms) for each in settings], joined["seeds"])
+        chosen.out.mkdir(parents=True, exist_ok=True)
+        write_text(chosen.out / "config.yaml", yaml.safe_dump(of_arms, sort_keys=False))
+        write_json(chosen.out / "results.json", joined)
+        write_text(chosen.out / "table.md", render(joined))
+        draw(joined, chosen.out / "curves.png")
+        print((chosen.out / "table.md").read_text())
+
+    return exit_code(command, results="results are written into --out", interrupted="interrupted")
+
+
+def _only(record: dict, arms: list[str] | None) -> dict:
+    """A record with some of its arms."""
+    return (
+        record if arms is None else record | {"arms": {a: e for a, e in record["arms"].items() if a in arms}}
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
