@@ -40,12 +40,13 @@ WAYS = {
     "flip": "and mirrored, averaged (`--tta flip`)",
     "ms_flip": "three scales, each mirrored, averaged (`--tta ms_flip`)",
     "quarters": "the whole image and its four enlarged quarters, averaged in place (`--tta quarters`)",
+    "quarters_flip": "and mirrored (`--tta quarters_flip`)",
     "zoom": "the whole image and the weak slices, averaged in place",
     "fused": "the whole image with the slices' features blended in",
     "refine": "the mean of plain, fused and the slices (`--refine`)",
 }
 # Those of `--tta`, and the forward passes that they take for an image; the others need weak slices.
-PASSES = {"plain": 1, "flip": 2, "ms_flip": 6, "quarters": 5}
+PASSES = {"plain": 1, "flip": 2, "ms_flip": 6, "quarters": 5, "quarters_flip": 10}
 
 
 def measure_run(config: Config, list_name: str, most: int, ways: Sequence[str]) -> dict:

@@ -18,7 +18,7 @@ from rws.data.files import DECODE_ERRORS
 from rws.errors import UserError
 from rws.placement import to_network
 from rws.trained import Card
-from rws.tta import augmented_scores, check, with_quarters
+from rws.tta import augmented_scores, check, has_quarters, with_quarters
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 # Logits at full size are made for as many classes at a time as this allows, 16 MiB, but for one at least.
@@ -58,7 +58,7 @@ def open_image(path: Path) -> Image.Image:
 def network_input(card: Card, image: Image.Image, tta: str = "none") -> Tensor:
     """What the network sees of an image in RGB.
 
-    Shape: (1, 3, h, w), the short side `card.base_size`; (5, 3, h, w) with "quarters", see `with_quarters`.
+    Shape: (1, 3, h, w), the short side `card.base_size`; (5, 3, h, w) where `tta` `has_quarters`.
     Raises: UserError for an unknown `tta`, and an image more than MAX_ASPECT times as long as wide.
     """
     check(tta)
@@ -67,7 +67,7 @@ def network_input(card: Card, image: Image.Image, tta: str = "none") -> Tensor:
         raise UserError(f"{size}: longer than {MAX_ASPECT} times its width; cut it into pieces")
     pixels = tv_tensors.Image(TF.pil_to_tensor(image))
     whole = card.transform()(pixels).as_subclass(Tensor)[None]
-    return with_quarters(pixels, whole, card.transform()) if tta == "quarters" else whole
+    return with_quarters(pixels, whole, card.transform()) if has_quarters(tta) else whole
 
 
 def for_prediction(network: nn.Module, device: torch.device) -> nn.Module:
@@ -105,8 +105,8 @@ def predict_logits(network: nn.Module, card: Card, image: Image.Image, tta: str 
     """The network's logits at the image's own (displayed) size; with `tta` logarithms of mean probabilities.
 
     With "none" they are the logits of the plain network, resized, and nothing else; "flip" averages over the
-    mirrored image, "ms_flip" over TTA_SCALES too, "quarters" over the whole image and its enlarged quarters.
-    In each case a softmax gives probabilities.
+    mirrored image, "ms_flip" over TTA_SCALES too, "quarters" over the whole image and its enlarged quarters,
+    "quarters_flip" over these and their mirror images. In each case a softmax gives probabilities.
 
     Shape: (C, H, W) on the network's device.
     Raises: UserError for an unknown `tta` and for an image that cannot be used.

@@ -21,6 +21,7 @@ from rws.errors import UserError
 from rws.inference import probabilities
 from rws.placement import device_of
 from rws.trained import Card
+from rws.tta import has_quarters
 
 SMALLEST_WINDOW = 32  # the stride of many networks' last stage: in less they see nothing
 
@@ -74,10 +75,10 @@ def windows_of(args: argparse.Namespace) -> Windows | None:
         raise UserError(
             "command line: --refine looks at slices of the whole image, --slide at no whole; choose one"
         )
-    if args.tta == "quarters":
+    if has_quarters(args.tta):
         raise UserError(
-            "command line: --tta quarters enlarges parts of the whole image, --slide sees parts at their own "
-            "size; choose one"
+            f"command line: --tta {args.tta} enlarges parts of the whole image, --slide sees parts at their "
+            "own size; choose one"
         )
     return Windows(side, step)
 

@@ -12,7 +12,7 @@ from rws.core.stages import logits_of
 from rws.errors import UserError
 from rws.placement import to_network
 
-TTA = ("none", "flip", "ms_flip", "quarters")
+TTA = ("none", "flip", "ms_flip", "quarters", "quarters_flip")
 TTA_SCALES = (0.75, 1.0, 1.25)
 # ttach's Scale truncates on the way there and back; sides that are multiples of this survive both exactly.
 TTA_MULTIPLE = 4
@@ -27,15 +27,26 @@ def check(tta: str) -> None:
 def augmented_scores(network: nn.Module, images: Tensor, tta: str) -> Tensor:
     """Logits, or mean probabilities with augmentation.
 
-    Shape: (1, 3, h, w) -> (1, C, h, w) on the network's device; with "quarters" what `with_quarters` made,
-        (5, 3, h, w) -> (1, C, 2h, 2w).
+    Shape: (1, 3, h, w) -> (1, C, h, w) on the network's device; where `has_quarters`, what `with_quarters`
+        made, (5, 3, h, w) -> (1, C, 2h, 2w).
     Raises: UserError for an unknown `tta`.
     """
     check(tta)
     images = to_network(images, network)
     if tta == "none":
         return logits_of(network(images))
-    return _whole_and_quarters(network, images) if tta == "quarters" else _augmented(network, images, tta)
+    if not has_quarters(tta):
+        return _augmented(network, images, tta)
+    found = _whole_and_quarters(_Probabilities(network)(images))
+    if tta == "quarters":
+        return found
+    mirrored = _Probabilities(network)(images.flip(-1)).flip(-1)
+    return (found + _whole_and_quarters(mirrored)) / 2
+
+
+def has_quarters(tta: str) -> bool:
+    """Whether the network sees parts of the image beside the whole."""
+    return tta.startswith("quarters")
 
 
 class _Probabilities(nn.Module):
@@ -46,7 +57,7 @@ class _Probabilities(nn.Module):
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        return logits_of(self.network(images)).softmax(1)
+        return logits_of(self.network(images)).float().softmax(1)
 
 
 def _augmented(network: nn.Module, images: Tensor, tta: str) -> Tensor:
@@ -80,12 +91,11 @@ def with_quarters(pixels: tv_tensors.Image, whole: Tensor, transform: v2.Transfo
     return torch.cat([whole, torch.stack(parts)])
 
 
-def _whole_and_quarters(network: nn.Module, images: Tensor) -> Tensor:
+def _whole_and_quarters(found: Tensor) -> Tensor:
     """The mean of the whole image's probabilities and of those of the quarter that holds the pixel.
 
-    Shape: (5, 3, h, w) -> (1, C, 2h, 2w).
+    Shape: (5, C, h, w) -> (1, C, 2h, 2w).
     """
-    found = logits_of(network(images)).float().softmax(1)
     size = [2 * side for side in found.shape[-2:]]
     whole = F.interpolate(found[:1], size, mode="bilinear", align_corners=False)
     rows = [torch.cat([found[k : k + 1], found[k + 1 : k + 2]], -1) for k in (1, 3)]

@@ -99,7 +99,7 @@ def path_titles(paths: Sequence[Path]) -> list[str]:
 def views(viewers: Sequence[Viewer], image: Image.Image) -> list[Tensor | None]:
     """What each network sees of an image in RGB, made once for those that see the same.
 
-    Shape: (1, 3, h, w) each, (5, 3, h, w) with "quarters", None for one that sees windows.
+    Shape: (1, 3, h, w) each, (5, 3, h, w) with quarters, None for one that sees windows.
     Raises: UserError for an image that is far longer than wide.
     """
     made: dict[tuple, Tensor] = {}

@@ -155,6 +155,16 @@ def test_quarters_are_the_mean_of_the_whole_and_the_enlarged_quarter_of_each_pix
     assert np.array_equal(predict_label(network, card, image, "quarters"), got.argmax(0).numpy())
 
 
+def test_mirrored_quarters_are_the_mean_of_the_image_and_its_mirror_image(light):
+    network, card = light
+    image = photo(64, 96)
+    straight = predict_logits(network, card, image, "quarters").exp()
+    mirrored = predict_logits(network, card, ImageOps.mirror(image), "quarters").exp().flip(2)
+    got = predict_logits(network, card, image, "quarters_flip").exp()
+    torch.testing.assert_close(got, (straight + mirrored) / 2, atol=1e-5, rtol=1e-3)
+    assert not torch.allclose(straight, mirrored, atol=1e-4)
+
+
 def test_quarters_lie_where_they_were_cut_and_show_what_the_whole_has_lost(light):
     _, card = light
     image = Image.fromarray(np.zeros((256, 384, 3), np.uint8))
@@ -170,7 +180,9 @@ def test_quarters_lie_where_they_were_cut_and_show_what_the_whole_has_lost(light
 
 
 def test_unknown_tta_is_named(light):
-    with pytest.raises(UserError, match="'rotate': must be one of none, flip, ms_flip, quarters"):
+    with pytest.raises(
+        UserError, match="'rotate': must be one of none, flip, ms_flip, quarters, quarters_flip"
+    ):
         predict_logits(*light, photo(9, 9), "rotate")
 
 
