@@ -31,6 +31,7 @@ ARMS = {
     "random": {"fusion.positions": "random"},
     "rws": {},
     "rws_mixed": {"fusion.anneal": "linear", "train.slice_mix": 0.5, "fusion.normalise": True},
+    "aimed": {"fusion.enabled": False, "train.slice_aim": 0.5, "train.slice_aim_by": "class"},
 }
 
 
