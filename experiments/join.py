@@ -3,8 +3,9 @@
     python -m experiments.join experiments/voc_cow elsewhere/voc_cow --out experiments/voc_cow
 
 Each folder holds the config.yaml and results.json that experiments.compare wrote. An arm and seed that two
-records have must have the same scores in both: this is what shows that they can be compared. The seconds are
-means over the records, by their number of seeds; writes what experiments.compare writes.
+records have must have the same scores in both: this is what shows that they can be compared, and where there
+is none a warning says so. The seconds are means over the records, by their number of seeds; writes what
+experiments.compare writes.
 """
 
 import argparse
@@ -18,12 +19,15 @@ from experiments.curves import draw
 from experiments.results import assembled, shared_and_own
 from experiments.tables import render
 from rws.checkpoint import write_json, write_text
+from rws.cli import dump, flatten
+from rws.config import Config
 from rws.errors import UserError, exit_code
+from rws.run_folder import FREE
 
 HEAD = ("name", "list", "images_in_list", "classes", "groups", "epoch_images")
 SCORES = ("miou", "iou", "groups", "images")
-# What runs may differ in that the scores do not depend on.
-PLACES = ("runs", "data.root", "data.lists_dir", "data.cache", "data.workers", "data.check", "device")
+NEEDED = (*HEAD, "seeds", "arms", "budget", "course", "seconds", "environment")
+NEEDED_SETTINGS = ("name", "base", "report_list", "settings", "arms")
 
 
 def read_record(folder: Path) -> tuple[dict, dict]:
@@ -31,15 +35,18 @@ def read_record(folder: Path) -> tuple[dict, dict]:
 
     Raises: UserError for a file that is missing or is not what it should be.
     """
-    path = folder / "results.json"
     try:
         settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        return settings, json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: missing; a record has config.yaml and results.json") from error
     except (ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{folder}: not a record of experiments.compare ({reason})") from error
+    for tree, keys, name in ((settings, NEEDED_SETTINGS, "config.yaml"), (found, NEEDED, "results.json")):
+        if lacking := [key for key in keys if not isinstance(tree, dict) or key not in tree]:
+            raise UserError(f"{folder / name}: lacks {lacking[0]}; it is not a record of experiments.compare")
+    return settings, found
 
 
 def cells_of(found: dict) -> dict[str, dict[int, dict]]:
@@ -77,10 +84,10 @@ def join(records: list[dict]) -> dict:
         for arm, each in cells_of(found).items():
             for seed, cell in each.items():
                 known = cells.setdefault(arm, {}).setdefault(seed, cell)
-                if any(known[key] != cell[key] for key in SCORES):
+                if differing := _differing(known, cell):
                     raise UserError(
-                        f"{head['name']}, {arm}, seed {seed}: mIoU {known['miou']:.4f} and "
-                        f"{cell['miou']:.4f} in two records; they are not of the same code, settings and data"
+                        f"{head['name']}, {arm}, seed {seed}: {differing} in two records; they are not of "
+                        "the same code, settings and data"
                     )
     seeds = sorted({seed for each in cells.values() for seed in each})
     for arm, each in cells.items():
@@ -88,6 +95,22 @@ def join(records: list[dict]) -> dict:
             raise UserError(f"{head['name']}: the arm {arm} lacks seed {missing[0]}; run it, or leave it out")
     cells = {arm: {seed: each[seed] for seed in seeds} for arm, each in cells.items()}
     return assembled(head, cells, {arm: _seconds(records, arm) for arm in cells})
+
+
+def _differing(one: dict, other: dict) -> str:
+    """What two records have otherwise of one run, in words; a group may be missing in one of them."""
+    common = one["groups"].keys() & other["groups"].keys()
+    for key in SCORES:
+        pair = [{g: c["groups"][g] for g in common} if key == "groups" else c[key] for c in (one, other)]
+        if pair[0] != pair[1]:
+            return f"{key} {pair[0]} and {pair[1]}"
+    return ""
+
+
+def unchecked(records: list[dict]) -> bool:
+    """Whether some record has no arm and seed in common with any other: nothing shows it comparable."""
+    runs = [{(arm, seed) for arm in found["arms"] for seed in found["seeds"]} for found in records]
+    return len(runs) > 1 and any(all(a.isdisjoint(b) for b in runs if b is not a) for a in runs)
 
 
 def _seconds(records: list[dict], arm: str) -> dict[str, float]:
@@ -106,11 +129,13 @@ def join_settings(settings: list[dict], seeds: list[int]) -> dict:
     Raises: UserError where they differ in what the scores depend on.
     """
     arms: dict[str, dict] = {}
+    defaults = flatten(yaml.safe_load(dump(Config())))
+    defaults = {key: v for key, v in defaults.items() if key not in ("name", "seed", "resume")}
     for each in settings:
         for arm, own in each["arms"].items():
-            flat = {**each["settings"], **own}
+            flat = {**defaults, **each["settings"], **own}  # an option that was not there had its default
             known = arms.setdefault(arm, flat)
-            for key in known.keys() & flat.keys() - set(PLACES):
+            for key in flat.keys() - FREE:
                 if known[key] != flat[key]:
                     raise UserError(
                         f"{each['name']}, {arm}: {key} is {flat[key]!r}, in another record {known[key]!r}"
@@ -130,6 +155,11 @@ def main(arguments: list[str]) -> int:
 
     def command() -> None:
         settings, found = zip(*(read_record(folder) for folder in chosen.records))
+        for arm in chosen.arms or ():
+            if not any(arm in record["arms"] for record in found):
+                raise UserError(f"no record has an arm {arm!r}; there are {', '.join(found[0]['arms'])}")
+        if unchecked(found):
+            print("warning: no arm and seed is in two records, so nothing shows that they are comparable")
         joined = join([_only(record, chosen.arms) for record in found])
         of_arms = join_settings([_only(each, chosen.arms) for each in settings], joined["seeds"])
         chosen.out.mkdir(parents=True, exist_ok=True)

@@ -87,11 +87,15 @@ def _cost(found: dict) -> str:
 
 
 def _machine(found: dict) -> str:
-    """Where and with what it ran."""
-    environment = found["environment"][str(found["seeds"][-1])][list(found["arms"])[-1]]
+    """Where and with what it ran; several lines for a record that was made in parts."""
     keys = ("commit", "torch", "torchvision", "python", "processor", "cores", "threads", "device")
-    facts = ", ".join(f"{key} {environment.get(key)}" for key in keys)
-    return f"`{' '.join(['python -m experiments.compare', *environment['command'][1:]])}`; {facts}."
+    lines = {}
+    for seed in found["environment"].values():
+        for environment in seed.values():
+            command = " ".join(["python -m experiments.compare", *environment["command"][1:]])
+            facts = ", ".join(f"{key} {environment.get(key)}" for key in keys)
+            lines[f"`{command}`; {facts}."] = None  # in order, each once
+    return "\n\n".join(lines)
 
 
 def _said(found: dict) -> str:

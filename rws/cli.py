@@ -192,8 +192,13 @@ def _check_ranges(config: Config) -> None:
 
 
 def _check_recipe(config: Config) -> None:
-    """Settings of the fusion that contradict each other."""
-    fusion = config.fusion
+    """Settings of the fusion and the slices that contradict each other."""
+    fusion, train = config.fusion, config.train
+    if train.slice_mix and train.slice_aim and train.slice_aim_by == "class":
+        raise UserError(
+            f"train.slice_mix {train.slice_mix:g}: slices are enlarged, or aimed at by class "
+            f"(train.slice_aim {train.slice_aim:g}), not both; set one to 0"
+        )
     if config.cycles.start == "slices" and not fusion.enabled:
         raise UserError("cycles.start slices: without fusion.enabled no slice network is trained; take last")
     if fusion.enabled and not fusion.replace and not fusion.distill:

@@ -84,9 +84,9 @@ def for_prediction(network: nn.Module, device: torch.device) -> nn.Module:
 
 @torch.inference_mode()
 def probabilities(network: nn.Module, images: Tensor, tta: str = "none") -> Tensor:
-    """Softmax probabilities, with `tta` their mean, at the size that `augmented_scores` gives them.
+    """Softmax probabilities, with `tta` their mean.
 
-    Shape: (1, 3, h, w) -> (1, C, h, w) float32 on the network's device.
+    Shape: as `augmented_scores`, float32 on the network's device.
     Raises: UserError for an unknown `tta`.
     """
     scores = augmented_scores(network, images, tta).float()

@@ -13,7 +13,7 @@ from rws.errors import UserError
 
 # What may differ between a run and its resumption: where things are and how they are watched. On another
 # device the run goes on, but not to the same bits.
-_FREE = {
+FREE = {
     *(
         "resume",
         "overwrite",
@@ -86,7 +86,7 @@ def _stored_configuration(path: Path) -> dict:
 def _compare(config: Config, before: dict, path: Path) -> None:
     now, defaults = (flatten(yaml.safe_load(dump(c))) for c in (config, Config()))
     before = {**defaults, **flatten(before)}  # a run from before an option was there had its default
-    for key in now.keys() - _FREE:
+    for key in now.keys() - FREE:
         if now[key] != before[key]:
             raise UserError(
                 f"{path}: the run has {key} {before[key]!r}, this command {now[key]!r}; "

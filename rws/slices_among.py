@@ -11,7 +11,6 @@ from rws.config import TrainConfig
 from rws.data.classes import ClassSet
 from rws.data.loading import Box, View
 from rws.data.split import Split
-from rws.errors import UserError
 
 LEAST_SHARE = 0.001  # of a slice's pixels, for a class to count as held
 
@@ -26,17 +25,9 @@ class Among:
 
 
 def slices_among(train: TrainConfig, views: list[View], split: Split, classes: ClassSet) -> Among:
-    """The slices that the configuration asks for out of all weak ones: enlarged, or aimed at class by class.
-
-    Raises: UserError where it asks for both.
-    """
+    """The slices that the configuration asks for out of all weak ones: enlarged, or aimed at by class."""
     if not (train.slice_aim and train.slice_aim_by == "class"):
         return Among(views, train.slice_mix) if train.slice_mix else Among()
-    if train.slice_mix:
-        raise UserError(
-            f"train.slice_mix {train.slice_mix}: slices are enlarged, or aimed at by class "
-            "(train.slice_aim_by class), not both; set one to 0"
-        )
     held, label = [], {}
     for view in views:  # those of an image come together
         if view.image_id not in label:

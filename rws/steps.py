@@ -78,7 +78,8 @@ class Steps(Artifacts):
     def _slices_among(self, k: int) -> Among:
         """The slices that a training on whole images takes among them."""
         train = self.config.train
-        if k == 0 or not (train.slice_mix or train.slice_aim_by == "class"):
+        by_class = train.slice_aim and train.slice_aim_by == "class"
+        if k == 0 or not (train.slice_mix or by_class):
             return Among()
         return slices_among(train, self._slice_views(k - 1), self.setup.train, self.setup.card.classes)
 

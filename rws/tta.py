@@ -29,7 +29,7 @@ def augmented_scores(network: nn.Module, images: Tensor, tta: str) -> Tensor:
 
     Shape: (1, 3, h, w) -> (1, C, h, w) on the network's device; where `has_quarters`, what `with_quarters`
         made, (5, 3, h, w) -> (1, C, 2h, 2w).
-    Raises: UserError for an unknown `tta`.
+    Raises: UserError for an unknown `tta`; ValueError where the quarters are not there.
     """
     check(tta)
     images = to_network(images, network)
@@ -37,6 +37,10 @@ def augmented_scores(network: nn.Module, images: Tensor, tta: str) -> Tensor:
         return logits_of(network(images))
     if not has_quarters(tta):
         return _augmented(network, images, tta)
+    if len(images) != 5:
+        raise ValueError(
+            f"{tta} needs what with_quarters makes of an image, 5 x 3 x h x w, not {len(images)}"
+        )
     found = _whole_and_quarters(_Probabilities(network)(images))
     if tta == "quarters":
         return found

@@ -463,6 +463,21 @@ def test_refined_predictions_of_finished_runs(finished, tmp_path):
     assert "| rws | refine |" in (tmp_path / "refine.md").read_text()
 
 
+def test_refining_by_some_ways_of_an_arm_alone(finished, tmp_path, capsys):
+    path, found = finished
+    command = ["--config", str(path), "--arms", "rws", "--out", str(tmp_path), "--ways", "quarters", "flip"]
+    assert refining.main(command) == 0
+    record = json.loads((tmp_path / "refine.json").read_text())
+    ways = record["results"]["rws"]
+    assert {way: each["passes"] for way, each in ways.items()} == {"plain": 1, "flip": 2, "quarters": 5}
+    assert ways["plain"]["miou"]["each"] == pytest.approx(found["arms"]["rws"]["miou"]["each"], abs=0.01)
+    assert not any("against_plain" in each or "against_zoom" in each for each in ways.values())
+    text = (tmp_path / "refine.md").read_text()
+    assert text in capsys.readouterr().out
+    assert "| arm | prediction | mIoU | against itself alone | passes |" in text
+    assert "backward" not in text
+
+
 def test_refining_an_unfinished_run_is_one_line(root, tmp_path, capsys):
     path = write_experiment(tmp_path, root)
     assert refining.main(["--config", str(path), "--arms", "rws", "--seeds", "0"]) == 2

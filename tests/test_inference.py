@@ -165,6 +165,12 @@ def test_mirrored_quarters_are_the_mean_of_the_image_and_its_mirror_image(light)
     assert not torch.allclose(straight, mirrored, atol=1e-4)
 
 
+def test_quarters_must_be_there(light):
+    network, card = light
+    with pytest.raises(ValueError, match="quarters needs what with_quarters makes"):
+        inference.probabilities(network, inference.network_input(card, photo(64, 91)), "quarters")
+
+
 def test_quarters_lie_where_they_were_cut_and_show_what_the_whole_has_lost(light):
     _, card = light
     image = Image.fromarray(np.zeros((256, 384, 3), np.uint8))

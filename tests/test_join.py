@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from experiments.intervals import difference
-from experiments.join import cells_of, join, join_settings, main
+from experiments.join import cells_of, join, join_settings, main, unchecked
 from experiments.results import assembled
 from rws.errors import UserError
 
@@ -75,8 +75,20 @@ def test_an_arm_without_a_seed_is_named():
 def test_a_run_that_came_out_otherwise_is_named():
     other = deepcopy(record(["plain"], [1]))
     other["arms"]["plain"]["iou"]["cat"][0] += 0.001
-    with pytest.raises(UserError, match="made_up, plain, seed 1: mIoU"):
+    with pytest.raises(UserError, match=r"made_up, plain, seed 1: iou \{"):
         join([record(["plain"], [0, 1]), other])
+
+
+def test_a_group_that_one_record_lacks_is_no_difference():
+    other = deepcopy(record(["plain"], [1, 2]))
+    del other["arms"]["plain"]["groups"]["large"]
+    assert "large" not in join([record(["plain"], [0, 1]), other])["arms"]["plain"]["groups"]
+
+
+def test_records_without_a_common_run_are_unchecked():
+    assert unchecked([record(["plain"], [0]), record(["plain"], [1])])
+    assert not unchecked([record(["plain"], [0]), record(["plain", "rws"], [0])])
+    assert not unchecked([record(["plain"], [0])])
 
 
 def test_another_list_is_refused():
@@ -85,7 +97,7 @@ def test_another_list_is_refused():
 
 
 def settings(**arms: dict) -> dict:
-    shared = {"train.lr": 0.1, "data.root": "a"}
+    shared = {"train.lr": 0.1, "data.root": "a", "train.slice_aim_by": "class"}
     return {
         "name": "made_up",
         "base": "b.yaml",
@@ -104,8 +116,10 @@ def test_settings_of_joined_arms():
     second["arms"]["plain"] = {"train.slice_aim": 0.0}
     found = join_settings([first, second], [0, 1])
     assert found["seeds"] == [0, 1]
-    assert found["settings"] == {"train.lr": 0.1}
-    assert found["arms"]["rws"] == {"data.root": "a", "fusion.enabled": True}
+    assert found["settings"]["train.lr"] == 0.1
+    assert found["settings"]["train.epochs"] == 1, "the default"
+    rws = {"data.root": "a", "fusion.enabled": True, "train.slice_aim": 0.0}
+    assert found["arms"]["rws"] == rws
     assert found["arms"]["aimed"] == {
         "data.root": "elsewhere",
         "fusion.enabled": False,
@@ -116,6 +130,12 @@ def test_settings_of_joined_arms():
 def test_other_settings_are_refused():
     with pytest.raises(UserError, match=r"plain: train.lr is 0\.2, in another record 0\.1"):
         join_settings([settings(plain={}), settings(plain={"train.lr": 0.2})], [0])
+    old = settings(plain={})
+    del old["settings"]["train.slice_aim_by"]
+    with pytest.raises(UserError, match="slice_aim_by is 'image', in another record 'class'"):
+        join_settings([settings(plain={}), old], [0])
+    elsewhere = settings(plain={"model.weights_dir": "b", "train.checkpoint_minutes": 1.0})
+    join_settings([settings(plain={}), elsewhere], [0])
 
 
 def test_command_line(tmp_path, capsys):
@@ -132,6 +152,12 @@ def test_command_line(tmp_path, capsys):
     assert "seeds 0, 1" in (out / "table.md").read_text()
     assert main([*command, "--arms", "plain"]) == 0
     assert "rws" not in (out / "table.md").read_text()
+    assert "nothing shows that they are comparable" in capsys.readouterr().out
+    assert main([*command, "--arms", "plain", "rwss"]) == 2
+    assert "no record has an arm 'rwss'" in capsys.readouterr().err
+    (tmp_path / "1/results.json").write_text("{}")
+    assert main(command) == 2
+    assert "results.json: lacks name; it is not a record" in capsys.readouterr().err
     (tmp_path / "1/results.json").unlink()
     assert main(command) == 2
     assert "results.json: missing; a record has" in capsys.readouterr().err

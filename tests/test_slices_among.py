@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny import TINY, NoScalars, demo_set, tiny_config
 
+from rws import report
+from rws.cli import parse
 from rws.config import TrainConfig
 from rws.data.aiming import Aim
 from rws.data.classes import DEMO
@@ -15,6 +18,9 @@ from rws.data.loading import SeededBatches, TrainViews, View
 from rws.data.mixing import MixedBatches
 from rws.data.transforms import Geometry, Normalisation, train_transform
 from rws.errors import UserError
+from rws.loop import Run
+from rws.models import FAMILIES
+from rws.setup import prepare
 from rws.slices_among import Among, classes_in, even_weights, slices_among
 
 NORMALISATION = Normalisation((0.0,) * 3, (1.0,) * 3)
@@ -129,5 +135,25 @@ def test_what_the_configuration_asks_for():
     mixed = TrainConfig(slice_mix=0.25)
     assert slices_among(mixed, views, Pictures(), DEMO) == Among(views, 0.25)
     assert slices_among(TrainConfig(slice_aim=0.5), views, Pictures(), DEMO) == Among()
+    assert slices_among(replace(BY_CLASS, slice_aim=0.0), views, Pictures(), DEMO) == Among()
+
+
+def test_enlarged_and_aimed_by_class_is_refused_before_any_training():
+    both = {"train.slice_mix": 0.25, "train.slice_aim": 0.5, "train.slice_aim_by": "class"}
     with pytest.raises(UserError, match=r"slice_mix 0\.25: slices are enlarged, or aimed at by class"):
-        slices_among(replace(BY_CLASS, slice_mix=0.25), views, Pictures(), DEMO)
+        parse([], both, "here")
+    assert parse([], both | {"train.slice_aim": 0.0}, "here")[0].train.slice_mix == 0.25
+
+
+def test_a_run_without_slices_does_not_ask_for_them(tmp_path, monkeypatch):
+    monkeypatch.setitem(FAMILIES, "tiny", TINY)
+    monkeypatch.setattr(report, "SummaryWriter", NoScalars)
+    config = tiny_config(demo_set(tmp_path / "set", train=6, val=3), tmp_path / "runs", start="last", limit=1)
+    config = replace(
+        config,
+        fusion=replace(config.fusion, enabled=False),
+        train=replace(config.train, slice_aim_by="class"),
+        cycles=replace(config.cycles, delta=0),
+    )
+    setup, _ = prepare(config)
+    assert len(Run(setup).run()["cycles"]) == 2
