@@ -1,4 +1,4 @@
-"""Test-time augmentation (`--tta`): mirrored, at several scales, or with its quarters enlarged."""
+"""Test-time augmentation (`--tta`): an image mirrored, at several scales, or with its quarters enlarged."""
 
 import torch
 import torch.nn.functional as F
