@@ -28,6 +28,7 @@ _LATER = {
     "slices": ("fusion.", "bank.", *_AMONG),
     "select": (
         *(f"fusion.{key}" for key in ("normalise", "anneal", "share", "stages", "distill", "replace")),
+        "bank.teacher_decay",
         *_AMONG,
     ),
 }

@@ -181,11 +181,14 @@ def _check_ranges(config: Config) -> None:
     scale, slices = list(config.data.scale), config.slices
     if scale[0] > scale[1]:
         raise UserError(f"data.scale: {scale} must be [smallest, largest]")
-    if not slices.step <= slices.size <= 1:
-        raise UserError(
-            f"slices.size {slices.size:g} must be at most 1 and slices.step {slices.step:g} at most that: "
-            "windows must leave no gaps"
-        )
+    if not slices.sizes:
+        raise UserError("slices.size []: names no size; give one such as 0.5, or several: [0.5, 0.75]")
+    for size in slices.sizes:
+        if not slices.step <= size <= 1:
+            raise UserError(
+                f"slices.size {size:g} must be at most 1 and slices.step {slices.step:g} at most that: "
+                "windows must leave no gaps"
+            )
     _check_recipe(config)
     if config.resume and config.overwrite:
         raise UserError("--resume goes on with a run and --overwrite throws it away; give one of them")
@@ -203,6 +206,11 @@ def _check_recipe(config: Config) -> None:
         raise UserError("cycles.start slices: without fusion.enabled no slice network is trained; take last")
     if fusion.enabled and not fusion.replace and not fusion.distill:
         raise UserError("fusion.replace false: nothing is left of the fusion; set fusion.distill above 0")
+    if config.bank.teacher_decay < 1 and not config.bank.online:
+        raise UserError(
+            f"bank.teacher_decay {config.bank.teacher_decay:g}: features that are stored follow nothing; "
+            "set bank.online true, or leave it at 1"
+        )
     if fusion.correct_only and fusion.positions == "random":
         raise UserError("fusion.correct_only: random positions are chosen by nothing; set one of them")
 

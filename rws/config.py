@@ -153,22 +153,30 @@ class SliceConfig:
 
     Args:
         geometry: covering (to the last row and column) or released (the 25 windows of the released script).
-        size: side of a window over the image's side, at most 1.
-        step: step between windows over the image's side, at most size.
+        size: side of a window over the image's side, at most 1; several for windows of several zooms.
+        step: step between windows over the image's side, at most the smallest size.
         attention_min: a pixel is attended when the last stage's map is above this (0 in the paper).
         iou_weak_max: a slice is weak when 0 < IoU < this (T in the paper).
+        iou_by: image - the IoU of the attended pixels of all classes with the foreground; class - the
+            smallest IoU above 0 of a class, each judged by its own map (for one class the same).
         most_per_image: keep only so many of the weakest slices of an image; null keeps all.
         missing_images: number of training images, in batches spread evenly, whose missing weights are
             reported; null takes all. The weak slices need the last stage's map alone, which is much cheaper.
     """
 
     geometry: Literal["covering", "released"] = "covering"
-    size: PositiveFloat = 0.5
+    size: PositiveFloat | tuple[PositiveFloat, ...] = 0.5
     step: PositiveFloat = 0.1
     attention_min: ClosedUnitInterval = 0.0
     iou_weak_max: ClosedUnitInterval = 0.95
+    iou_by: Literal["image", "class"] = "image"
     most_per_image: PositiveInt | None = None
     missing_images: PositiveInt | None = 64
+
+    @property
+    def sizes(self) -> tuple[float, ...]:
+        """`size`, one or several, each once."""
+        return tuple(dict.fromkeys(self.size)) if isinstance(self.size, tuple) else (self.size,)
 
 
 @dataclass
@@ -179,10 +187,13 @@ class BankConfig:
         precision: int8 - 256 steps from the smallest value of a row to its largest; half - twice the disk.
         online: keep only which slices won, and compute their features anew in every training step: hardly
             any disk, a slower step.
+        teacher_decay: with `online`, the slice network follows the network in training: after each step its
+            weights are this share of its own and the rest of the trained ones. With 1 it stays as it is.
     """
 
     precision: Literal["int8", "half"] = "int8"
     online: bool = False
+    teacher_decay: ClosedUnitInterval = 1.0
 
 
 @dataclass

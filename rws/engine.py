@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from rws import checkpoint
@@ -38,6 +39,7 @@ class Job:
     fusion: gives the context in which the forward pass of a batch, at a step, is fused, as a value of which
         a list of losses to add, or None; without it the training is plain.
     steps_before: steps that count towards the epochs but were taken elsewhere.
+    teacher: follows the network: is updated after each step, and stored with the training.
     slices: the last so many of the views are slices, and `slice_mix` of each batch is taken from them, by
         `slice_weights` if there are any.
     """
@@ -52,6 +54,7 @@ class Job:
     evaluate: Callable[[nn.Module], dict] | None = None
     fusion: Callable[[TrainBatch, int], AbstractContextManager] | None = None
     steps_before: int = 0
+    teacher: AveragedModel | None = None
     slices: int = 0
     slice_mix: float = 0.0
     slice_weights: Sequence[float] | None = None
@@ -92,6 +95,8 @@ class Training:
         self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state.get("scaler", {}))
+        if self.job.teacher is not None:
+            self.job.teacher.load_state_dict(state["teacher"])
         self.history, self.step = state["history"], state["step"]
         self.loss_sum, self.seconds_steps = state["loss_sum"], state.get("seconds_steps", 0.0)
         self.seconds_before = state.get("seconds", 0.0)
@@ -112,6 +117,7 @@ class Training:
             "model": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
+            "teacher": self.job.teacher.state_dict() if self.job.teacher is not None else None,
             "history": self.history,
             "step": self.step,
             "loss_sum": self.loss_sum,
@@ -195,6 +201,8 @@ class Training:
         self.scaler.scale(loss * world()).backward()
         self.scaler.step(self.optimizer)  # with fp16 left out when a gradient is not finite
         self.scaler.update()
+        if job.teacher is not None:
+            job.teacher.update_parameters(self.network)
         # The step's only wait for the device comes last, so that nothing is launched late. A loss that is not
         # finite ends the training before these weights are stored.
         stop = loss.new_tensor(float(signalled() is not None))

@@ -165,6 +165,4 @@ def _cut(image_id: str, image: Tensor, label: Tensor, boxes: list[Box]) -> Slice
     """
     cut = torch.tensor(boxes)
     slices = torch.stack([enlarged(image, tuple(label.shape), box) for box in boxes])
-    return SlicedImage(
-        image_id, image, label.long(), cut, slices, torch.stack([crop(label, b) for b in cut]).long()
-    )
+    return SlicedImage(image_id, image, label.long(), cut, slices, tuple(crop(label, b).long() for b in cut))

@@ -1,4 +1,4 @@
-"""Fusion without stored features: the frozen slice network computes those of the winning slices in each step.
+"""Fusion without stored features: the slice network computes those of the winning slices in each step.
 
 For sets whose bank would not fit a disk. The bank then holds, for each fused cell, n and which slice won.
 """
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from rws.bank import Bank, PackedRows, Rows
 from rws.core.advantage import slice_features
@@ -53,8 +54,21 @@ class SliceReader:
         return SliceRows(packed, item.slices, item.boxes_yxhw, numbers, tuple(item.label.shape))
 
 
+def moving_average(network: nn.Module, decay: float) -> AveragedModel:
+    """A copy of `network` that `update_parameters(other)` brings nearer to another one, buffers included.
+
+    decay: the share of its own weights that it keeps each time.
+    """
+    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    average.n_averaged.fill_(1)  # the first update averages, too, instead of copying the other network
+    return average
+
+
 class OnlineFusion(BankFusion):
-    """Fuses batches whose `attached` came from `SliceReader`."""
+    """Fuses batches whose `attached` came from `SliceReader`.
+
+    `sliced` computes the features, with the weights that it has at each step.
+    """
 
     def __init__(
         self,

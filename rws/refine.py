@@ -19,7 +19,7 @@ from rws.config import SliceConfig
 from rws.core.advantage import BestSlices
 from rws.core.cam import StageMaps
 from rws.core.fusion import Blend, fused
-from rws.core.slices import slice_iou, weak_slices
+from rws.core.slices import weak_slices
 from rws.core.stages import evaluating, logits_of
 from rws.inference import displayed, likeliest, network_input
 from rws.placement import to_network
@@ -71,7 +71,7 @@ def refine(scored: Scored, card: Card, image: Image.Image, config: SliceConfig =
     Raises: UserError for an image that is far longer than wide.
     """
     whole = network_input(card, image)
-    image = _as_large_as_needed(image, card.base_size, config.size)
+    image = _as_large_as_needed(image, card.base_size, min(config.sizes))
     size = (image.height, image.width)
     found = scored.maps(whole, size)
     plain = _probabilities(found.logits, size)[0]
@@ -113,7 +113,7 @@ def _weak_boxes(scored: Scored, found: StageMaps, config: SliceConfig) -> Tensor
     """The weak slices of the one image of a batch; shape (K, 4), on the host."""
     label, A = found.labels[0], found.maps[0]
     boxes = windows_of(config, *label.shape)
-    iou = slice_iou(A[-1] > config.attention_min, scored.is_foreground(label), boxes).cpu()
+    iou = scored.window_iou(A[-1], label, boxes, config)
     return boxes[weak_slices(iou, config.iou_weak_max, config.most_per_image)]
 
 

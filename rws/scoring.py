@@ -1,7 +1,8 @@
 """Steps 1 to 4 over a training set: score the images, find the weak slices, select features into the bank."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -13,7 +14,13 @@ from rws.bank import BankWriter, Precision, Rows, clear, seal
 from rws.config import SliceConfig
 from rws.core.advantage import BestSlices, missing_weights
 from rws.core.cam import CamMethod, StageMaps, grad_cam, most_classes, seg_grad_cam
-from rws.core.slices import released_window_boxes, slice_iou, weak_slices, window_boxes
+from rws.core.slices import (
+    least_class_iou,
+    released_window_boxes,
+    slice_iou,
+    weak_slices,
+    window_boxes,
+)
 from rws.core.stages import find_stages
 from rws.correctness import only_correct, with_probability
 from rws.data.classes import ClassSet
@@ -70,6 +77,16 @@ class Scored:
         known = labels != self.classes.ignore_index
         return known if self.classes.background is None else known & (labels != self.classes.background)
 
+    def window_iou(self, A: Tensor, label: Tensor, boxes_yxhw: Tensor, config: SliceConfig) -> Tensor:
+        """The IoU by which each window of an image is judged, from the last stage's map; on the host.
+
+        Shape: A (H, W), label (H, W), boxes (K, 4) -> (K,) float64.
+        """
+        attended = config.attention_min < A
+        if config.iou_by == "class":
+            return least_class_iou(attended, label, self.classes.foreground, boxes_yxhw).cpu()
+        return slice_iou(attended, self.is_foreground(label), boxes_yxhw).cpu()
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -95,7 +112,7 @@ def windows_of(config: SliceConfig, height: int, width: int) -> Tensor:
     """
     if config.geometry == "released":
         return released_window_boxes(height, width)
-    return window_boxes(height, width, size=config.size, step=config.step)
+    return torch.cat([window_boxes(height, width, size=size, step=config.step) for size in config.sizes])
 
 
 @dataclass(frozen=True)
@@ -111,8 +128,7 @@ class _Score:
     missing: Sums | None
 
 
-def _score(A: Tensor, foreground: Tensor, boxes: Tensor, config: SliceConfig, missing: Sums | None) -> _Score:
-    iou = slice_iou(A[-1] > config.attention_min, foreground, boxes).cpu()
+def _score(iou: Tensor, boxes: Tensor, config: SliceConfig, missing: Sums | None) -> _Score:
     kept = weak_slices(iou, config.iou_weak_max, config.most_per_image)
     return _Score(
         boxes=[tuple(box) for box in boxes[kept].tolist()],
@@ -151,11 +167,11 @@ def score_images(
         last = looked.isdisjoint(batch.ids)
         maps = scored.maps(batch.images, batch.labels, last=last).maps
         labels = batch.labels.to(scored.device)
-        foreground = scored.is_foreground(labels)
         boxes = windows_of(config, *labels.shape[-2:])
-        for image_id, A, front, label in zip(batch.ids, maps, foreground, batch.labels):
+        for image_id, A, label in zip(batch.ids, maps, labels):
             missing = _look(scored, A, label) if image_id in looked else None
-            found[image_id] = _score(A, front, boxes, config, missing)
+            iou = scored.window_iou(A[-1], label, boxes, config)
+            found[image_id] = _score(iou, boxes, config, missing)
     every = [score for part in gathered(found) for score in part.items()]
     order = {image_id: place for place, image_id in enumerate(ids or (image_id for image_id, _ in every))}
     scores = dict(sorted(every, key=lambda pair: order[pair[0]]))
@@ -169,6 +185,15 @@ def score_images(
         {name: mean_missing(groups, name) for name in scored.stage_names} if sums else {},
         attention,
     )
+
+
+def _alike(boxes_yxhw: Tensor, batch_size: int) -> Iterator[slice]:
+    """Batches of the slices of an image, in their order, each of slices of one size; shape (K, 4)."""
+    start = 0
+    for _, group in groupby(boxes_yxhw[:, 2:].tolist()):
+        end = start + len(list(group))
+        yield from (slice(first, min(first + batch_size, end)) for first in range(start, end, batch_size))
+        start = end
 
 
 def select_features(
@@ -194,9 +219,9 @@ def select_features(
         mapped = whole.maps(item.image[None], item.label[None], probability=correct_only)
         shapes = [tuple(f.shape[1:]) for f in mapped.features]
         best = BestSlices(mapped.maps[0], shapes)
-        for start in range(0, len(item.slices), batch_size):
-            part = slice(start, start + batch_size)
-            found = sliced.maps(item.slices[part], item.slice_labels[part], probability=correct_only)
+        for part in _alike(item.boxes_yxhw, batch_size):
+            labels = torch.stack(item.slice_labels[part])
+            found = sliced.maps(item.slices[part], labels, probability=correct_only)
             best.update(found.maps, item.boxes_yxhw[part].to(found.maps.device), found.features)
         if writer is None:
             channels = {name: shape[0] - correct_only for name, shape in zip(whole.stage_names, shapes)}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from rws import checkpoint
 from rws.artifacts import Artifacts
@@ -17,7 +18,7 @@ from rws.distributed import is_first
 from rws.engine import Job, Training, evaluate
 from rws.errors import UserError
 from rws.fuse import BankFusion
-from rws.online import OnlineFusion, SliceReader
+from rws.online import OnlineFusion, SliceReader, moving_average
 from rws.random_positions import draw_boxes, select_random
 from rws.recipe import Recipe
 from rws.report import Reporter, SilentReporter
@@ -54,6 +55,7 @@ class Steps(Artifacts):
         kind = "slices" if self.config.cycles.start == "slices" else "whole"
         network = self._network(None if self.config.cycles.start == "initial" else k - 1, kind)
         bank, steps = self._bank(k - 1), self._whole_steps(k)
+        teacher = self._teacher(k) if bank else None
         slices = self._slices_among(k)
         views = [*(View(i) for i in self.setup.train.ids), *slices.views]
         views = self._views(views, self._attach(bank, k), self._aim(k))
@@ -63,7 +65,8 @@ class Steps(Artifacts):
             views,
             steps,
             on_epoch=self._keep_best(network, k),
-            fusion=self._recipe(bank, network, k, steps) if bank else None,
+            fusion=self._recipe(bank, network, k, steps, teacher) if bank else None,
+            teacher=teacher,
             steps_before=self.config.train.epochs * self._epoch_steps() - steps if k else 0,
             slices=len(slices.views),
             slice_mix=slices.share,
@@ -106,10 +109,19 @@ class Steps(Artifacts):
             )
         return steps
 
-    def _recipe(self, bank: Bank, network: nn.Module, k: int, steps: int) -> Recipe:
+    def _teacher(self, k: int) -> AveragedModel | None:
+        """The slice network that follows the one in training, where it does."""
+        bank = self.config.bank
+        follows = bank.online and bank.teacher_decay < 1
+        return moving_average(self._network(k - 1, "slices"), bank.teacher_decay) if follows else None
+
+    def _recipe(
+        self, bank: Bank, network: nn.Module, k: int, steps: int, teacher: AveragedModel | None
+    ) -> Recipe:
         config, crop = self.config.fusion, self.config.data.crop_size
         if self.config.bank.online:
-            fusion = OnlineFusion(bank, network, crop, config.stages, sliced=self._network(k - 1, "slices"))
+            sliced = teacher.module if teacher is not None else self._network(k - 1, "slices")
+            fusion = OnlineFusion(bank, network, crop, config.stages, sliced=sliced)
         else:
             fusion = BankFusion(bank, network, crop, config.stages)
         return Recipe(fusion, config, steps, derive_seed(self.config.seed, f"whole-{k}"))

@@ -351,6 +351,18 @@ def test_windows_that_leave_gaps(refused, flags):
     assert "windows must leave no gaps" in refused(*flags)
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--slices.size", "[0.5, 2]"), "slices.size 2"),
+        (("--slices.size", "[]"), "slices.size []"),
+        (("--bank.teacher_decay", "0.9"), "set bank.online true"),
+    ],
+)
+def test_sizes_and_a_teacher_that_cannot_be(refused, flags, said):
+    assert said in refused(*flags)
+
+
 @pytest.mark.parametrize("name", ["..", "."])
 def test_a_run_is_never_outside_its_folder(refused, name):
     assert "must be a plain folder name" in refused("--name", name)

@@ -1,5 +1,7 @@
 """Scoring and selection over a small training set."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,7 +18,7 @@ from rws.data.classes import DEMO, ClassSet
 from rws.data.demo import generate
 from rws.data.loading import SlicedImages, eval_loader, sliced_loader
 from rws.data.transforms import Normalisation, eval_transform
-from rws.scoring import Scored, looked_at, score_images, select_features
+from rws.scoring import Scored, looked_at, score_images, select_features, windows_of
 
 STAGES = ("first", "second", "third")
 TRANSFORM = eval_transform(60, Normalisation((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)))
@@ -124,6 +126,45 @@ def test_weak_slices_need_the_last_stage_alone(whole, split, batches, monkeypatc
     assert found.missing == alone.missing
 
 
+def test_by_class_a_window_is_as_weak_as_its_weakest_class(whole, split, batches):
+    windows = window_boxes(120, 160).tolist()
+    config = SliceConfig(iou_by="class", most_per_image=4)
+    found = score_images(whole, batches, split.ids, config)
+    weak = 0
+    for batch in batches:
+        for image_id, A, label in zip(batch.ids, plain_maps(whole, batch).numpy(), batch.labels.numpy()):
+            ious = {}
+            for box in windows:
+                each = [plain_iou(A[-1] * (label == c), label == c, box) for c in DEMO.foreground]
+                ious[tuple(box)] = min((iou for iou in each if iou > 0), default=0.0)
+            ious = {box: iou for box, iou in ious.items() if 0 < iou < 0.95}
+            weak += len(ious)
+            assert sorted(found.boxes[image_id]) == sorted(sorted(ious, key=ious.get)[:4])
+    assert found.weak == weak > 0
+    by_image = score_images(whole, batches, split.ids, SliceConfig(most_per_image=4))
+    assert by_image.boxes != found.boxes
+
+
+def test_for_one_class_judging_by_class_changes_nothing(split, batches):
+    names, colours = ("background", "one"), ((0, 0, 0), (1, 1, 1))
+    scored = Scored(make_network(0), STAGES, ClassSet(names, colours, background=0))
+    one = [replace(batch, labels=(batch.labels > 0).long()) for batch in batches]
+    by_image, by_class = (
+        score_images(scored, one, split.ids, SliceConfig(iou_by=by, attention_min=0.5))
+        for by in ("image", "class")
+    )
+    assert by_image.weak == by_class.weak > 0
+    assert by_image.boxes == by_class.boxes
+
+
+def test_several_sizes_give_the_windows_of_each():
+    config = SliceConfig(size=(0.5, 0.75), step=0.25)
+    both = windows_of(config, 120, 160).tolist()
+    alone = [windows_of(replace(config, size=size), 120, 160).tolist() for size in (0.5, 0.75)]
+    assert both == [*alone[0], *alone[1]]
+    assert windows_of(replace(config, size=(0.5, 0.5)), 120, 160).tolist() == alone[0]
+
+
 @pytest.mark.parametrize(("number", "expected"), [(None, 40), (40, 40), (16, 16), (7, 8), (1, 8)])
 def test_images_looked_at_are_spread_over_the_set(number, expected):
     ids = [f"{i:02d}" for i in range(40)]
@@ -209,6 +250,28 @@ def test_the_batch_size_does_not_matter(whole, sliced, split, boxes, tmp_path):
                 assert torch.equal(a[stage].cells, b[stage].cells)
                 torch.testing.assert_close(a[stage].n, b[stage].n, rtol=0, atol=1e-3)
                 torch.testing.assert_close(a[stage].f, b[stage].f, rtol=2e-3, atol=2e-3)
+
+
+def cells(bank, split):
+    """Fused cells of all images and stages."""
+    return sum(len(rows.cells) for image_id in split.ids for rows in bank.read(image_id).values())
+
+
+def test_slices_of_several_sizes_compete_as_they_would_one_by_one(whole, sliced, split, tmp_path):
+    config = SliceConfig(size=(0.5, 0.75), step=0.25)
+    boxes = [tuple(box) for box in windows_of(config, 120, 160)[::2].tolist()]
+    assert len({box[2:] for box in boxes}) == 2
+    boxes = dict.fromkeys(split.ids, boxes)
+    grouped = select(whole, sliced, split, boxes, tmp_path / "grouped", batch_size=36)
+    single = select(whole, sliced, split, boxes, tmp_path / "single", batch_size=1)
+    large = {i: [box for box in each if box[2] > 60] for i, each in boxes.items()}
+    large = select(whole, sliced, split, large, tmp_path / "large", batch_size=36)
+    assert cells(grouped, split) > cells(large, split) > 0
+    for image_id in split.ids:
+        a, b = grouped.read(image_id), single.read(image_id)
+        for stage in a:
+            assert torch.equal(a[stage].cells, b[stage].cells)
+            torch.testing.assert_close(a[stage].f, b[stage].f, rtol=2e-3, atol=2e-3)
 
 
 def test_fault_11_features_are_those_of_eval_mode_without_augmentation(whole, sliced, split, boxes, tmp_path):

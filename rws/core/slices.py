@@ -4,6 +4,7 @@ Boxes are `(y, x, h, w)` in pixels of the image they cut, integer, top left corn
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -85,6 +86,22 @@ def slice_iou(attended: Tensor, foreground: Tensor, boxes_yxhw: Tensor) -> Tenso
     both = box_sums(attended & foreground, boxes_yxhw)
     either = box_sums(attended | foreground, boxes_yxhw)
     return both.double() / either.clamp_min(1)
+
+
+def least_class_iou(attended: Tensor, label: Tensor, classes: Sequence[int], boxes_yxhw: Tensor) -> Tensor:
+    """The smallest IoU above 0 that any of the classes has inside each box; 0 where none has one.
+
+    That of a class is the IoU of its attended pixels with all its pixels: each is judged by its own map.
+
+    Shape: (H, W) bool, (H, W) integer, (K, 4) -> (K,) float64.
+    Source: METHOD step 2, one class at a time.
+    """
+    least = torch.full((len(boxes_yxhw),), torch.inf, dtype=torch.float64, device=label.device)
+    for c in classes:
+        own = label == c
+        iou = slice_iou(attended & own, own, boxes_yxhw)
+        least = torch.where(iou > 0, torch.minimum(least, iou), least)
+    return least.nan_to_num(posinf=0.0)
 
 
 def weak_slices(iou: Tensor, iou_weak_max: float = 0.95, most: int | None = None) -> Tensor:

@@ -227,7 +227,7 @@ def eval_loader(split: Split, transform: v2.Transform, batch_size: int, workers:
 class SlicedImage:
     """A whole image and its slices, all enlarged to the evaluation size of the image.
 
-    image (3, h, w); label (H, W); boxes (K, 4); slices (K, 3, h, w); slice_labels (K, box h, box w).
+    image (3, h, w); label (H, W); boxes (K, 4); slices (K, 3, h, w); slice_labels K tensors (box h, box w).
     """
 
     image_id: str
@@ -235,7 +235,7 @@ class SlicedImage:
     label: Tensor
     boxes_yxhw: Tensor
     slices: Tensor
-    slice_labels: Tensor
+    slice_labels: tuple[Tensor, ...]
 
 
 class SlicedImages(Dataset):
@@ -257,7 +257,7 @@ class SlicedImages(Dataset):
         whole = self.transform(image).as_subclass(Tensor)
         parts = [_cut(image, label, View(image_id, box)) for box in boxes]
         slices = torch.stack([self._enlarge(part, whole.shape[-2:]) for part, _ in parts])
-        labels = torch.stack([part.as_subclass(Tensor).long() for _, part in parts])
+        labels = tuple(part.as_subclass(Tensor).long() for _, part in parts)
         label = label.as_subclass(Tensor).long()
         return SlicedImage(image_id, whole, label, torch.tensor(boxes), slices, labels)
 

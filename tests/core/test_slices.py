@@ -10,6 +10,7 @@ from benchmarks.selecting_loop import iou
 from rws.core.slices import (
     box_sums,
     crop,
+    least_class_iou,
     paste,
     released_window_boxes,
     slice_iou,
@@ -130,6 +131,28 @@ def test_slice_iou_is_that_of_the_plain_loop(seed, density):
     attended, foreground, boxes = random_case(seed, density=density)
     expected = torch.tensor([iou(attended, foreground, box) for box in boxes.tolist()], dtype=torch.float64)
     assert torch.equal(slice_iou(attended, foreground, boxes), expected)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_least_class_iou_is_that_of_the_plain_loop(seed):
+    attended, _, boxes = random_case(seed)
+    label = torch.randint(0, 5, attended.shape, generator=torch.Generator().manual_seed(seed))
+    expected = []
+    for box in boxes.tolist():
+        each = [iou(attended & (label == c), label == c, box) for c in (1, 2, 4)]
+        expected.append(min((value for value in each if value > 0), default=0.0))
+    assert least_class_iou(attended, label, (1, 2, 4), boxes).tolist() == expected
+    assert 0 < sum(expected) < len(expected)
+
+
+def test_a_class_attended_nowhere_does_not_hide_another_that_is_weak():
+    label = torch.tensor([[1, 1, 2, 2, 3, 3]])
+    attended = torch.tensor([[True, True, True, False, False, False]])
+    box = torch.tensor([[0, 0, 1, 6]])
+    assert least_class_iou(attended, label, (1, 2, 3), box).tolist() == [0.5]
+    assert least_class_iou(attended, label, (1,), box).tolist() == [1.0]
+    assert least_class_iou(attended, label, (3,), box).tolist() == [0.0]
+    assert slice_iou(attended, label > 0, box).tolist() == [0.5]
 
 
 def test_an_empty_window_has_iou_0_and_is_not_weak():
