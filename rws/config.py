@@ -176,7 +176,8 @@ class SliceConfig:
     @property
     def sizes(self) -> tuple[float, ...]:
         """`size`, one or several, each once."""
-        return tuple(dict.fromkeys(self.size)) if isinstance(self.size, tuple) else (self.size,)
+        several = self.size if isinstance(self.size, tuple | list) else (self.size,)
+        return tuple(dict.fromkeys(several))
 
 
 @dataclass

@@ -95,6 +95,16 @@ def parallel(network: nn.Module, device: torch.device) -> nn.Module:
     )
 
 
+def share_buffers(network: nn.Module) -> None:
+    """Give the buffers of a network in every process the values that they have in the first.
+
+    Without SyncBatchNorm each process has running statistics of its own images.
+    """
+    if world() > 1:
+        for buffer in network.buffers():
+            dist.broadcast(buffer, src=0)
+
+
 def gathered(value: T) -> list[T]:
     """The values of all processes, in the order of their numbers, on all of them."""
     if world() == 1:

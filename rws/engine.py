@@ -19,7 +19,7 @@ from rws.config import TrainConfig
 from rws.data.classes import ClassSet
 from rws.data.loading import EvalBatch, SeededBatches, TrainBatch, TrainViews, train_loader
 from rws.data.mixing import MixedBatches
-from rws.distributed import is_first, parallel, rank, summed, world
+from rws.distributed import is_first, parallel, rank, share_buffers, summed, world
 from rws.errors import DamagedFile, UserError
 from rws.interruption import Interrupted, deferred
 from rws.metrics import as_scores, confusion_matrix
@@ -203,6 +203,7 @@ class Training:
         self.scaler.update()
         if job.teacher is not None:
             job.teacher.update_parameters(self.network)
+            share_buffers(job.teacher)
         # The step's only wait for the device comes last, so that nothing is launched late. A loss that is not
         # finite ends the training before these weights are stored.
         stop = loss.new_tensor(float(signalled() is not None))

@@ -12,7 +12,6 @@ from rws.bank import Bank
 from rws.config import SliceConfig
 from rws.core.auto_stages import automatic_stages
 from rws.core.fusion import fused, identity_coordinates
-from rws.core.slices import crop
 from rws.core.stages import StageInfo, find_stages, stage_infos
 from rws.data.classes import ClassSet, voc_colour
 from rws.data.loading import Box, EvalBatch, SlicedImage
@@ -163,6 +162,5 @@ def _cut(image_id: str, image: Tensor, label: Tensor, boxes: list[Box]) -> Slice
 
     Shape: (3, h, w), (H, W).
     """
-    cut = torch.tensor(boxes)
     slices = torch.stack([enlarged(image, tuple(label.shape), box) for box in boxes])
-    return SlicedImage(image_id, image, label.long(), cut, slices, tuple(crop(label, b).long() for b in cut))
+    return SlicedImage(image_id, image, label.long(), torch.tensor(boxes), slices)

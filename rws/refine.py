@@ -5,6 +5,7 @@ slices' better features blended in, as in training. No label and no second netwo
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from rws.config import SliceConfig
 from rws.core.advantage import BestSlices
 from rws.core.cam import StageMaps
 from rws.core.fusion import Blend, fused
-from rws.core.slices import weak_slices
+from rws.core.slices import same_size_parts, weak_slices
 from rws.core.stages import evaluating, logits_of
 from rws.inference import displayed, likeliest, network_input
 from rws.placement import to_network
@@ -79,12 +80,15 @@ def refine(scored: Scored, card: Card, image: Image.Image, config: SliceConfig =
     if not len(boxes):
         nothing = torch.zeros_like(plain)
         return Refined(plain, plain, nothing, nothing[0], boxes, passes=1)
+    parts = list(same_size_parts(boxes, len(boxes)))
+    sizes = [tuple(boxes[part][0, 2:].tolist()) for part in parts]
     slices = _slices(card, image, boxes, whole.shape[-2:])
-    own = scored.maps(slices, tuple(boxes[0, 2:].tolist()))
-    blends = _blends(scored, found, own, boxes)
+    own = [scored.maps(slices[part], own_size) for part, own_size in zip(parts, sizes)]
+    blends = _blends(scored, found, own, [boxes[part] for part in parts])
     with evaluating(scored.network), torch.inference_mode(), fused(scored.stages, blends):
         logits = logits_of(scored.network(to_network(whole, scored.network)))
-    zoomed, covered = _in_place(_probabilities(own.logits, tuple(boxes[0, 2:].tolist())), boxes, size)
+    zoomed = [_probabilities(part.logits, own_size) for part, own_size in zip(own, sizes)]
+    zoomed, covered = _in_place([p for part in zoomed for p in part], boxes, size)
     return Refined(plain, _probabilities(logits, size)[0], zoomed, covered, boxes, passes=2 + len(boxes))
 
 
@@ -124,10 +128,13 @@ def _slices(card: Card, image: Image.Image, boxes: Tensor, size: torch.Size) -> 
     return torch.stack([transform(part).as_subclass(Tensor) for part in parts])
 
 
-def _blends(scored: Scored, whole: StageMaps, slices: StageMaps, boxes: Tensor) -> dict[str, Blend]:
+def _blends(
+    scored: Scored, whole: StageMaps, slices: Sequence[StageMaps], boxes: Sequence[Tensor]
+) -> dict[str, Blend]:
     """What the best slice of each cell adds to every stage of the whole image."""
     best = BestSlices(whole.maps[0], [tuple(f.shape[1:]) for f in whole.features])
-    best.update(slices.maps, boxes, slices.features)
+    for part, own in zip(slices, boxes):
+        best.update(part.maps, own, part.features)
     return {name: _blend(best, stage) for stage, name in enumerate(scored.stage_names)}
 
 
@@ -138,12 +145,12 @@ def _blend(best: BestSlices, stage: int) -> Blend:
     return Blend(best.n[stage][None, None], added.T.reshape(1, -1, *grid))
 
 
-def _in_place(parts: Tensor, boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _in_place(parts: Sequence[Tensor], boxes: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """The mean of the parts at each pixel, and how many there are.
 
-    Shape: parts (K, C, h, w) that fill boxes (K, 4) -> (C, H, W), (H, W) for `size` = (H, W).
+    Shape: K parts (C, h, w) that fill boxes (K, 4) -> (C, H, W), (H, W) for `size` = (H, W).
     """
-    total, count = parts.new_zeros(parts.shape[1], *size), parts.new_zeros(size)
+    total, count = parts[0].new_zeros(len(parts[0]), *size), parts[0].new_zeros(size)
     for part, (y, x, h, w) in zip(parts, boxes.tolist()):
         total[:, y : y + h, x : x + w] += part
         count[y : y + h, x : x + w] += 1

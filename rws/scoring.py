@@ -1,8 +1,7 @@
 """Steps 1 to 4 over a training set: score the images, find the weak slices, select features into the bank."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -17,6 +16,7 @@ from rws.core.cam import CamMethod, StageMaps, grad_cam, most_classes, seg_grad_
 from rws.core.slices import (
     least_class_iou,
     released_window_boxes,
+    same_size_parts,
     slice_iou,
     weak_slices,
     window_boxes,
@@ -187,15 +187,6 @@ def score_images(
     )
 
 
-def _alike(boxes_yxhw: Tensor, batch_size: int) -> Iterator[slice]:
-    """Batches of the slices of an image, in their order, each of slices of one size; shape (K, 4)."""
-    start = 0
-    for _, group in groupby(boxes_yxhw[:, 2:].tolist()):
-        end = start + len(list(group))
-        yield from (slice(first, min(first + batch_size, end)) for first in range(start, end, batch_size))
-        start = end
-
-
 def select_features(
     whole: Scored,
     sliced: Scored,
@@ -219,8 +210,8 @@ def select_features(
         mapped = whole.maps(item.image[None], item.label[None], probability=correct_only)
         shapes = [tuple(f.shape[1:]) for f in mapped.features]
         best = BestSlices(mapped.maps[0], shapes)
-        for part in _alike(item.boxes_yxhw, batch_size):
-            labels = torch.stack(item.slice_labels[part])
+        for part in same_size_parts(item.boxes_yxhw, batch_size):
+            labels = item.slice_labels(part)
             found = sliced.maps(item.slices[part], labels, probability=correct_only)
             best.update(found.maps, item.boxes_yxhw[part].to(found.maps.device), found.features)
         if writer is None:

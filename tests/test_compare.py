@@ -291,6 +291,7 @@ def test_shared_steps(plan, one, other, steps):
         ({"slices.iou_weak_max": 0.5}, ["whole"]),
         ({"cycles.limit": 2}, ["whole"]),
         ({"fusion.correct_only": True}, ["whole", "score", "slices"]),
+        ({"bank.online": True, "bank.teacher_decay": 0.9}, ["whole", "score", "slices"]),
         ({"train.lr": 0.5}, []),
         ({"train.first_epochs": 1}, []),
         ({"model.aux": False}, []),

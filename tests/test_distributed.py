@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import demo_set
+from tiny import demo_set, same_tensors
 
 from rws import checkpoint, distributed
 from rws.bank import Bank
@@ -22,15 +22,17 @@ def root(tmp_path_factory) -> Path:
     return demo_set(tmp_path_factory.mktemp("demo") / "set", train=6, val=3)
 
 
-def start(root: Path, runs: Path, *launcher: str) -> Path:
-    """Run to the end; the run's folder."""
+def run(*command: str, launcher: tuple[str, ...]) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, *launcher, str(SCRIPT), str(root), str(runs)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        [sys.executable, *launcher, *command], capture_output=True, text=True, env=environment
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+def start(root: Path, runs: Path, *launcher: str) -> Path:
+    """Run to the end; the run's folder."""
+    run(str(SCRIPT), str(root), str(runs), launcher=launcher)
     (folder,) = runs.iterdir()
     return folder
 
@@ -97,6 +99,33 @@ def test_each_process_wrote_a_shard_of_the_bank_and_the_first_everything_else(fo
     print(f"largest difference of a weight: {apart:.1e}")
     for key in weights[0]:
         torch.testing.assert_close(weights[1][key], weights[0][key], rtol=0, atol=2e-3)
+
+
+FOLLOW = f"""
+import sys
+sys.path[:0] = [{str(SCRIPT.parent)!r}, {str(SCRIPT.parents[1])!r}]
+from pathlib import Path
+import torch
+from test_engine import following, make_training
+from rws import distributed
+from rws.setup import choose_device
+with distributed.processes(choose_device("cpu")):
+    teacher = following()
+    folder = Path(sys.argv[1])
+    training = make_training(folder / "t.pt", teacher=teacher)
+    training.run()
+    torch.save([teacher.state_dict(), training.network.state_dict()], folder / f"{{distributed.rank()}}.pt")
+"""
+
+
+def test_a_teacher_is_the_same_in_all_processes(tmp_path):
+    """Also where each has batch statistics of its own images, as on CPUs."""
+    script = tmp_path / "follow.py"
+    script.write_text(FOLLOW)
+    run(str(script), str(tmp_path), launcher=TORCHRUN)
+    one, two = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert same_tensors(one[0], two[0])
+    assert not same_tensors(one[1], two[1]), "the networks' own running statistics differ"
 
 
 def test_one_process_alone_needs_no_launcher():

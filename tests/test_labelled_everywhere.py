@@ -93,7 +93,7 @@ def test_a_slice_is_mapped_for_the_classes_that_it_holds(scene):
     image_id, boxes = split.ids[0], [(0, 0, 24, 22), (20, 30, 24, 22)]
     item = SlicedImages(split, {image_id: boxes}, TRANSFORM)[0]
     whole = set(np.unique(split.label(image_id)))
-    for image, label in zip(item.slices, item.slice_labels):
+    for image, label in zip(item.slices, item.slice_labels()):
         big = F.interpolate(label[None, None].float(), (48, 64)).long()[0]
         assert set(big.unique().tolist()) < whole, "fewer classes than the whole image"
         found = scored.maps(image[None], big).maps[0, -1].numpy()

@@ -163,6 +163,7 @@ def test_several_sizes_give_the_windows_of_each():
     alone = [windows_of(replace(config, size=size), 120, 160).tolist() for size in (0.5, 0.75)]
     assert both == [*alone[0], *alone[1]]
     assert windows_of(replace(config, size=(0.5, 0.5)), 120, 160).tolist() == alone[0]
+    assert windows_of(replace(config, size=[0.5, 0.75]), 120, 160).tolist() == both  # as YAML has it
 
 
 @pytest.mark.parametrize(("number", "expected"), [(None, 40), (40, 40), (16, 16), (7, 8), (1, 8)])

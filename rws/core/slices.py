@@ -4,7 +4,8 @@ Boxes are `(y, x, h, w)` in pixels of the image they cut, integer, top left corn
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import torch
 import torch.nn.functional as F
@@ -97,11 +98,26 @@ def least_class_iou(attended: Tensor, label: Tensor, classes: Sequence[int], box
     Source: METHOD step 2, one class at a time.
     """
     least = torch.full((len(boxes_yxhw),), torch.inf, dtype=torch.float64, device=label.device)
+    held = set(label.unique().tolist())
     for c in classes:
+        if c not in held:
+            continue
         own = label == c
         iou = slice_iou(attended & own, own, boxes_yxhw)
         least = torch.where(iou > 0, torch.minimum(least, iou), least)
     return least.nan_to_num(posinf=0.0)
+
+
+def same_size_parts(boxes_yxhw: Tensor, most: int) -> Iterator[slice]:
+    """Boxes in parts of at most `most`, in their order, each of boxes of one size: these fit a batch.
+
+    Shape: (K, 4).
+    """
+    start = 0
+    for _, group in groupby(boxes_yxhw[:, 2:].tolist()):
+        end = start + len(list(group))
+        yield from (slice(first, min(first + most, end)) for first in range(start, end, most))
+        start = end
 
 
 def weak_slices(iou: Tensor, iou_weak_max: float = 0.95, most: int | None = None) -> Tensor:

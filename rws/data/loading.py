@@ -227,7 +227,7 @@ def eval_loader(split: Split, transform: v2.Transform, batch_size: int, workers:
 class SlicedImage:
     """A whole image and its slices, all enlarged to the evaluation size of the image.
 
-    image (3, h, w); label (H, W); boxes (K, 4); slices (K, 3, h, w); slice_labels K tensors (box h, box w).
+    image (3, h, w); label (H, W); boxes (K, 4); slices (K, 3, h, w).
     """
 
     image_id: str
@@ -235,7 +235,15 @@ class SlicedImage:
     label: Tensor
     boxes_yxhw: Tensor
     slices: Tensor
-    slice_labels: tuple[Tensor, ...]
+
+    def slice_labels(self, part: slice = slice(None)) -> Tensor:
+        """The labels of those slices, which must be of one size, in pixels of the image's label.
+
+        Shape: (K, box h, box w).
+        """
+        return torch.stack(
+            [self.label[y : y + h, x : x + w] for y, x, h, w in self.boxes_yxhw[part].tolist()]
+        )
 
 
 class SlicedImages(Dataset):
@@ -255,11 +263,9 @@ class SlicedImages(Dataset):
         """An image with the slices of some boxes."""
         image, label = to_tensors(self.split.image(image_id), self.split.label(image_id))
         whole = self.transform(image).as_subclass(Tensor)
-        parts = [_cut(image, label, View(image_id, box)) for box in boxes]
-        slices = torch.stack([self._enlarge(part, whole.shape[-2:]) for part, _ in parts])
-        labels = tuple(part.as_subclass(Tensor).long() for _, part in parts)
-        label = label.as_subclass(Tensor).long()
-        return SlicedImage(image_id, whole, label, torch.tensor(boxes), slices, labels)
+        parts = [v2.functional.crop(image, *box) for box in boxes]
+        slices = torch.stack([self._enlarge(part, whole.shape[-2:]) for part in parts])
+        return SlicedImage(image_id, whole, label.as_subclass(Tensor).long(), torch.tensor(boxes), slices)
 
     def _enlarge(self, part: Tensor, size: torch.Size) -> Tensor:
         part = self.transform(v2.functional.resize(part, list(size), antialias=True))

@@ -15,9 +15,9 @@ from rws.config import SliceConfig
 from rws.core.advantage import BestSlices
 from rws.core.cam import StageMaps
 from rws.core.fusion import Blend, identity_coordinates, sample_blend, shrink_coordinates
-from rws.core.slices import slice_iou, weak_slices
+from rws.core.slices import weak_slices
 from rws.data.loading import SlicedImage
-from rws.scoring import windows_of
+from rws.scoring import Scored, windows_of
 from rws.viz import ATTENTION_COLOURS, heat
 from tools.figures.canvas import BLUE, ORANGE, SMALL, TEXT, TITLE, canvas, frame, panel
 from tools.figures.source import Source, foreground, most_fused, short
@@ -53,7 +53,7 @@ def take_steps(source: Source, image_id: str | None = None) -> Steps:
     before, copy = source.network("cycles/0/whole.pt"), source.network("cycles/0/slices.pt")
     item, own = before.whole(split, image_id)
     where = foreground(item.label, before)
-    windows, iou, weak = _weak(source, own, where)
+    windows, iou, weak = _weak(SliceConfig(**source.config["slices"]), before.scored, own)
     box = source.boxes()[image_id][0]
     part_item, part = copy.sliced(split, image_id, box)
     best = BestSlices(own.maps[0], [tuple(f.shape[1:]) for f in own.features])
@@ -74,11 +74,10 @@ def take_steps(source: Source, image_id: str | None = None) -> Steps:
     )
 
 
-def _weak(source: Source, own: StageMaps, where: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+def _weak(config: SliceConfig, scored: Scored, own: StageMaps) -> tuple[Tensor, Tensor, Tensor]:
     """All windows, the IoU of each, and which are weak."""
-    config = SliceConfig(**source.config["slices"])
-    windows = windows_of(config, *where.shape)
-    iou = slice_iou(own.maps[0, -1] > config.attention_min, torch.from_numpy(where), windows)
+    windows = windows_of(config, *own.labels.shape[1:])
+    iou = scored.window_iou(own.maps[0, -1], own.labels[0], windows, config)
     return windows, iou, weak_slices(iou, config.iou_weak_max)
 
 

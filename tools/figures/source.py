@@ -68,7 +68,7 @@ class Looked:
     def sliced(self, split: Split, image_id: str, box: list[int]) -> tuple[SlicedImage, StageMaps]:
         """A slice of an image, enlarged, and its maps."""
         item = SlicedImages(split, {}, self.card.transform()).cut(image_id, [tuple(box)])
-        return item, self.scored.maps(item.slices, torch.stack(item.slice_labels))
+        return item, self.scored.maps(item.slices, item.slice_labels())
 
     def predict(self, split: Split, image_id: str) -> np.ndarray:
         """Shape: (H, W)."""
