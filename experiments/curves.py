@@ -2,26 +2,31 @@
 
 from pathlib import Path
 
+FEW = 5  # arms whose ranges can be told apart, and whose legend leaves room for the lines
+
 
 def draw(found: dict, path: Path) -> None:
-    """Means over seeds, with the range of the seeds where there are several."""
+    """Means over seeds; with few arms and several seeds the range of the seeds, too."""
     import matplotlib
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import colormaps, pyplot
 
-    figure, axes = pyplot.subplots(figsize=(7, 4.5), layout="constrained")
+    few, seeds = len(found["arms"]) <= FEW, len(found["seeds"])
+    figure, axes = pyplot.subplots(figsize=(7 if few else 9, 4.5), layout="constrained")
+    axes.set_prop_cycle(color=colormaps["tab10" if len(found["arms"]) <= 10 else "tab20"].colors)
     images = [point["images"] for point in found["course"]]
     for arm in found["arms"]:
         each = [point[arm] for point in found["course"]]
         (line,) = axes.plot(images, [sum(e) / len(e) for e in each], marker="o", markersize=3, label=arm)
-        if len(found["seeds"]) > 1:
+        if seeds > 1 and few:
             low, high = [min(e) for e in each], [max(e) for e in each]
             axes.fill_between(images, low, high, alpha=0.15, color=line.get_color(), linewidth=0)
     axes.set_xlabel("images forward and backward")
     axes.set_ylabel("mIoU on the validation list")
-    axes.set_title(f"{found['name']}: {len(found['seeds'])} seeds, mean and range")
+    shown = "mean and range" if few else "mean"
+    axes.set_title(f"{found['name']}: {seeds} seed{'s' * (seeds > 1)}" + (f", {shown}" if seeds > 1 else ""))
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(**({} if few else {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}))
     figure.savefig(path, dpi=120)
     pyplot.close(figure)

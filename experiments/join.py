@@ -154,7 +154,8 @@ def main(arguments: list[str]) -> int:
     chosen = parser.parse_args(arguments)
 
     def command() -> None:
-        settings, found = zip(*(read_record(folder) for folder in chosen.records))
+        folders = dict.fromkeys(folder.resolve() for folder in chosen.records)  # seconds count each once
+        settings, found = zip(*map(read_record, folders))
         for arm in chosen.arms or ():
             if not any(arm in record["arms"] for record in found):
                 raise UserError(f"no record has an arm {arm!r}; there are {', '.join(found[0]['arms'])}")

@@ -138,6 +138,19 @@ def test_other_settings_are_refused():
     join_settings([settings(plain={}), elsewhere], [0])
 
 
+def test_a_folder_that_is_named_twice_counts_once(tmp_path):
+    for seed in (0, 1):
+        (tmp_path / str(seed)).mkdir()
+        found = record(["plain"], [seed])
+        found["seconds"]["plain"]["whole"] = 100.0 * (seed + 1)
+        (tmp_path / str(seed) / "results.json").write_text(json.dumps(found))
+        (tmp_path / str(seed) / "config.yaml").write_text(yaml.safe_dump(settings(plain={})))
+    folders = [str(tmp_path / "0"), str(tmp_path / "1"), str(tmp_path / "1/../0")]
+    assert main([*folders, "--out", str(tmp_path / "out")]) == 0
+    joined = json.loads((tmp_path / "out/results.json").read_text())
+    assert joined["seconds"]["plain"]["whole"] == 150.0
+
+
 def test_command_line(tmp_path, capsys):
     for number, seed in enumerate((0, 1)):
         folder = tmp_path / str(number)
