@@ -65,7 +65,7 @@ def test_features_come_from_the_window_that_covers_the_cell(seed):
         for stage, grid in GRIDS.items()
     }
     label = torch.zeros(SIZE, dtype=torch.long)
-    item = SlicedImage("a", torch.zeros(3, *SIZE), label, boxes, torch.zeros(0), torch.zeros(0))
+    item = SlicedImage("a", torch.zeros(3, *SIZE), label, boxes, torch.zeros(0))
     found = random_rows(item, advantaged, features, seed)
     for each in found.values():
         assert len(each.cells) == 12
