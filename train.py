@@ -39,14 +39,14 @@ def train(config: Config, source: str) -> None:
     """Run what the configuration says, alone in the run's folder."""
     import torch
 
-    from rws import distributed
-    from rws.interruption import handled
     from rws.lock import only_one
     from rws.loop import Run
     from rws.models import sc_cam
     from rws.run_folder import check_folder
+    from rws.runtime import distributed
+    from rws.runtime.seeding import take_deterministic_kernels
+    from rws.runtime.signals import handled
     from rws.sc_cam.rounds import Rounds
-    from rws.seeding import take_deterministic_kernels
     from rws.setup import choose_device, prepare
 
     # Fused batches bring many tensors; one file descriptor each soon exceeds the usual limit of 1024.

@@ -18,7 +18,7 @@ import yaml
 
 from rws.checkpoint import write_json, write_text
 from rws.errors import UserError, exit_code
-from rws.interruption import handled
+from rws.runtime.signals import handled
 
 
 def options(prog: str, description: str) -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from rws.data.loading import eval_loader
 from rws.object_sizes import SIZES, object_area, size_of
-from rws.placement import memory_format, to_network
+from rws.runtime.device import memory_format, to_network
 from rws.setup import Setup, open_list
 from rws.trained import load_trained
 

@@ -29,8 +29,8 @@ from rws.checkpoint import write_json, write_text
 from rws.config import Config, SliceConfig
 from rws.errors import UserError, exit_code
 from rws.inference import likeliest, predict_label
-from rws.placement import device_of, memory_format
 from rws.refine import SLICES, refine
+from rws.runtime.device import device_of, memory_format
 from rws.scoring import Scored
 from rws.setup import choose_device, open_list
 from rws.trained import Card, load_trained

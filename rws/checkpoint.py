@@ -15,8 +15,8 @@ from typing import BinaryIO
 
 import torch
 
-from rws.distributed import is_first
 from rws.errors import DamagedFile, UserError
+from rws.runtime.distributed import is_first
 
 FORMAT = 1
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rws.core.cam import StageMaps
 from rws.core.stages import evaluating, logits_of
-from rws.placement import to_network
+from rws.runtime.device import to_network
 
 
 @torch.no_grad()

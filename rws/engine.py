@@ -19,13 +19,13 @@ from rws.config import TrainConfig
 from rws.data.classes import ClassSet
 from rws.data.loading import EvalBatch, SeededBatches, TrainBatch, TrainViews, train_loader
 from rws.data.mixing import MixedBatches
-from rws.distributed import is_first, parallel, rank, share_buffers, summed, world
 from rws.errors import DamagedFile, UserError
-from rws.interruption import Interrupted, deferred
 from rws.metrics import as_scores, confusion_matrix
 from rws.optimization import learning_rate, loss_of, make_optimizer
-from rws.placement import device_of, to_network
-from rws.seeding import derive_seed
+from rws.runtime.device import device_of, to_network
+from rws.runtime.distributed import is_first, parallel, rank, share_buffers, summed, world
+from rws.runtime.seeding import derive_seed
+from rws.runtime.signals import Interrupted, deferred
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from rws.bank import Bank, PackedRows, Rows
 from rws.core.fusion import Blend, batch_blends, fused, sample_blend, shrink_coordinates, unfused
 from rws.core.stages import find_stages, stage_shapes
 from rws.data.loading import TrainBatch
-from rws.placement import device_of
+from rws.runtime.device import device_of
 
 
 class BankFusion:

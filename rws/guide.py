@@ -24,7 +24,7 @@ from rws.data import Split
 from rws.data.loading import eval_loader
 from rws.errors import UserError, exit_code
 from rws.guidance import guidance, text
-from rws.placement import memory_format
+from rws.runtime.device import memory_format
 from rws.scoring import Scored, Scores, looked_at, score_images
 from rws.setup import check_stages, choose_device, make_network, open_list, stages_of
 from rws.trained import Card, load_trained

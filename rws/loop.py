@@ -8,10 +8,10 @@ import shutil
 import time
 
 from rws import checkpoint
-from rws.distributed import barrier, is_first
 from rws.guidance import guidance, text
 from rws.report import closing_line, summarise
 from rws.rewind import latest_sound_state
+from rws.runtime.distributed import barrier, is_first
 from rws.setup import Setup
 from rws.steps import INSIDE, Steps
 

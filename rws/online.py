@@ -15,7 +15,7 @@ from rws.core.advantage import slice_features
 from rws.core.stages import find_stages, stage_features
 from rws.data.loading import SlicedImages
 from rws.fuse import BankFusion
-from rws.placement import to_network
+from rws.runtime.device import to_network
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rws.config import TrainConfig
-from rws.distributed import summed
+from rws.runtime.distributed import summed
 
 # What torchvision and segmentation_models_pytorch call what comes after the backbone.
 HEADS = ("classifier", "decoder", "segmentation_head")

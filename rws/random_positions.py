@@ -16,10 +16,10 @@ from rws.core.advantage import grid_pixels, slice_features
 from rws.core.stages import stage_features
 from rws.data.loading import Box, SlicedImage
 from rws.data.split import Split
-from rws.distributed import barrier, is_first, rank
-from rws.placement import to_network
+from rws.runtime.device import to_network
+from rws.runtime.distributed import barrier, is_first, rank
+from rws.runtime.seeding import derive_seed
 from rws.scoring import Scored, windows_of
-from rws.seeding import derive_seed
 
 
 def first_cover(boxes_yxhw: Tensor, size: tuple[int, int], grid: tuple[int, int]) -> Tensor:

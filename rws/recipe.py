@@ -12,7 +12,7 @@ from rws.core.fusion import Manner, fused, weakened
 from rws.data.loading import TrainBatch
 from rws.data.mixing import portion
 from rws.fuse import BankFusion
-from rws.seeding import derive_seed
+from rws.runtime.seeding import derive_seed
 
 
 def strength(anneal: str, step: int, steps: int) -> float:

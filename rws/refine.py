@@ -23,7 +23,7 @@ from rws.core.fusion import Blend, fused
 from rws.core.slices import same_size_parts, weak_slices
 from rws.core.stages import evaluating, logits_of
 from rws.inference import displayed, likeliest, network_input
-from rws.placement import to_network
+from rws.runtime.device import to_network
 from rws.scoring import Scored, windows_of
 from rws.trained import Card
 

@@ -25,8 +25,8 @@ from rws.core.stages import find_stages
 from rws.correctness import only_correct, with_probability
 from rws.data.classes import ClassSet
 from rws.data.loading import Box, EvalBatch, SlicedImage
-from rws.distributed import barrier, gathered, is_first, rank
-from rws.placement import device_of, to_network
+from rws.runtime.device import device_of, to_network
+from rws.runtime.distributed import barrier, gathered, is_first, rank
 
 RUN = 8  # images whose missing weights are looked at come in runs, so that they fill batches
 

@@ -18,13 +18,13 @@ from rws.data import Reading, Split, open_split, require_official
 from rws.data.check import check_split
 from rws.data.loading import eval_loader
 from rws.data.transforms import Geometry
-from rws.distributed import barrier, is_first, local_device, world
 from rws.errors import UserError
 from rws.models import LoadReport, build_network, find_family
-from rws.placement import memory_format, to_network
 from rws.report import environment
 from rws.run_folder import check_folder, claim_folder
-from rws.seeding import derive_seed
+from rws.runtime.device import memory_format, to_network
+from rws.runtime.distributed import barrier, is_first, local_device, world
+from rws.runtime.seeding import derive_seed
 from rws.trained import Card
 
 

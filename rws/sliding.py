@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from rws.errors import UserError
 from rws.inference import probabilities
-from rws.placement import device_of
+from rws.runtime.device import device_of
 from rws.trained import Card
 from rws.tta import has_quarters
 

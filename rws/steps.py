@@ -14,7 +14,6 @@ from rws.core.fusion import identity_coordinates
 from rws.data.aiming import Aim
 from rws.data.loading import Box, SlicedImages, TrainViews, View, sliced_loader, steps_per_epoch
 from rws.data.transforms import train_transform
-from rws.distributed import is_first
 from rws.engine import Job, Training, evaluate
 from rws.errors import UserError
 from rws.fuse import BankFusion
@@ -22,8 +21,9 @@ from rws.online import OnlineFusion, SliceReader, moving_average
 from rws.random_positions import draw_boxes, select_random
 from rws.recipe import Recipe
 from rws.report import Reporter, SilentReporter
+from rws.runtime.distributed import is_first
+from rws.runtime.seeding import derive_seed
 from rws.scoring import Scored, score_images, select_features
-from rws.seeding import derive_seed
 from rws.setup import Setup
 from rws.slices_among import Among, slices_among
 

@@ -10,7 +10,7 @@ from torchvision.transforms.v2 import functional as TF
 
 from rws.core.stages import logits_of
 from rws.errors import UserError
-from rws.placement import to_network
+from rws.runtime.device import to_network
 
 TTA = ("none", "flip", "ms_flip", "quarters", "quarters_flip")
 TTA_SCALES = (0.75, 1.0, 1.25)

@@ -10,9 +10,9 @@ import torch
 from tiny import TINY, TinyNetwork, tiny_config
 from torch import nn
 
-from rws import distributed
 from rws.loop import Run
 from rws.models import FAMILIES
+from rws.runtime import distributed
 from rws.setup import choose_device, prepare
 
 

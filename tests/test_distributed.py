@@ -10,8 +10,9 @@ import pytest
 import torch
 from tiny import demo_set, same_tensors
 
-from rws import checkpoint, distributed
+from rws import checkpoint
 from rws.bank import Bank
+from rws.runtime import distributed
 
 SCRIPT = Path(__file__).parent / "processes.py"
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
@@ -107,7 +108,7 @@ sys.path[:0] = [{str(SCRIPT.parent)!r}, {str(SCRIPT.parents[1])!r}]
 from pathlib import Path
 import torch
 from test_engine import following, make_training
-from rws import distributed
+from rws.runtime import distributed
 from rws.setup import choose_device
 with distributed.processes(choose_device("cpu")):
     teacher = following()

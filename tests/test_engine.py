@@ -23,9 +23,9 @@ from rws.data.loading import SeededBatches, TrainViews, View, steps_per_epoch, t
 from rws.data.transforms import Geometry, Normalisation, train_transform
 from rws.engine import Job, Training
 from rws.errors import UserError
-from rws.interruption import Interrupted, handled
 from rws.online import moving_average
 from rws.optimization import learning_rate, make_optimizer, segmentation_loss
+from rws.runtime.signals import Interrupted, handled
 
 
 class Pictures:

@@ -9,7 +9,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
 
-from rws.seeding import derive_seed
+from rws.runtime.seeding import derive_seed
 
 Box = tuple[int, int, int, int]
 

@@ -11,8 +11,8 @@ from torchvision.transforms import v2
 from rws.data.aiming import Box, as_target
 from rws.data.split import Split
 from rws.data.transforms import CoordinateMap, to_tensors
-from rws.distributed import own
-from rws.seeding import derive_seed
+from rws.runtime.distributed import own
+from rws.runtime.seeding import derive_seed
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from itertools import accumulate
 from torch.utils.data import Sampler
 
 from rws.data.loading import SeededBatches
-from rws.seeding import derive_seed
+from rws.runtime.seeding import derive_seed
 
 
 class MixedBatches(Sampler):

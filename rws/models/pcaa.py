@@ -15,9 +15,9 @@ from torchvision.models import segmentation as tv
 from torchvision.models.segmentation.fcn import FCNHead
 from torchvision.ops import sigmoid_focal_loss
 
-from rws.distributed import summed
 from rws.models.family import Family
 from rws.models.torchvision_networks import RESNET_STAGES
+from rws.runtime.distributed import summed
 
 BINS = (4, 4)  # rows and columns, as on Cityscapes
 STRIDE = 8  # of the dilated ResNet

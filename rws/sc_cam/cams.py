@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rws.models.sc_cam import SubCategoryNetwork, unit_maximum
-from rws.placement import to_network
+from rws.runtime.device import to_network
 
 SCALES = (0.5, 1.0, 1.5, 2.0)
 

@@ -14,17 +14,17 @@ from rws import checkpoint
 from rws.data import Split
 from rws.data.loading import EvalBatch, SeededBatches, steps_per_epoch
 from rws.data.transforms import train_transform
-from rws.distributed import world
 from rws.engine import evaluate
 from rws.errors import UserError
 from rws.metrics import as_scores, confusion_matrix
 from rws.models.sc_cam import SUB_CATEGORIES, SubCategoryNetwork
 from rws.optimization import learning_rate, make_optimizer
-from rws.placement import device_of, to_network
+from rws.runtime.device import device_of, to_network
+from rws.runtime.distributed import world
+from rws.runtime.seeding import derive_seed
 from rws.sc_cam.cams import label_map, multi_scale_maps
 from rws.sc_cam.clusters import sub_category_labels
 from rws.sc_cam.images import TrainImages, image_labels, train_loader
-from rws.seeding import derive_seed
 from rws.setup import Setup, make_network
 from rws.trained import save_trained
 from rws.viz import colour_label

@@ -14,10 +14,10 @@ import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
-from rws.ahead import ahead, one_thread
 from rws.errors import UserError
-from rws.interruption import Interrupted, deferred, handled
 from rws.panels import Panels, fitted, panel_size
+from rws.runtime.prefetch import ahead, one_thread
+from rws.runtime.signals import Interrupted, deferred, handled
 from rws.video.frames import Frame, Source
 from rws.video.scores import Scores
 from rws.video.sinks import SINKS, Sink

@@ -9,8 +9,8 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # started by its path, as torchrun does
 
-from rws import distributed
 from rws.models.same_size import same_size
+from rws.runtime import distributed
 
 
 class Unused(nn.Module):
