@@ -15,7 +15,7 @@ from benchmarks.rows import Context, Row, Target, make_row
 from benchmarks.timing import Samples
 from rws import loop
 from rws.cli import parse
-from rws.data.demo import generate
+from rws.data.sets.demo import generate
 from rws.setup import prepare
 
 TRAININGS = ("whole", "plain", "slices")

@@ -13,9 +13,9 @@ from rws.bank import Bank
 from rws.config import SliceConfig, TrainConfig
 from rws.core.fusion import identity_coordinates
 from rws.data import DATASETS, VocLayout
-from rws.data.demo import generate
-from rws.data.loading import SlicedImages, TrainViews, View, eval_loader, sliced_loader
+from rws.data.sets.demo import generate
 from rws.data.transforms import Geometry, Normalisation, eval_transform, train_transform
+from rws.data.views import SlicedImages, TrainViews, View, eval_loader, sliced_loader
 from rws.engine import Job, Training
 from rws.fuse import BankFusion
 from rws.scoring import Scored, score_images, select_features

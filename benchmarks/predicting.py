@@ -14,7 +14,7 @@ from benchmarks.inputs import make_network
 from benchmarks.rows import Context, Row, Target, make_row
 from benchmarks.timing import alternate
 from rws.data import DATASETS
-from rws.data.demo import generate
+from rws.data.sets.demo import generate
 from rws.inference import network_input, open_image
 from rws.models import FAMILIES
 from rws.trained import Card, save_trained

@@ -16,9 +16,9 @@ from rws.config import SliceConfig
 from rws.core.cam import seg_grad_cam
 from rws.core.fusion import batch_blends, fused, identity_coordinates, sample_blend, shrink_coordinates
 from rws.core.stages import stage_shapes
-from rws.data.demo import generate
-from rws.data.loading import SlicedImages, eval_loader, sliced_loader
+from rws.data.sets.demo import generate
 from rws.data.transforms import eval_transform
+from rws.data.views import SlicedImages, eval_loader, sliced_loader
 from rws.scoring import Scored, score_images, select_features
 
 IMAGES, SIDE = 1464, 520  # the training images of VOC 2012, and the size of its runs

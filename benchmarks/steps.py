@@ -16,7 +16,7 @@ from rws.config import TrainConfig
 from rws.core.fusion import identity_coordinates
 from rws.core.slices import window_boxes
 from rws.core.stages import stage_shapes
-from rws.data.loading import TrainBatch
+from rws.data.views import TrainBatch
 from rws.engine import Job, Training
 from rws.fuse import BankFusion
 from rws.online import OnlineFusion, SliceRows

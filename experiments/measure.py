@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from rws.data.loading import eval_loader
-from rws.object_sizes import SIZES, object_area, size_of
+from rws.data.object_sizes import SIZES, object_area, size_of
+from rws.data.views import eval_loader
 from rws.runtime.device import memory_format, to_network
 from rws.setup import Setup, open_list
 from rws.trained import load_trained

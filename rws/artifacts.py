@@ -8,7 +8,7 @@ from torch import nn
 
 from rws import checkpoint
 from rws.bank import Bank
-from rws.data.loading import Box, View
+from rws.data.views import Box, View
 from rws.setup import Setup, make_network
 from rws.trained import save_trained
 

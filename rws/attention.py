@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from rws.data.classes import ClassSet
-from rws.object_sizes import SIZES, object_area, size_of
+from rws.data.object_sizes import SIZES, object_area, size_of
 
 # Of one image, by class and place in SIZES: foreground pixels, and the sum of each stage's missing weights.
 Sums = dict[tuple[int, int], tuple[int, list[float]]]

@@ -17,8 +17,8 @@ from tqdm import tqdm
 from rws import checkpoint
 from rws.config import TrainConfig
 from rws.data.classes import ClassSet
-from rws.data.loading import EvalBatch, SeededBatches, TrainBatch, TrainViews, train_loader
-from rws.data.mixing import MixedBatches
+from rws.data.mixed_batches import MixedBatches
+from rws.data.views import EvalBatch, SeededBatches, TrainBatch, TrainViews, train_loader
 from rws.errors import DamagedFile, UserError
 from rws.metrics import as_scores, confusion_matrix
 from rws.optimization import learning_rate, loss_of, make_optimizer

@@ -14,8 +14,8 @@ from rws.core.auto_stages import automatic_stages
 from rws.core.fusion import fused, identity_coordinates
 from rws.core.stages import StageInfo, find_stages, stage_infos
 from rws.data.classes import ClassSet, voc_colour
-from rws.data.loading import Box, EvalBatch, SlicedImage
 from rws.data.transforms import CoordinateMap
+from rws.data.views import Box, EvalBatch, SlicedImage
 from rws.errors import UserError
 from rws.fuse import BankFusion
 from rws.scoring import Scored, Scores, score_images, select_features

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from rws.bank import Bank, PackedRows, Rows
 from rws.core.fusion import Blend, batch_blends, fused, sample_blend, shrink_coordinates, unfused
 from rws.core.stages import find_stages, stage_shapes
-from rws.data.loading import TrainBatch
+from rws.data.views import TrainBatch
 from rws.runtime.device import device_of
 
 

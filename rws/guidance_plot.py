@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rws.attention import mean_missing
+from rws.data.object_sizes import LARGE, SIZES, SMALL
 from rws.guidance import Guidance, by_class, guidance
-from rws.object_sizes import LARGE, SIZES, SMALL
 
 MOST_CLASSES = 12
 COLOURS = "inferno"

@@ -21,7 +21,7 @@ from rws import checkpoint as files
 from rws.cli import parse
 from rws.config import Config
 from rws.data import Split
-from rws.data.loading import eval_loader
+from rws.data.views import eval_loader
 from rws.errors import UserError, exit_code
 from rws.guidance import guidance, text
 from rws.runtime.device import memory_format

@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from rws.bank import Bank, PackedRows, Rows
 from rws.core.advantage import slice_features
 from rws.core.stages import find_stages, stage_features
-from rws.data.loading import SlicedImages
+from rws.data.views import SlicedImages
 from rws.fuse import BankFusion
 from rws.runtime.device import to_network
 

@@ -14,8 +14,8 @@ from rws.bank import Bank, BankWriter, Rows, no_rows, seal
 from rws.config import SliceConfig
 from rws.core.advantage import grid_pixels, slice_features
 from rws.core.stages import stage_features
-from rws.data.loading import Box, SlicedImage
 from rws.data.split import Split
+from rws.data.views import Box, SlicedImage
 from rws.runtime.device import to_network
 from rws.runtime.distributed import barrier, is_first, rank
 from rws.runtime.seeding import derive_seed

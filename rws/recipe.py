@@ -9,8 +9,8 @@ from torch import Tensor
 
 from rws.config import FusionConfig
 from rws.core.fusion import Manner, fused, weakened
-from rws.data.loading import TrainBatch
-from rws.data.mixing import portion
+from rws.data.mixed_batches import portion
+from rws.data.views import TrainBatch
 from rws.fuse import BankFusion
 from rws.runtime.seeding import derive_seed
 

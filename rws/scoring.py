@@ -24,7 +24,7 @@ from rws.core.slices import (
 from rws.core.stages import find_stages
 from rws.correctness import only_correct, with_probability
 from rws.data.classes import ClassSet
-from rws.data.loading import Box, EvalBatch, SlicedImage
+from rws.data.views import Box, EvalBatch, SlicedImage
 from rws.runtime.device import device_of, to_network
 from rws.runtime.distributed import barrier, gathered, is_first, rank
 

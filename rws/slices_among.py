@@ -9,8 +9,8 @@ from torch import Tensor
 
 from rws.config import TrainConfig
 from rws.data.classes import ClassSet
-from rws.data.loading import Box, View
 from rws.data.split import Split
+from rws.data.views import Box, View
 
 LEAST_SHARE = 0.001  # of a slice's pixels, for a class to count as held
 

@@ -11,9 +11,9 @@ from rws import checkpoint
 from rws.artifacts import Artifacts
 from rws.bank import Bank, is_sealed
 from rws.core.fusion import identity_coordinates
-from rws.data.aiming import Aim
-from rws.data.loading import Box, SlicedImages, TrainViews, View, sliced_loader, steps_per_epoch
+from rws.data.boxes import Aim
 from rws.data.transforms import train_transform
+from rws.data.views import Box, SlicedImages, TrainViews, View, sliced_loader, steps_per_epoch
 from rws.engine import Job, Training, evaluate
 from rws.errors import UserError
 from rws.fuse import BankFusion

@@ -20,10 +20,10 @@ from experiments.plan import make_plan, read_experiment
 from rws import checkpoint, report, steps
 from rws.bank import Bank
 from rws.cli import dump
+from rws.data.object_sizes import object_area
 from rws.engine import Training
 from rws.errors import UserError
 from rws.models import FAMILIES
-from rws.object_sizes import object_area
 
 ARMS = {
     "plain": {},

@@ -19,8 +19,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from rws import checkpoint, engine, optimization
 from rws.config import TrainConfig
-from rws.data.loading import SeededBatches, TrainViews, View, steps_per_epoch, train_loader
 from rws.data.transforms import Geometry, Normalisation, train_transform
+from rws.data.views import SeededBatches, TrainViews, View, steps_per_epoch, train_loader
 from rws.engine import Job, Training
 from rws.errors import UserError
 from rws.online import moving_average

@@ -10,9 +10,9 @@ from rws.bank import Bank, BankWriter, Rows, seal
 from rws.core.fusion import identity_coordinates
 from rws.core.stages import captured
 from rws.data import open_split
-from rws.data.demo import generate
-from rws.data.loading import SeededBatches, TrainViews, View, train_loader
+from rws.data.sets.demo import generate
 from rws.data.transforms import Geometry, Normalisation, train_transform
+from rws.data.views import SeededBatches, TrainViews, View, train_loader
 from rws.fuse import BankFusion
 
 CROP = (64, 80)

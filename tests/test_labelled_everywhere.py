@@ -13,8 +13,8 @@ from torch import nn
 from rws.config import SliceConfig
 from rws.core.slices import window_boxes
 from rws.data import open_split
-from rws.data.loading import SlicedImages, eval_loader
 from rws.data.transforms import Normalisation, eval_transform
+from rws.data.views import SlicedImages, eval_loader
 from rws.scoring import Scored, score_images
 
 SETS = ("cityscapes", "ade20k", "coco_stuff10k", "camvid_segnet")

@@ -23,7 +23,7 @@ from rws.attention import mean_missing
 from rws.bank import Bank, BankWriter
 from rws.cli import parse
 from rws.config import Config
-from rws.data.voc import VocLayout
+from rws.data.sets.voc import VocLayout
 from rws.engine import Training
 from rws.errors import UserError
 from rws.loop import Run, following, stop_reason

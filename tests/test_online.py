@@ -14,9 +14,9 @@ from rws.core.fusion import identity_coordinates
 from rws.core.slices import window_boxes
 from rws.core.stages import find_stages, stage_features
 from rws.data import open_split
-from rws.data.demo import generate
-from rws.data.loading import SeededBatches, SlicedImages, TrainViews, View, sliced_loader, train_loader
+from rws.data.sets.demo import generate
 from rws.data.transforms import eval_transform, train_transform
+from rws.data.views import SeededBatches, SlicedImages, TrainViews, View, sliced_loader, train_loader
 from rws.errors import UserError
 from rws.fuse import BankFusion
 from rws.loop import Run

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from rws.data.classes import DEMO, VOC2012
-from rws.data.coco_stuff import CLASSES_164K as STUFF
+from rws.data.sets.coco_stuff import CLASSES_164K as STUFF
 from rws.errors import UserError
 from rws.panels import GAP, Legend, Panels, fitted, font_of, panel_size, shortened
 from rws.viewer import path_titles

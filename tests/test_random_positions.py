@@ -5,7 +5,7 @@ import torch
 
 from rws.bank import Rows
 from rws.config import SliceConfig
-from rws.data.loading import SlicedImage
+from rws.data.views import SlicedImage
 from rws.random_positions import first_cover, random_boxes, random_rows, shuffled
 
 SIZE = (40, 60)

@@ -45,7 +45,7 @@ def test_every_file_that_is_linked_or_configured_exists():
 def test_example_of_an_own_training_loop_runs(tmp_path, monkeypatch, capsys):
     """The example as printed, on a demo set of a few images; features are selected, and fused."""
     pytest.importorskip("segmentation_models_pytorch", reason="pip install .[smp]")
-    from rws.data import demo
+    from rws.data.sets import demo
 
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(blocks) == 1

@@ -9,7 +9,7 @@ from torch import nn
 from rws.config import FusionConfig
 from rws.core.fusion import Blend, Manner, cosine_distance, fused, match_statistics, weakened
 from rws.correctness import only_correct, true_class_probability
-from rws.data.loading import TrainBatch
+from rws.data.views import TrainBatch
 from rws.recipe import Recipe, chosen_images, strength
 
 

@@ -15,9 +15,9 @@ from rws.core.slices import released_window_boxes, window_boxes
 from rws.core.stages import find_stages
 from rws.data import open_split
 from rws.data.classes import DEMO, ClassSet
-from rws.data.demo import generate
-from rws.data.loading import SlicedImages, eval_loader, sliced_loader
+from rws.data.sets.demo import generate
 from rws.data.transforms import Normalisation, eval_transform
+from rws.data.views import SlicedImages, eval_loader, sliced_loader
 from rws.scoring import Scored, looked_at, score_images, select_features, windows_of
 
 STAGES = ("first", "second", "third")

@@ -12,11 +12,11 @@ from tiny import TINY, NoScalars, demo_set, tiny_config
 from rws import report
 from rws.cli import parse
 from rws.config import TrainConfig
-from rws.data.aiming import Aim
+from rws.data.boxes import Aim
 from rws.data.classes import DEMO
-from rws.data.loading import SeededBatches, TrainViews, View
-from rws.data.mixing import MixedBatches
+from rws.data.mixed_batches import MixedBatches
 from rws.data.transforms import Geometry, Normalisation, train_transform
+from rws.data.views import SeededBatches, TrainViews, View
 from rws.errors import UserError
 from rws.loop import Run
 from rws.models import FAMILIES

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rws.config import Config, CycleConfig, DataConfig, ModelConfig, SliceConfig, TrainConfig
-from rws.data import demo
+from rws.data.sets import demo
 from rws.models import Family
 
 REPOSITORY = Path(__file__).resolve().parents[1]

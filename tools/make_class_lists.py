@@ -21,7 +21,7 @@ sys.path.insert(
 from rws.data.classes import VOC2012, ClassSet
 from rws.data.files import read_label
 from rws.data.lists import find_list, read_list
-from rws.data.voc import LABELS, find_root
+from rws.data.sets.voc import LABELS, find_root
 from rws.errors import UserError
 
 

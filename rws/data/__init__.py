@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from rws.data import ade20k, camvid, cityscapes, coco_stuff, davis, folder, voc2012
 from rws.data.classes import DEMO, ClassSet, named
+from rws.data.sets import ade20k, camvid, cityscapes, coco_stuff, davis, folder, voc2012
+from rws.data.sets.voc import VocLayout
 from rws.data.split import READING, Official, Reading, Split
-from rws.data.voc import VocLayout
 from rws.errors import UserError
 
 __all__ = ["DATASETS", "NAMES", "SPLITS", "ClassSet", "Reading", "Split", "VocLayout", "open_split"]
@@ -15,7 +15,9 @@ __all__ += ["require_official"]
 def _open_demo(root: str | Path, split: str, list_name: str | None, reading: Reading) -> Split:
     """One split of the demo set, which is generated where it is missing."""
     if not Path(root).expanduser().exists():
-        from rws.data import demo  # here, since `python -m rws.data.demo` must not find itself imported
+        from rws.data.sets import (
+            demo,  # here, since `python -m rws.data.sets.demo` must not find itself imported
+        )
 
         demo.generate(root)
     return VocLayout(root, list_name or split, DEMO, reading=reading)

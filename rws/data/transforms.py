@@ -17,7 +17,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as TF
 
-from rws.data.aiming import AimedCrop
+from rws.data.boxes import AimedCrop
 
 
 class CoordinateMap(tv_tensors.Mask):

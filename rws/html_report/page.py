@@ -5,13 +5,13 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from rws.data.object_sizes import SIZES
 from rws.guidance import Guidance, guidance
 from rws.html_report import charts
 from rws.html_report import facts as read
 from rws.html_report.encode import gradient
 from rws.html_report.facts import Facts
 from rws.html_report.pictures import BOTH_WRONG, DIFFERENCE, PLAIN_RIGHT, RWS_RIGHT, Pictures, last_slices
-from rws.object_sizes import SIZES
 from rws.viz import ATTENTION_COLOURS, MISSING_COLOURS
 
 _HERE = Path(__file__).parent

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from rws import checkpoint
 from rws.cam_vis import chosen_ids
 from rws.data import ClassSet, Split
-from rws.data.loading import Box
+from rws.data.views import Box
 from rws.html_report import encode
 from rws.html_report.facts import Facts
 from rws.html_report.looking import Eye, Seen

@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from rws import checkpoint
 from rws.data import Split
-from rws.data.loading import EvalBatch, SeededBatches, steps_per_epoch
 from rws.data.transforms import train_transform
+from rws.data.views import EvalBatch, SeededBatches, steps_per_epoch
 from rws.engine import evaluate
 from rws.errors import UserError
 from rws.metrics import as_scores, confusion_matrix

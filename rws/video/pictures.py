@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rws.data.davis import IMAGES, LABELS, Sequences
 from rws.data.files import DECODE_ERRORS
+from rws.data.sets.davis import IMAGES, LABELS, Sequences
 from rws.data.split import READING, find_folders
 from rws.errors import UserError
 from rws.inference import SUFFIXES, displayed, open_image

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torchvision import tv_tensors
 
 from rws.core.fusion import identity_coordinates
-from rws.data.aiming import Aim, AimedCrop, as_target
+from rws.data.boxes import Aim, AimedCrop, as_target
 from rws.data.transforms import CoordinateMap, Geometry, Normalisation, train_transform
 
 BOX = (10, 30, 20, 25)

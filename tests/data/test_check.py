@@ -5,7 +5,7 @@ from PIL import Image
 
 from rws.data import open_split
 from rws.data.check import check_split
-from rws.data.voc import VocLayout
+from rws.data.sets.voc import VocLayout
 from rws.errors import UserError
 
 

@@ -5,7 +5,7 @@ import pytest
 from conftest import REPOSITORY
 
 from rws.data.classes import VOC2012
-from rws.data.voc import read_list
+from rws.data.sets.voc import read_list
 
 TOOL = REPOSITORY / "tools" / "make_class_lists.py"
 COMMITTED = REPOSITORY / "FWM_datalist_20Class"

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from rws.data import demo, open_split
+from rws.data import open_split
 from rws.data.check import check_split
 from rws.data.classes import DEMO
-from rws.data.demo_shapes import OBJECTS
+from rws.data.sets import demo
+from rws.data.sets.demo_shapes import OBJECTS
 from rws.errors import UserError
 
 

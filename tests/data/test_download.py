@@ -16,11 +16,12 @@ from layouts import append, save
 from PIL import Image
 from scipy.io import loadmat, savemat
 
-from rws.data import NAMES, download, fetch, open_split, require_official
-from rws.data.download import ACCOUNTS, SOURCES, Item, Source
-from rws.data.fetch import Remote
-from rws.data.sbd import make_aug
-from rws.data.unpack import unpack
+from rws.data import NAMES, open_split, require_official
+from rws.data.download.__main__ import ACCOUNTS, SOURCES, Item, Source, fetch
+from rws.data.download.__main__ import __main__ as download
+from rws.data.download.fetch import Remote
+from rws.data.download.unpack import unpack
+from rws.data.sets.sbd import make_aug
 from rws.errors import UserError
 from rws.models import FAMILIES
 
@@ -288,7 +289,7 @@ def test_a_damaged_archive_and_a_full_disk_while_unpacking(tmp_path, monkeypatch
     def full(source, file):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("rws.data.unpack.shutil.copyfileobj", full)
+    monkeypatch.setattr("rws.data.download.unpack.shutil.copyfileobj", full)
     with pytest.raises(UserError, match="the disk is full"):
         unpack(zip_of(tmp_path / "y", GOOD), tmp_path / "root")
     assert not [p for p in (tmp_path / "root").rglob("*") if p.is_file()]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rws.data.loading import SeededBatches
-from rws.data.mixing import MixedBatches, portion
+from rws.data.mixed_batches import MixedBatches, portion
+from rws.data.views import SeededBatches
 
 
 def mixed(share: float, first: int = 0, batch: int = 8, steps: int = 12, whole: int = 40, slices: int = 30):

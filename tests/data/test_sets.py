@@ -10,9 +10,10 @@ from PIL import Image
 from torchvision.datasets import Cityscapes
 from torchvision.models._meta import _COCO_CATEGORIES
 
-from rws.data import DATASETS, NAMES, Reading, ade20k, cityscapes, coco_stuff, open_split, require_official
+from rws.data import DATASETS, NAMES, Reading, open_split, require_official
 from rws.data.check import check_split
 from rws.data.classes import DEMO
+from rws.data.sets import ade20k, cityscapes, coco_stuff
 from rws.errors import UserError
 
 
@@ -333,7 +334,7 @@ def test_the_cache_gives_the_same_pixels_and_reads_no_file_again(tmp_path, key, 
         if turn:
             monkeypatch.setattr("rws.data.split.read_image", None)
             monkeypatch.setattr("rws.data.split.read_label", None)
-            monkeypatch.setattr("rws.data.coco_stuff.read_mat", None)
+            monkeypatch.setattr("rws.data.sets.coco_stuff.read_mat", None)
         if turn and key == "davis2017":
             cached._two_valued = {"train-jump": False}
         for image_id, (image, label) in wanted.items():

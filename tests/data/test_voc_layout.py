@@ -8,7 +8,7 @@ from conftest import THREE
 from PIL import Image
 
 from rws.data import open_split
-from rws.data.voc import VocLayout, find_list, find_root, read_label, read_list
+from rws.data.sets.voc import VocLayout, find_list, find_root, read_label, read_list
 from rws.errors import UserError
 
 

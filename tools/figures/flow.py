@@ -16,7 +16,7 @@ from rws.core.advantage import BestSlices
 from rws.core.cam import StageMaps
 from rws.core.fusion import Blend, identity_coordinates, sample_blend, shrink_coordinates
 from rws.core.slices import weak_slices
-from rws.data.loading import SlicedImage
+from rws.data.views import SlicedImage
 from rws.scoring import Scored, windows_of
 from rws.viz import ATTENTION_COLOURS, heat
 from tools.figures.canvas import BLUE, ORANGE, SMALL, TEXT, TITLE, canvas, frame, panel

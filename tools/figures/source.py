@@ -12,7 +12,7 @@ from rws.bank import Bank
 from rws.checkpoint import read_json
 from rws.core.cam import StageMaps
 from rws.data import Split, open_split
-from rws.data.loading import SlicedImage, SlicedImages
+from rws.data.views import SlicedImage, SlicedImages
 from rws.errors import UserError
 from rws.inference import predict_label
 from rws.scoring import Scored

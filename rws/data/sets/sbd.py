@@ -13,8 +13,8 @@ from tqdm import tqdm
 from rws.data.classes import VOC2012
 from rws.data.files import read_mat
 from rws.data.lists import find_list, read_list
-from rws.data.voc import LABELS, find_root
-from rws.data.voc2012 import LABELS_AUG, PUBLISHED_AUG
+from rws.data.sets.voc import LABELS, find_root
+from rws.data.sets.voc2012 import LABELS_AUG, PUBLISHED_AUG
 from rws.errors import UserError
 
 

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from tqdm import tqdm
 
-from rws.data.fetch import disk_error
+from rws.data.download.fetch import disk_error
 from rws.errors import UserError
 
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from rws.data.classes import CAMVID as CLASSES
-from rws.data.folders import open_folders
+from rws.data.sets.paired_folders import open_folders
+from rws.data.sets.voc import IMAGES, LABELS, VocLayout
 from rws.data.split import Places, Reading, Split, find_folders
-from rws.data.voc import IMAGES, LABELS, VocLayout
 
 __all__ = ["CLASSES", "CLASSES_SEGNET", "PUBLISHED", "open_camvid"]
 

@@ -1,6 +1,6 @@
 """The built-in demo set: generated, the same from the same seed, in VOC layout.
 
-python -m rws.data.demo --root data/demo --seed 0
+python -m rws.data.sets.demo --root data/demo --seed 0
 """
 
 import argparse
@@ -14,9 +14,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from rws.data.classes import DEMO
-from rws.data.demo_scene import scene
 from rws.data.lists import LIST_FOLDERS
-from rws.data.voc import IMAGES, LABELS
+from rws.data.sets.demo_scene import scene
+from rws.data.sets.voc import IMAGES, LABELS
 from rws.errors import UserError
 
 TRAIN_IMAGES, VAL_IMAGES = 240, 80
@@ -90,7 +90,7 @@ def _write_pair(root: Path, seed: int, split: str, index: int) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m rws.data.demo", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m rws.data.sets.demo", description=__doc__.splitlines()[0])
     parser.add_argument(
         "--root", type=Path, default=Path("data/demo"), help="new folder (default: data/demo)"
     )

@@ -7,7 +7,7 @@ for everything else, which counts nowhere. Results are written with the same num
 from pathlib import Path
 
 from rws.data.classes import ClassSet
-from rws.data.folders import open_folders
+from rws.data.sets.paired_folders import open_folders
 from rws.data.split import Places, Reading, Split, find_folders
 
 # The first name of each class in the set's own objectInfo150.txt.

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from rws.data.demo_shapes import ACCENT, BODY, OBJECTS, Part, bar, distractor
+from rws.data.sets.demo_shapes import ACCENT, BODY, OBJECTS, Part, bar, distractor
 
 HEIGHT, WIDTH = 120, 160
 _OVER = 2  # the scene is drawn this many times larger and averaged down

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from rws.data.classes import ClassSet, Colour, voc_colour
 from rws.data.files import SUFFIXES
-from rws.data.folders import ids_in
 from rws.data.lists import read_list
+from rws.data.sets.paired_folders import ids_in
 from rws.data.split import Places, Reading, Split, find_folders
 from rws.errors import UserError
 

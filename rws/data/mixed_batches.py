@@ -6,7 +6,7 @@ from itertools import accumulate
 
 from torch.utils.data import Sampler
 
-from rws.data.loading import SeededBatches
+from rws.data.views import SeededBatches
 from rws.runtime.seeding import derive_seed
 
 

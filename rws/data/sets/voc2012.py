@@ -7,10 +7,10 @@ augmented set adds SegmentationClassAug, for the training images, and their list
 from pathlib import Path
 
 from rws.data.classes import VOC2012 as CLASSES
-from rws.data.folders import ids_in
 from rws.data.lists import LIST_FOLDERS, find_list, read_list
+from rws.data.sets.paired_folders import ids_in
+from rws.data.sets.voc import IMAGES, VocLayout, find_root
 from rws.data.split import Reading, Split
-from rws.data.voc import IMAGES, VocLayout, find_root
 from rws.errors import UserError
 
 __all__ = ["CLASSES", "PUBLISHED", "PUBLISHED_AUG", "class_list", "open_aug", "open_voc2012"]

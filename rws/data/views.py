@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import v2
 
-from rws.data.aiming import Box, as_target
+from rws.data.boxes import Box, as_target
 from rws.data.split import Split
 from rws.data.transforms import CoordinateMap, to_tensors
 from rws.runtime.distributed import own

@@ -13,9 +13,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rws.data.fetch import Remote, fetch
-from rws.data.sbd import make_aug
-from rws.data.unpack import unpack
+from rws.data.download.fetch import Remote, fetch
+from rws.data.download.unpack import unpack
+from rws.data.sets.sbd import make_aug
 from rws.errors import UserError
 
 

@@ -1,0 +1,1 @@
+"""Fetches and unpacks data sets and weights: `python -m rws.data.download`."""
