@@ -39,10 +39,10 @@ def train(config: Config, source: str) -> None:
     """Run what the configuration says, alone in the run's folder."""
     import torch
 
-    from rws.lock import only_one
     from rws.loop import Run
     from rws.models import sc_cam
-    from rws.run_folder import check_folder
+    from rws.runs.identity import check_folder
+    from rws.runs.lock import only_one
     from rws.runtime import distributed
     from rws.runtime.seeding import take_deterministic_kernels
     from rws.runtime.signals import handled

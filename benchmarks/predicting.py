@@ -17,7 +17,7 @@ from rws.data import DATASETS
 from rws.data.sets.demo import generate
 from rws.inference import network_input, open_image
 from rws.models import FAMILIES
-from rws.trained import Card, save_trained
+from rws.runs.model_file import Card, save_trained
 
 NETWORK = "deeplabv3_efficientnet_lite0"
 SIZE, TINY_SIZE = (375, 500), (64, 80)

@@ -30,7 +30,7 @@ from benchmarks.selecting import refine
 from benchmarks.sets import copies, score_set
 from benchmarks.steps import step, step_online
 from benchmarks.training import train
-from rws.checkpoint import write_json
+from rws.runs.checkpoint import write_json
 
 BENCHMARKS = {
     "cam": cam,

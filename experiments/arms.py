@@ -10,12 +10,12 @@ import yaml
 
 from experiments.measure import measure
 from experiments.plan import Plan
-from rws import checkpoint
 from rws.cli import dump, flatten
 from rws.config import Config
-from rws.lock import only_one
 from rws.loop import Run
-from rws.run_folder import check_folder
+from rws.runs import checkpoint
+from rws.runs.identity import check_folder
+from rws.runs.lock import only_one
 from rws.setup import prepare
 
 # What each step of cycle 0 leaves for the steps after it, in the folder of the cycle.

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import yaml
 
-from rws.checkpoint import write_json, write_text
 from rws.errors import UserError, exit_code
+from rws.runs.checkpoint import write_json, write_text
 from rws.runtime.signals import handled
 
 

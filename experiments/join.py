@@ -18,11 +18,11 @@ import yaml
 from experiments.curves import draw
 from experiments.results import assembled, shared_and_own
 from experiments.tables import render
-from rws.checkpoint import write_json, write_text
 from rws.cli import dump, flatten
 from rws.config import Config
 from rws.errors import UserError, exit_code
-from rws.run_folder import FREE
+from rws.runs.checkpoint import write_json, write_text
+from rws.runs.identity import FREE
 
 HEAD = ("name", "list", "images_in_list", "classes", "groups", "epoch_images")
 SCORES = ("miou", "iou", "groups", "images")

@@ -9,9 +9,9 @@ from tqdm import tqdm
 
 from rws.data.object_sizes import SIZES, object_area, size_of
 from rws.data.views import eval_loader
+from rws.runs.model_file import load_trained
 from rws.runtime.device import memory_format, to_network
 from rws.setup import Setup, open_list
-from rws.trained import load_trained
 
 BOUNDARY_PIXELS = 5
 GROUPS = ("all", *SIZES, "boundary", "interior")

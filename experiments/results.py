@@ -8,10 +8,10 @@ from experiments.arms import folder_of
 from experiments.intervals import class_ious, difference, labelled_miou, spread
 from experiments.measure import BOUNDARY_PIXELS, GROUPS
 from experiments.plan import Plan
-from rws import checkpoint
 from rws.cli import flatten
 from rws.data.object_sizes import LARGE, SMALL
 from rws.metrics import as_scores
+from rws.runs import checkpoint
 
 STEPS = ("whole", "slices", "score", "select")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from torch import nn
 
-from rws import checkpoint
 from rws.bank import Bank
 from rws.data.views import Box, View
+from rws.runs import checkpoint
+from rws.runs.model_file import save_trained
 from rws.setup import Setup, make_network
-from rws.trained import save_trained
 
 
 class Artifacts:

@@ -19,8 +19,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from rws.checkpoint import read_json, write_json, write_text
 from rws.errors import DamagedFile
+from rws.runs.checkpoint import read_json, write_json, write_text
 
 Precision = Literal["int8", "half", "winner"]
 _FEATURE = {"int8": torch.uint8, "half": torch.float16, "winner": torch.int16}

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from rws.checkpoint import write_json
 from rws.config import Config
 from rws.data import Split, require_official
 from rws.data.check import SplitReport, all_cores, describe, duplicates, scan_split
 from rws.errors import UserError
+from rws.runs.checkpoint import write_json
 from rws.setup import open_splits
 from rws.viz import samples_figure
 

@@ -14,7 +14,6 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
-from rws import checkpoint
 from rws.config import TrainConfig
 from rws.data.classes import ClassSet
 from rws.data.mixed_batches import MixedBatches
@@ -22,6 +21,7 @@ from rws.data.views import EvalBatch, SeededBatches, TrainBatch, TrainViews, tra
 from rws.errors import DamagedFile, UserError
 from rws.metrics import as_scores, confusion_matrix
 from rws.optimization import learning_rate, loss_of, make_optimizer
+from rws.runs import checkpoint
 from rws.runtime.device import device_of, to_network
 from rws.runtime.distributed import is_first, parallel, rank, share_buffers, summed, world
 from rws.runtime.seeding import derive_seed

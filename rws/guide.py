@@ -17,17 +17,17 @@ from pathlib import Path
 
 from torch import nn
 
-from rws import checkpoint as files
 from rws.cli import parse
 from rws.config import Config
 from rws.data import Split
 from rws.data.views import eval_loader
 from rws.errors import UserError, exit_code
 from rws.guidance import guidance, text
+from rws.runs import checkpoint as files
+from rws.runs.model_file import Card, load_trained
 from rws.runtime.device import memory_format
 from rws.scoring import Scored, Scores, looked_at, score_images
 from rws.setup import check_stages, choose_device, make_network, open_list, stages_of
-from rws.trained import Card, load_trained
 
 
 def _parser() -> argparse.ArgumentParser:

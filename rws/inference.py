@@ -16,8 +16,8 @@ from rws.core.cam import CamMethod, grad_cam, seg_grad_cam
 from rws.core.stages import find_stages
 from rws.data.files import DECODE_ERRORS
 from rws.errors import UserError
+from rws.runs.model_file import Card
 from rws.runtime.device import to_network
-from rws.trained import Card
 from rws.tta import augmented_scores, check, has_quarters, with_quarters
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")

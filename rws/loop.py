@@ -7,10 +7,10 @@ the state written; a step that was cut off is simply run again, and draws the sa
 import shutil
 import time
 
-from rws import checkpoint
 from rws.guidance import guidance, text
-from rws.report import closing_line, summarise
 from rws.rewind import latest_sound_state
+from rws.runs import checkpoint
+from rws.runs.log import closing_line, summarise
 from rws.runtime.distributed import barrier, is_first
 from rws.setup import Setup
 from rws.steps import INSIDE, Steps

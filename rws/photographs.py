@@ -15,7 +15,7 @@ from rws.cam_methods import TITLES, cam_method
 from rws.core.advantage import missing_weights
 from rws.errors import UserError
 from rws.inference import class_maps, open_image
-from rws.trained import Card
+from rws.runs.model_file import Card
 from rws.viewer import Viewer, views
 from rws.viz import file_label, overlay, stage_figure
 

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from rws.checkpoint import write_json
 from rws.config import Config, DataConfig, ModelConfig
 from rws.core.auto_stages import automatic_stages
 from rws.core.cam import seg_grad_cam
@@ -20,12 +19,13 @@ from rws.data.transforms import Geometry
 from rws.data.views import eval_loader
 from rws.errors import UserError
 from rws.models import LoadReport, build_network, find_family
-from rws.report import environment
-from rws.run_folder import check_folder, claim_folder
+from rws.runs.checkpoint import write_json
+from rws.runs.identity import check_folder, claim_folder
+from rws.runs.log import environment
+from rws.runs.model_file import Card
 from rws.runtime.device import memory_format, to_network
 from rws.runtime.distributed import barrier, is_first, local_device, world
 from rws.runtime.seeding import derive_seed
-from rws.trained import Card
 
 
 @dataclass(frozen=True, eq=False)

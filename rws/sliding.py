@@ -19,8 +19,8 @@ from tqdm import tqdm
 
 from rws.errors import UserError
 from rws.inference import probabilities
+from rws.runs.model_file import Card
 from rws.runtime.device import device_of
-from rws.trained import Card
 from rws.tta import has_quarters
 
 SMALLEST_WINDOW = 32  # the stride of many networks' last stage: in less they see nothing

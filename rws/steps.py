@@ -7,7 +7,6 @@ from pathlib import Path
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from rws import checkpoint
 from rws.artifacts import Artifacts
 from rws.bank import Bank, is_sealed
 from rws.core.fusion import identity_coordinates
@@ -20,7 +19,8 @@ from rws.fuse import BankFusion
 from rws.online import OnlineFusion, SliceReader, moving_average
 from rws.random_positions import draw_boxes, select_random
 from rws.recipe import Recipe
-from rws.report import Reporter, SilentReporter
+from rws.runs import checkpoint
+from rws.runs.log import Reporter, SilentReporter
 from rws.runtime.distributed import is_first
 from rws.runtime.seeding import derive_seed
 from rws.scoring import Scored, score_images, select_features

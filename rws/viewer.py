@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from rws.errors import UserError
 from rws.inference import for_prediction, label_of_input, network_input
 from rws.refine import refined_label
+from rws.runs.model_file import Card, load_trained
 from rws.sliding import Windows, sliding_label, windows_of
-from rws.trained import Card, load_trained
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from PIL import Image
 from tiny import STAGES, TinyNetwork, demo_set
 
 from rws.data.classes import DEMO
-from rws.trained import Card, save_trained
+from rws.runs.model_file import Card, save_trained
 
 
 def demo_frames(root: Path, count: int, size: tuple[int, int] = (64, 48)) -> list[Image.Image]:

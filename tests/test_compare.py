@@ -17,13 +17,15 @@ from experiments.compare import compare, main
 from experiments.intervals import difference, labelled_miou, spread
 from experiments.measure import group_masks, near_boundary
 from experiments.plan import make_plan, read_experiment
-from rws import checkpoint, report, steps
+from rws import steps
 from rws.bank import Bank
 from rws.cli import dump
 from rws.data.object_sizes import object_area
 from rws.engine import Training
 from rws.errors import UserError
 from rws.models import FAMILIES
+from rws.runs import checkpoint
+from rws.runs import log as report
 
 ARMS = {
     "plain": {},

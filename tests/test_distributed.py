@@ -10,8 +10,8 @@ import pytest
 import torch
 from tiny import demo_set, same_tensors
 
-from rws import checkpoint
 from rws.bank import Bank
+from rws.runs import checkpoint
 from rws.runtime import distributed
 
 SCRIPT = Path(__file__).parent / "processes.py"

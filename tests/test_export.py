@@ -18,7 +18,7 @@ from rws.export import formats, write
 from rws.export.plain import PlainNetwork
 from rws.models import FAMILIES, build_network
 from rws.models.same_size import nearest_size, same_size
-from rws.trained import Card, save_trained
+from rws.runs.model_file import Card, save_trained
 
 predict = load_script("predict")
 ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "torch_export": ".pt2"}

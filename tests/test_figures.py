@@ -8,9 +8,9 @@ from matplotlib.text import Text
 from PIL import Image
 from tiny import REPOSITORY, TINY, NoScalars, demo_set, tiny_config
 
-from rws import report
 from rws.loop import Run
 from rws.models import FAMILIES
+from rws.runs import log as report
 from rws.setup import prepare
 from tools.figures import animation
 from tools.figures.__main__ import PICTURES, main

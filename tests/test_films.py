@@ -25,7 +25,7 @@ from rws.inference import predict_label
 from rws.models import FAMILIES
 from rws.panels import GAP
 from rws.refine import refined_label
-from rws.trained import load_trained
+from rws.runs.model_file import load_trained
 from rws.video import camera, projection
 from rws.video.frames import Frame, Source
 from rws.video.projection import Projection, Shown

@@ -9,9 +9,10 @@ from PIL import Image
 from report_run import CLASSES, folder_set, run
 from tiny import STAGES, TINY, NoScalars
 
-from rws import guide, report
+from rws import guide
 from rws.guidance_plot import panels
 from rws.models import FAMILIES
+from rws.runs import log as report
 
 
 @pytest.fixture(scope="module", autouse=True)

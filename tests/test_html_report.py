@@ -15,7 +15,6 @@ from PIL import Image
 from report_run import CLASSES, IDS, folder_set, run
 from tiny import STAGES, TINY, NoScalars, TinyNetwork
 
-from rws import report
 from rws.html_report import __main__ as command
 from rws.html_report import write
 from rws.html_report.encode import LEVELS, heat, indexed, photo
@@ -24,6 +23,7 @@ from rws.html_report.page import duration, number, page, signed
 from rws.html_report.pictures import Pictures, choose, difference
 from rws.models import FAMILIES, sc_cam
 from rws.models.sc_cam import SubCategoryNetwork
+from rws.runs import log as report
 
 
 def sub_category_network(num_classes: int, aux: bool = True) -> SubCategoryNetwork:

@@ -30,7 +30,7 @@ def imported(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: a relative import"
-            # `from rws import checkpoint` imports the module rws.checkpoint
+            # `from rws import checkpoint` imports the module rws.runs.checkpoint
             inner = {f"{node.module}.{alias.name}" for alias in node.names}
             found |= (inner & MODULES.keys()) or {node.module}
     return found
@@ -45,7 +45,7 @@ def within(module: str, package: str) -> bool:
 
 
 def test_the_walk_sees_imports():
-    assert {"rws.checkpoint", "rws.bank", "rws.cam_vis"} <= own("rws.steps")
+    assert {"rws.runs.checkpoint", "rws.bank", "rws.cam_vis"} <= own("rws.steps")
     assert "torch" in imported(MODULES["rws.loop"]) | imported(MODULES["rws.engine"])
     assert {"rws.core", "rws.data", "rws.models"} <= MODULES.keys()
 

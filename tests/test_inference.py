@@ -13,7 +13,7 @@ from rws.data.classes import DEMO
 from rws.errors import UserError
 from rws.inference import class_maps, find_images, open_image, predict_label, predict_logits
 from rws.models import FAMILIES, build_network
-from rws.trained import Card, load_trained, save_trained
+from rws.runs.model_file import Card, load_trained, save_trained
 from rws.tta import TTA, TTA_MULTIPLE, TTA_SCALES
 
 LIGHT = "deeplabv3_efficientnet_lite0"

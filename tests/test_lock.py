@@ -6,11 +6,11 @@ import sys
 import pytest
 
 from rws.errors import UserError
-from rws.lock import only_one
+from rws.runs.lock import only_one
 
 HOLD = """
 import sys, pathlib
-from rws.lock import only_one
+from rws.runs.lock import only_one
 with only_one(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()

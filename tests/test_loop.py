@@ -18,7 +18,7 @@ import yaml
 from PIL import Image
 from tiny import REPOSITORY, STAGES, TINY, NoScalars, demo_set, same_tensors, tiny_config, with_train
 
-from rws import artifacts, bank, checkpoint, loop, report
+from rws import artifacts, bank, loop
 from rws.attention import mean_missing
 from rws.bank import Bank, BankWriter
 from rws.cli import parse
@@ -28,6 +28,8 @@ from rws.engine import Training
 from rws.errors import UserError
 from rws.loop import Run, following, stop_reason
 from rws.models import FAMILIES
+from rws.runs import checkpoint
+from rws.runs import log as report
 from rws.setup import make_network, prepare
 
 LIGHT = "deeplabv3_efficientnet_lite0"
@@ -571,7 +573,7 @@ def test_interrupted_at_every_call_in_turn(one_cycle, tmp_path, what):
 # train.py in a process that gets SIGKILL right after the run's state has been written for the first time.
 KILLED = """
 import os, runpy, signal, sys
-from rws import checkpoint
+from rws.runs import checkpoint
 real = checkpoint.write_json
 def write_json(path, content):
     real(path, content)

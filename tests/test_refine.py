@@ -18,8 +18,8 @@ from rws.data.classes import DEMO
 from rws.inference import network_input, predict_logits
 from rws.models import FAMILIES
 from rws.refine import SLICES, refine, refined_label
+from rws.runs.model_file import Card
 from rws.scoring import Scored
-from rws.trained import Card
 
 CONFIG = SliceConfig(step=0.25, most_per_image=3)
 

@@ -14,8 +14,8 @@ import yaml
 from tiny import REPOSITORY, demo_set, same_tensors
 from torch import nn
 
-from rws import checkpoint
 from rws.core.cam import seg_grad_cam
+from rws.runs import checkpoint
 
 NETWORK = """
 import torch.nn.functional as F

@@ -9,8 +9,8 @@ import torch
 from report_run import CLASSES, folder_set, run
 from tiny import STAGES, TINY, NoScalars
 
-from rws import report
 from rws.models import FAMILIES
+from rws.runs import log as report
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="pip install .[dev] brings selenium")
 from selenium.webdriver.chrome.service import Service  # noqa: E402

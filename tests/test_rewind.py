@@ -10,13 +10,14 @@ import pytest
 import torch
 from tiny import TINY, NoScalars, demo_set, same_tensors, tiny_config
 
-from rws import checkpoint, report
 from rws.bank import Bank
 from rws.config import Config
 from rws.errors import DamagedFile
 from rws.loop import Run
 from rws.models import FAMILIES
 from rws.rewind import LEFT, latest_sound_state
+from rws.runs import checkpoint
+from rws.runs import log as report
 from rws.setup import prepare
 
 

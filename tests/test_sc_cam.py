@@ -11,7 +11,6 @@ from PIL import Image
 from tiny import TINY, TinyNetwork, demo_set, same_tensors, tiny_config
 from torch import Tensor, nn
 
-from rws import checkpoint
 from rws.data import open_split
 from rws.errors import UserError
 from rws.inference import predict_label
@@ -23,13 +22,14 @@ from rws.models.sc_cam import (
     sc_cam_resnet50,
     unit_maximum,
 )
+from rws.runs import checkpoint
+from rws.runs.model_file import load_trained
 from rws.sc_cam import rounds
 from rws.sc_cam.cams import label_map, multi_scale_maps
 from rws.sc_cam.clusters import sub_category_labels
 from rws.sc_cam.images import TrainImages, image_labels
 from rws.sc_cam.rounds import Rounds, classification_loss
 from rws.setup import prepare
-from rws.trained import load_trained
 
 
 def build(num_classes: int, aux: bool = True) -> SubCategoryNetwork:

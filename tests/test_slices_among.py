@@ -9,7 +9,6 @@ import torch
 from PIL import Image
 from tiny import TINY, NoScalars, demo_set, tiny_config
 
-from rws import report
 from rws.cli import parse
 from rws.config import TrainConfig
 from rws.data.boxes import Aim
@@ -20,6 +19,7 @@ from rws.data.views import SeededBatches, TrainViews, View
 from rws.errors import UserError
 from rws.loop import Run
 from rws.models import FAMILIES
+from rws.runs import log as report
 from rws.setup import prepare
 from rws.slices_among import Among, classes_in, even_weights, slices_among
 

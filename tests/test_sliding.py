@@ -14,8 +14,8 @@ from rws.data.classes import DEMO, ClassSet, voc_colour
 from rws.errors import UserError
 from rws.inference import predict_label
 from rws.models import FAMILIES
+from rws.runs.model_file import Card
 from rws.sliding import Windows, mean_probabilities, sliding_label, windows_of
-from rws.trained import Card
 
 
 class Colours(nn.Module):

@@ -7,7 +7,6 @@ import torch
 from tiny import STAGES, TINY, TinyNetwork, same_tensors
 from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large, deeplabv3_resnet50
 
-from rws import checkpoint
 from rws.config import TrainConfig
 from rws.core.fusion import Blend, fused
 from rws.core.stages import find_stages, stage_shapes
@@ -15,7 +14,8 @@ from rws.data.classes import CAMVID, DEMO, VOC2012
 from rws.errors import UserError
 from rws.models import FAMILIES, build_network
 from rws.optimization import make_optimizer, segmentation_loss
-from rws.trained import Card, load_trained, save_trained
+from rws.runs import checkpoint
+from rws.runs.model_file import Card, load_trained, save_trained
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ import torch  # noqa: E402
 from rws.cli import parse  # noqa: E402
 from rws.data.sets.voc import IMAGES, LABELS, LIST_FOLDERS, find_list, find_root, read_list  # noqa: E402
 from rws.loop import Run  # noqa: E402
-from rws.report import environment  # noqa: E402
+from rws.runs.log import environment  # noqa: E402
 from rws.setup import prepare  # noqa: E402
 
 RECORDS = ROOT / "experiments" / "any_network"

@@ -12,7 +12,7 @@ from typing import NoReturn
 from rws.errors import UserError
 from rws.export.formats import FORMATS, require_packages
 from rws.export.write import Exported, export_network
-from rws.trained import Card, load_trained
+from rws.runs.model_file import Card, load_trained
 
 SMALLEST_SIDE = 32
 

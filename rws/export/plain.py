@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from rws.core.stages import logits_of
-from rws.trained import Card
+from rws.runs.model_file import Card
 
 INPUT, OUTPUT = "images", "logits"
 

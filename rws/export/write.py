@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rws.errors import UserError
 from rws.export.formats import AXES, FORMATS, Run, quiet
 from rws.export.plain import PlainNetwork, metadata
-from rws.trained import Card
+from rws.runs.model_file import Card
 
 MOST_DIFFERENCE = 1e-4
 # Not 1: torch.export would take a batch of one for a constant.

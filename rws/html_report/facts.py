@@ -6,10 +6,10 @@ from pathlib import Path
 
 import yaml
 
-from rws import checkpoint
 from rws.cli import dump, flatten
 from rws.config import Config
 from rws.errors import UserError
+from rws.runs import checkpoint
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from rws import checkpoint
 from rws.cam_vis import chosen_ids
 from rws.data import ClassSet, Split
 from rws.data.views import Box
 from rws.html_report import encode
 from rws.html_report.facts import Facts
 from rws.html_report.looking import Eye, Seen
+from rws.runs import checkpoint
 from rws.viz import ATTENTION_COLOURS, MISSING_COLOURS, is_foreground
 
 IMAGES = 12

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from rws.checkpoint import write_text
 from rws.cli import parse
 from rws.config import Config
 from rws.data import Split
@@ -14,6 +13,7 @@ from rws.html_report.facts import Facts, read_facts
 from rws.html_report.looking import open_eyes
 from rws.html_report.page import page
 from rws.html_report.pictures import Pictures, make_pictures
+from rws.runs.checkpoint import write_text
 from rws.setup import choose_device, open_splits
 
 REPORT = "report.html"

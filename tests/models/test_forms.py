@@ -14,7 +14,7 @@ from rws.errors import UserError
 from rws.inference import predict_label
 from rws.models import build_network, find_family
 from rws.models.same_size import nearest_size, same_size
-from rws.trained import Card, load_trained, save_trained
+from rws.runs.model_file import Card, load_trained, save_trained
 
 OWN = """
 import torch

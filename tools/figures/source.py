@@ -9,14 +9,14 @@ import yaml
 from torch import Tensor
 
 from rws.bank import Bank
-from rws.checkpoint import read_json
 from rws.core.cam import StageMaps
 from rws.data import Split, open_split
 from rws.data.views import SlicedImage, SlicedImages
 from rws.errors import UserError
 from rws.inference import predict_label
+from rws.runs.checkpoint import read_json
+from rws.runs.model_file import Card, load_trained
 from rws.scoring import Scored
-from rws.trained import Card, load_trained
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from pathlib import Path
 from torch import nn
 from torchvision.transforms import v2
 
-from rws import checkpoint
 from rws.data.classes import ClassSet
 from rws.data.transforms import Normalisation, eval_transform, finish
 from rws.errors import UserError
 from rws.models import build_network, find_family
+from rws.runs import checkpoint
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import yaml
 
-from rws.checkpoint import write_text
 from rws.cli import dump, flatten
 from rws.config import Config
 from rws.errors import UserError
+from rws.runs.checkpoint import write_text
 
 # What may differ between a run and its resumption: where things are and how they are watched. On another
 # device the run goes on, but not to the same bits.
