@@ -16,9 +16,9 @@ from rws.data import DATASETS, VocLayout
 from rws.data.sets.demo import generate
 from rws.data.transforms import Geometry, Normalisation, eval_transform, train_transform
 from rws.data.views import SlicedImages, TrainViews, View, eval_loader, sliced_loader
-from rws.engine import Job, Training
 from rws.fuse import BankFusion
 from rws.scoring import Scored, score_images, select_features
+from rws.train.training import Job, Training
 
 FILES = 16
 SIDE = 48  # short side in pixels of what the network sees

@@ -17,9 +17,9 @@ from rws.core.fusion import identity_coordinates
 from rws.core.slices import window_boxes
 from rws.core.stages import stage_shapes
 from rws.data.views import TrainBatch
-from rws.engine import Job, Training
 from rws.fuse import BankFusion
 from rws.online import OnlineFusion, SliceRows
+from rws.train.training import Job, Training
 
 CROP, TINY_CROP = (224, 224), (64, 64)
 CUDA_CROP = (480, 480)

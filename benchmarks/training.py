@@ -21,9 +21,9 @@ from rws.data import DATASETS, VocLayout
 from rws.data.sets.demo import generate
 from rws.data.transforms import Geometry, Normalisation, train_transform
 from rws.data.views import SeededBatches, TrainViews, View, train_loader
-from rws.engine import Job, Training
 from rws.fuse import BankFusion
 from rws.models.family import IMAGENET_MEAN, IMAGENET_STD
+from rws.train.training import Job, Training
 
 # Dense bf16 operations a second, NVIDIA's data sheets of the SXM modules.
 BF16_PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12}

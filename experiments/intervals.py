@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import torch
 from scipy.stats import t as student_t
 
-from rws.metrics import iou_per_class
+from rws.train.evaluation import iou_per_class
 
 CONFIDENCE = 0.95
 

@@ -10,8 +10,8 @@ from experiments.measure import BOUNDARY_PIXELS, GROUPS
 from experiments.plan import Plan
 from rws.cli import flatten
 from rws.data.object_sizes import LARGE, SMALL
-from rws.metrics import as_scores
 from rws.runs import checkpoint
+from rws.train.evaluation import as_scores
 
 STEPS = ("whole", "slices", "score", "select")
 

@@ -17,7 +17,7 @@ LEAST_SHARE = 0.001  # of a slice's pixels, for a class to count as held
 
 @dataclass(frozen=True)
 class Among:
-    """Slices among whole images, as `rws.engine.Job` takes them."""
+    """Slices among whole images, as `rws.train.training.Job` takes them."""
 
     views: list[View] = field(default_factory=list)
     share: float = 0.0

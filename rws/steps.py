@@ -13,7 +13,6 @@ from rws.core.fusion import identity_coordinates
 from rws.data.boxes import Aim
 from rws.data.transforms import train_transform
 from rws.data.views import Box, SlicedImages, TrainViews, View, sliced_loader, steps_per_epoch
-from rws.engine import Job, Training, evaluate
 from rws.errors import UserError
 from rws.fuse import BankFusion
 from rws.online import OnlineFusion, SliceReader, moving_average
@@ -26,6 +25,7 @@ from rws.runtime.seeding import derive_seed
 from rws.scoring import Scored, score_images, select_features
 from rws.setup import Setup
 from rws.slices_among import Among, slices_among
+from rws.train.training import Job, Training, evaluate
 
 # What the seconds of a cycle hold beside those of its steps: sums over its trainings.
 INSIDE = ("steps", "evaluation")

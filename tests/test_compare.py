@@ -21,11 +21,11 @@ from rws import steps
 from rws.bank import Bank
 from rws.cli import dump
 from rws.data.object_sizes import object_area
-from rws.engine import Training
 from rws.errors import UserError
 from rws.models import FAMILIES
 from rws.runs import checkpoint
 from rws.runs import log as report
+from rws.train.training import Training
 
 ARMS = {
     "plain": {},

@@ -17,16 +17,17 @@ from PIL import Image
 from tiny import TINY, TinyNetwork, same_tensors
 from torch.optim.swa_utils import AveragedModel
 
-from rws import engine, optimization
 from rws.config import TrainConfig
 from rws.data.transforms import Geometry, Normalisation, train_transform
 from rws.data.views import SeededBatches, TrainViews, View, steps_per_epoch, train_loader
-from rws.engine import Job, Training
 from rws.errors import UserError
 from rws.online import moving_average
-from rws.optimization import learning_rate, make_optimizer, segmentation_loss
 from rws.runs import checkpoint
 from rws.runtime.signals import Interrupted, handled
+from rws.train import optimization
+from rws.train import training as engine
+from rws.train.optimization import learning_rate, make_optimizer, segmentation_loss
+from rws.train.training import Job, Training
 
 
 class Pictures:

@@ -24,13 +24,13 @@ from rws.bank import Bank, BankWriter
 from rws.cli import parse
 from rws.config import Config
 from rws.data.sets.voc import VocLayout
-from rws.engine import Training
 from rws.errors import UserError
 from rws.loop import Run, following, stop_reason
 from rws.models import FAMILIES
 from rws.runs import checkpoint
 from rws.runs import log as report
 from rws.setup import make_network, prepare
+from rws.train.training import Training
 
 LIGHT = "deeplabv3_efficientnet_lite0"
 

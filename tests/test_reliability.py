@@ -138,7 +138,7 @@ def test_a_signal_to_the_script(folder, signum):
     """train.py stores the step that it is in, says how to go on, and exits as shells expect."""
     told = f"""
 import os, runpy, signal, sys
-from rws import optimization
+from rws.train import optimization
 real, taken = optimization.segmentation_loss, []
 def loss(*args):
     taken.append(None)

@@ -13,9 +13,9 @@ from rws.core.stages import find_stages, stage_shapes
 from rws.data.classes import CAMVID, DEMO, VOC2012
 from rws.errors import UserError
 from rws.models import FAMILIES, build_network
-from rws.optimization import make_optimizer, segmentation_loss
 from rws.runs import checkpoint
 from rws.runs.model_file import Card, load_trained, save_trained
+from rws.train.optimization import make_optimizer, segmentation_loss
 
 
 @pytest.fixture

@@ -13,11 +13,8 @@ from tqdm import tqdm
 from rws.data import Split
 from rws.data.transforms import train_transform
 from rws.data.views import EvalBatch, SeededBatches, steps_per_epoch
-from rws.engine import evaluate
 from rws.errors import UserError
-from rws.metrics import as_scores, confusion_matrix
 from rws.models.sc_cam import SUB_CATEGORIES, SubCategoryNetwork
-from rws.optimization import learning_rate, make_optimizer
 from rws.runs import checkpoint
 from rws.runs.model_file import save_trained
 from rws.runtime.device import device_of, to_network
@@ -27,6 +24,9 @@ from rws.sc_cam.cams import label_map, multi_scale_maps
 from rws.sc_cam.clusters import sub_category_labels
 from rws.sc_cam.images import TrainImages, image_labels, train_loader
 from rws.setup import Setup, make_network
+from rws.train.evaluation import as_scores, confusion_matrix
+from rws.train.optimization import learning_rate, make_optimizer
+from rws.train.training import evaluate
 from rws.viz import colour_label
 
 # Of the background, among which the best one on the training images is taken.

@@ -19,13 +19,13 @@ from rws.data.classes import ClassSet
 from rws.data.mixed_batches import MixedBatches
 from rws.data.views import EvalBatch, SeededBatches, TrainBatch, TrainViews, train_loader
 from rws.errors import DamagedFile, UserError
-from rws.metrics import as_scores, confusion_matrix
-from rws.optimization import learning_rate, loss_of, make_optimizer
 from rws.runs import checkpoint
 from rws.runtime.device import device_of, to_network
 from rws.runtime.distributed import is_first, parallel, rank, share_buffers, summed, world
 from rws.runtime.seeding import derive_seed
 from rws.runtime.signals import Interrupted, deferred
+from rws.train.evaluation import as_scores, confusion_matrix
+from rws.train.optimization import learning_rate, loss_of, make_optimizer
 
 
 @dataclass(frozen=True)

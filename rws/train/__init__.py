@@ -1,0 +1,1 @@
+"""One training, its optimization and its evaluation."""
