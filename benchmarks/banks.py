@@ -13,7 +13,7 @@ from benchmarks.inputs import random_rows, write_bank
 from benchmarks.rows import Context, Row, Target, make_row
 from benchmarks.steps import make_step
 from benchmarks.timing import Samples, alternate, seconds
-from rws.bank import Bank, Rows
+from rws.method.bank import Bank, Rows
 
 # ResNet-50 in DeepLabv3: channels and strides.
 STAGES = {"layer1": (256, 4), "layer2": (512, 8), "layer3": (1024, 8), "layer4": (2048, 8)}

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from rws.bank import Bank, BankWriter, Precision, Rows, seal
 from rws.core.stages import find_stages
+from rws.method.bank import Bank, BankWriter, Precision, Rows, seal
 from rws.models import FAMILIES, build_network
 
 NUM_CLASSES = 21

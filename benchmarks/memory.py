@@ -9,15 +9,15 @@ from torch import nn
 
 from benchmarks.rows import Context, Row, Target, make_row
 from benchmarks.timing import Samples, Work, peak_memory
-from rws.bank import Bank
 from rws.config import SliceConfig, TrainConfig
 from rws.core.fusion import identity_coordinates
 from rws.data import DATASETS, VocLayout
 from rws.data.sets.demo import generate
 from rws.data.transforms import Geometry, Normalisation, eval_transform, train_transform
 from rws.data.views import SlicedImages, TrainViews, View, eval_loader, sliced_loader
-from rws.fuse import BankFusion
-from rws.scoring import Scored, score_images, select_features
+from rws.method.bank import Bank
+from rws.method.fuse import BankFusion
+from rws.method.score import Scored, score_images, select_features
 from rws.train.training import Job, Training
 
 FILES = 16

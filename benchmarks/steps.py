@@ -11,14 +11,14 @@ from torch import nn
 from benchmarks.inputs import IGNORE, make_bank, make_batch, make_network, random_rows
 from benchmarks.rows import Context, Row, Target, make_row
 from benchmarks.timing import Samples, Work, alternate, peak_memory
-from rws.bank import Bank, BankWriter, Rows, seal
 from rws.config import TrainConfig
 from rws.core.fusion import identity_coordinates
 from rws.core.slices import window_boxes
 from rws.core.stages import stage_shapes
 from rws.data.views import TrainBatch
-from rws.fuse import BankFusion
-from rws.online import OnlineFusion, SliceRows
+from rws.method.bank import Bank, BankWriter, Rows, seal
+from rws.method.fuse import BankFusion
+from rws.method.online import OnlineFusion, SliceRows
 from rws.train.training import Job, Training
 
 CROP, TINY_CROP = (224, 224), (64, 64)

@@ -21,7 +21,7 @@ from rws.data import DATASETS, VocLayout
 from rws.data.sets.demo import generate
 from rws.data.transforms import Geometry, Normalisation, train_transform
 from rws.data.views import SeededBatches, TrainViews, View, train_loader
-from rws.fuse import BankFusion
+from rws.method.fuse import BankFusion
 from rws.models.family import IMAGENET_MEAN, IMAGENET_STD
 from rws.train.training import Job, Training
 

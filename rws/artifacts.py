@@ -6,8 +6,8 @@ from pathlib import Path
 
 from torch import nn
 
-from rws.bank import Bank
 from rws.data.views import Box, View
+from rws.method.bank import Bank
 from rws.runs import checkpoint
 from rws.runs.model_file import save_trained
 from rws.setup import Setup, make_network

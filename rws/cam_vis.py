@@ -11,8 +11,8 @@ from rws.cam_methods import TITLES, cam_method
 from rws.core.advantage import missing_weights
 from rws.data.split import Split
 from rws.data.transforms import to_tensors
+from rws.method.score import Scored
 from rws.runs.model_file import Card
-from rws.scoring import Scored
 from rws.viz import stage_figure
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from rws.bank import Bank
 from rws.config import SliceConfig
 from rws.core.auto_stages import automatic_stages
 from rws.core.fusion import fused, identity_coordinates
@@ -17,8 +16,9 @@ from rws.data.classes import ClassSet, voc_colour
 from rws.data.transforms import CoordinateMap
 from rws.data.views import Box, EvalBatch, SlicedImage
 from rws.errors import UserError
-from rws.fuse import BankFusion
-from rws.scoring import Scored, Scores, score_images, select_features
+from rws.method.bank import Bank
+from rws.method.fuse import BankFusion
+from rws.method.score import Scored, Scores, score_images, select_features
 from rws.slice_batches import Loader, WeakSlices, enlarged, named
 
 

@@ -7,8 +7,8 @@ that all are about equal, then how the first of them has changed since the first
 
 from dataclasses import dataclass
 
-from rws.attention import mean_missing
 from rws.data.object_sizes import SIZES
+from rws.method.missing_weights import mean_missing
 
 ENOUGH_PIXELS, ENOUGH_IMAGES = 1000, 3
 SAME = 0.02

@@ -23,9 +23,9 @@ from rws.core.fusion import Blend, fused
 from rws.core.slices import same_size_parts, weak_slices
 from rws.core.stages import evaluating, logits_of
 from rws.inference import displayed, likeliest, network_input
+from rws.method.score import Scored, windows_of
 from rws.runs.model_file import Card
 from rws.runtime.device import to_network
-from rws.scoring import Scored, windows_of
 
 # Windows and threshold of `--refine`: chosen on the validation list of VOC cat, four slices so that an image
 # takes as many forward passes as `--tta ms_flip`.

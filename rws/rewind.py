@@ -6,8 +6,8 @@ A step that is run again draws the same random numbers, so what it leaves is wha
 from collections.abc import Iterator
 from pathlib import Path
 
-from rws.bank import Bank
 from rws.errors import DamagedFile, UserError
+from rws.method.bank import Bank
 from rws.runs import checkpoint
 
 # What each step of a cycle leaves in the cycle's folder, where the configuration has it.

@@ -8,23 +8,23 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
 from rws.artifacts import Artifacts
-from rws.bank import Bank, is_sealed
 from rws.core.fusion import identity_coordinates
 from rws.data.boxes import Aim
 from rws.data.transforms import train_transform
 from rws.data.views import Box, SlicedImages, TrainViews, View, sliced_loader, steps_per_epoch
 from rws.errors import UserError
-from rws.fuse import BankFusion
-from rws.online import OnlineFusion, SliceReader, moving_average
-from rws.random_positions import draw_boxes, select_random
-from rws.recipe import Recipe
+from rws.method.bank import Bank, is_sealed
+from rws.method.fuse import BankFusion
+from rws.method.online import OnlineFusion, SliceReader, moving_average
+from rws.method.random_control import draw_boxes, select_random
+from rws.method.recipe import Recipe
+from rws.method.score import Scored, score_images, select_features
+from rws.method.slices_among import Among, slices_among
 from rws.runs import checkpoint
 from rws.runs.log import Reporter, SilentReporter
 from rws.runtime.distributed import is_first
 from rws.runtime.seeding import derive_seed
-from rws.scoring import Scored, score_images, select_features
 from rws.setup import Setup
-from rws.slices_among import Among, slices_among
 from rws.train.training import Job, Training, evaluate
 
 # What the seconds of a cycle hold beside those of its steps: sums over its trainings.

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from rws.attention import group_sums, mean_missing, tabulate
 from rws.data.classes import ClassSet
 from rws.data.object_sizes import SIZES, size_of
+from rws.method.missing_weights import group_sums, mean_missing, tabulate
 
 BACKGROUND = ClassSet(("background", "cow", "<dog>"), ((0, 0, 0), (9, 9, 9), (8, 8, 8)), background=0)
 SCENE = ClassSet(("sky", "road", "car"), ((0, 0, 0), (9, 9, 9), (8, 8, 8)), background=None)

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset
 
-from rws.bank import Bank, BankWriter, Rows, clear, seal
 from rws.core.advantage import BestSlices
 from rws.core.slices import window_boxes
 from rws.errors import UserError
+from rws.method.bank import Bank, BankWriter, Rows, clear, seal
 
 CHANNELS = {"early": 3, "late": 5}
 GRIDS = {"early": (8, 10), "late": (4, 5)}

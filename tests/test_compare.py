@@ -18,10 +18,10 @@ from experiments.intervals import difference, labelled_miou, spread
 from experiments.measure import group_masks, near_boundary
 from experiments.plan import make_plan, read_experiment
 from rws import steps
-from rws.bank import Bank
 from rws.cli import dump
 from rws.data.object_sizes import object_area
 from rws.errors import UserError
+from rws.method.bank import Bank
 from rws.models import FAMILIES
 from rws.runs import checkpoint
 from rws.runs import log as report

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny import demo_set, same_tensors
 
-from rws.bank import Bank
+from rws.method.bank import Bank
 from rws.runs import checkpoint
 from rws.runtime import distributed
 

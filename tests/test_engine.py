@@ -21,7 +21,7 @@ from rws.config import TrainConfig
 from rws.data.transforms import Geometry, Normalisation, train_transform
 from rws.data.views import SeededBatches, TrainViews, View, steps_per_epoch, train_loader
 from rws.errors import UserError
-from rws.online import moving_average
+from rws.method.online import moving_average
 from rws.runs import checkpoint
 from rws.runtime.signals import Interrupted, handled
 from rws.train import optimization

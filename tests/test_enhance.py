@@ -10,12 +10,12 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from rws import RWS, coordinates
-from rws.bank import Bank
 from rws.config import SliceConfig
 from rws.core.fusion import fused
 from rws.core.slices import window_boxes
 from rws.errors import UserError
-from rws.fuse import BankFusion
+from rws.method.bank import Bank
+from rws.method.fuse import BankFusion
 from rws.slice_batches import shuffled
 
 FEW = SliceConfig(step=0.25, most_per_image=3)

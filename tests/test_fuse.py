@@ -6,14 +6,14 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision import tv_tensors
 
-from rws.bank import Bank, BankWriter, Rows, seal
 from rws.core.fusion import identity_coordinates
 from rws.core.stages import captured
 from rws.data import open_split
 from rws.data.sets.demo import generate
 from rws.data.transforms import Geometry, Normalisation, train_transform
 from rws.data.views import SeededBatches, TrainViews, View, train_loader
-from rws.fuse import BankFusion
+from rws.method.bank import Bank, BankWriter, Rows, seal
+from rws.method.fuse import BankFusion
 
 CROP = (64, 80)
 GEOMETRY = Geometry(base_size=72, crop_size=CROP, scale=(0.7, 1.5), hflip=0.5)

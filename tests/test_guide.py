@@ -63,7 +63,7 @@ def test_it_looks_at_so_many_images_and_writes_nothing_unless_told(finished, tmp
     monkeypatch.chdir(tmp_path)
     assert guide.main(["--checkpoint", str(finished / "last.pt")]) == 0
     assert "3 validation images" in capsys.readouterr().out
-    monkeypatch.setattr("rws.scoring.RUN", 1)
+    monkeypatch.setattr("rws.method.score.RUN", 1)
     assert guide.main(["--checkpoint", str(finished / "last.pt"), "--slices.missing-images", "1"]) == 0
     assert "1 validation images" in capsys.readouterr().out
     assert not list(tmp_path.iterdir())

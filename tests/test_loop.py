@@ -18,14 +18,15 @@ import yaml
 from PIL import Image
 from tiny import REPOSITORY, STAGES, TINY, NoScalars, demo_set, same_tensors, tiny_config, with_train
 
-from rws import artifacts, bank, loop
-from rws.attention import mean_missing
-from rws.bank import Bank, BankWriter
+from rws import artifacts, loop
 from rws.cli import parse
 from rws.config import Config
 from rws.data.sets.voc import VocLayout
 from rws.errors import UserError
 from rws.loop import Run, following, stop_reason
+from rws.method import bank
+from rws.method.bank import Bank, BankWriter
+from rws.method.missing_weights import mean_missing
 from rws.models import FAMILIES
 from rws.runs import checkpoint
 from rws.runs import log as report

@@ -9,7 +9,6 @@ from test_fuse import CHANNELS, CROP, GEOMETRY, PLAIN, Net
 from tiny import TINY, demo_set, tiny_config
 from torch import Tensor
 
-from rws.bank import Bank
 from rws.core.fusion import identity_coordinates
 from rws.core.slices import window_boxes
 from rws.core.stages import find_stages, stage_features
@@ -18,11 +17,12 @@ from rws.data.sets.demo import generate
 from rws.data.transforms import eval_transform, train_transform
 from rws.data.views import SeededBatches, SlicedImages, TrainViews, View, sliced_loader, train_loader
 from rws.errors import UserError
-from rws.fuse import BankFusion
 from rws.loop import Run
+from rws.method.bank import Bank
+from rws.method.fuse import BankFusion
+from rws.method.online import OnlineFusion, SliceReader
+from rws.method.score import Scored, select_features
 from rws.models import FAMILIES
-from rws.online import OnlineFusion, SliceReader
-from rws.scoring import Scored, select_features
 from rws.setup import prepare
 
 EVAL = eval_transform(60, PLAIN)

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from rws.bank import Rows
 from rws.config import SliceConfig
 from rws.data.views import SlicedImage
-from rws.random_positions import first_cover, random_boxes, random_rows, shuffled
+from rws.method.bank import Rows
+from rws.method.random_control import first_cover, random_boxes, random_rows, shuffled
 
 SIZE = (40, 60)
 CONFIG = SliceConfig(step=0.25)  # 9 windows

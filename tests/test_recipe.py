@@ -8,9 +8,9 @@ from torch import nn
 
 from rws.config import FusionConfig
 from rws.core.fusion import Blend, Manner, cosine_distance, fused, match_statistics, weakened
-from rws.correctness import only_correct, true_class_probability
 from rws.data.views import TrainBatch
-from rws.recipe import Recipe, chosen_images, strength
+from rws.method.correctness import only_correct, true_class_probability
+from rws.method.recipe import Recipe, chosen_images, strength
 
 
 def a_blend(images=2, channels=3, size=(4, 5), seed=0) -> Blend:

@@ -10,10 +10,10 @@ import pytest
 import torch
 from tiny import TINY, NoScalars, demo_set, same_tensors, tiny_config
 
-from rws.bank import Bank
 from rws.config import Config
 from rws.errors import DamagedFile
 from rws.loop import Run
+from rws.method.bank import Bank
 from rws.models import FAMILIES
 from rws.rewind import LEFT, latest_sound_state
 from rws.runs import checkpoint

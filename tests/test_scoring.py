@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rws.bank import Bank
 from rws.config import SliceConfig
 from rws.core.cam import seg_grad_cam
 from rws.core.slices import released_window_boxes, window_boxes
@@ -18,7 +17,8 @@ from rws.data.classes import DEMO, ClassSet
 from rws.data.sets.demo import generate
 from rws.data.transforms import Normalisation, eval_transform
 from rws.data.views import SlicedImages, eval_loader, sliced_loader
-from rws.scoring import Scored, looked_at, score_images, select_features, windows_of
+from rws.method.bank import Bank
+from rws.method.score import Scored, looked_at, score_images, select_features, windows_of
 
 STAGES = ("first", "second", "third")
 TRANSFORM = eval_transform(60, Normalisation((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)))
@@ -107,7 +107,7 @@ def test_weak_slices_and_missing_weights_are_those_of_a_plain_computation(whole,
 def test_weak_slices_need_the_last_stage_alone(whole, split, batches, monkeypatch):
     """With missing weights of some images only, the others' backward passes end at the last stage."""
     expected = score_images(whole, batches, split.ids, SliceConfig())
-    monkeypatch.setattr("rws.scoring.RUN", 1)
+    monkeypatch.setattr("rws.method.score.RUN", 1)
     mapped = []
     real = Scored.maps
 

@@ -18,10 +18,10 @@ from rws.data.transforms import Geometry, Normalisation, train_transform
 from rws.data.views import SeededBatches, TrainViews, View
 from rws.errors import UserError
 from rws.loop import Run
+from rws.method.slices_among import Among, classes_in, even_weights, slices_among
 from rws.models import FAMILIES
 from rws.runs import log as report
 from rws.setup import prepare
-from rws.slices_among import Among, classes_in, even_weights, slices_among
 
 NORMALISATION = Normalisation((0.0,) * 3, (1.0,) * 3)
 BOX = (40, 60, 20, 20)

@@ -12,8 +12,8 @@ from rws.core.advantage import missing_weights
 from rws.data.transforms import to_tensors
 from rws.html_report.facts import Facts
 from rws.inference import likeliest
+from rws.method.score import Scored
 from rws.runs.model_file import Card, load_trained
-from rws.scoring import Scored
 
 
 @dataclass(frozen=True)

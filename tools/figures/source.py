@@ -8,15 +8,15 @@ import torch
 import yaml
 from torch import Tensor
 
-from rws.bank import Bank
 from rws.core.cam import StageMaps
 from rws.data import Split, open_split
 from rws.data.views import SlicedImage, SlicedImages
 from rws.errors import UserError
 from rws.inference import predict_label
+from rws.method.bank import Bank
+from rws.method.score import Scored
 from rws.runs.checkpoint import read_json
 from rws.runs.model_file import Card, load_trained
-from rws.scoring import Scored
 
 
 @dataclass(frozen=True)

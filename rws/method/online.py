@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from rws.bank import Bank, PackedRows, Rows
 from rws.core.advantage import slice_features
 from rws.core.stages import find_stages, stage_features
 from rws.data.views import SlicedImages
-from rws.fuse import BankFusion
+from rws.method.bank import Bank, PackedRows, Rows
+from rws.method.fuse import BankFusion
 from rws.runtime.device import to_network
 
 

@@ -5,10 +5,10 @@ from contextlib import AbstractContextManager
 
 from torch import Tensor, nn
 
-from rws.bank import Bank, PackedRows, Rows
 from rws.core.fusion import Blend, batch_blends, fused, sample_blend, shrink_coordinates, unfused
 from rws.core.stages import find_stages, stage_shapes
 from rws.data.views import TrainBatch
+from rws.method.bank import Bank, PackedRows, Rows
 from rws.runtime.device import device_of
 
 

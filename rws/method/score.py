@@ -8,8 +8,6 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from rws.attention import Sums, group_sums, mean_missing, tabulate
-from rws.bank import BankWriter, Precision, Rows, clear, seal
 from rws.config import SliceConfig
 from rws.core.advantage import BestSlices, missing_weights
 from rws.core.cam import CamMethod, StageMaps, grad_cam, most_classes, seg_grad_cam
@@ -22,9 +20,11 @@ from rws.core.slices import (
     window_boxes,
 )
 from rws.core.stages import find_stages
-from rws.correctness import only_correct, with_probability
 from rws.data.classes import ClassSet
 from rws.data.views import Box, EvalBatch, SlicedImage
+from rws.method.bank import BankWriter, Precision, Rows, clear, seal
+from rws.method.correctness import only_correct, with_probability
+from rws.method.missing_weights import Sums, group_sums, mean_missing, tabulate
 from rws.runtime.device import device_of, to_network
 from rws.runtime.distributed import barrier, gathered, is_first, rank
 
@@ -95,7 +95,7 @@ class Scores:
     boxes: the weak slices that are kept of each image, in the order of the data set.
     windows: how many windows were judged; weak: how many of them are weak, kept or not.
     missing: mean missing weight of each stage over the foreground pixels of the images looked at for it.
-    attention: the same by class and size of the object, as `rws.attention.tabulate` gives it.
+    attention: the same by class and size of the object, as `rws.method.missing_weights.tabulate` gives it.
     """
 
     boxes: dict[str, list[Box]]

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from rws.bank import Bank, BankWriter, Rows, no_rows, seal
 from rws.config import SliceConfig
 from rws.core.advantage import grid_pixels, slice_features
 from rws.core.stages import stage_features
 from rws.data.split import Split
 from rws.data.views import Box, SlicedImage
+from rws.method.bank import Bank, BankWriter, Rows, no_rows, seal
+from rws.method.score import Scored, windows_of
 from rws.runtime.device import to_network
 from rws.runtime.distributed import barrier, is_first, rank
 from rws.runtime.seeding import derive_seed
-from rws.scoring import Scored, windows_of
 
 
 def first_cover(boxes_yxhw: Tensor, size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
