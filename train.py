@@ -39,7 +39,8 @@ def train(config: Config, source: str) -> None:
     """Run what the configuration says, alone in the run's folder."""
     import torch
 
-    from rws.loop import Run
+    from rws.cycle.loop import Run
+    from rws.cycle.setup import choose_device, prepare
     from rws.models import sc_cam
     from rws.runs.identity import check_folder
     from rws.runs.lock import only_one
@@ -47,7 +48,6 @@ def train(config: Config, source: str) -> None:
     from rws.runtime.seeding import take_deterministic_kernels
     from rws.runtime.signals import handled
     from rws.sc_cam.rounds import Rounds
-    from rws.setup import choose_device, prepare
 
     # Fused batches bring many tensors; one file descriptor each soon exceeds the usual limit of 1024.
     torch.multiprocessing.set_sharing_strategy("file_system")

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from benchmarks.rows import Context, Row, Target, make_row
 from benchmarks.timing import Samples
-from rws import loop
 from rws.cli import parse
+from rws.cycle import loop
+from rws.cycle.setup import prepare
 from rws.data.sets.demo import generate
-from rws.setup import prepare
 
 TRAININGS = ("whole", "plain", "slices")
 TARGET = Target("at most", 0.15, "ours")

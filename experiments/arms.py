@@ -12,11 +12,11 @@ from experiments.measure import measure
 from experiments.plan import Plan
 from rws.cli import dump, flatten
 from rws.config import Config
-from rws.loop import Run
+from rws.cycle.loop import Run
+from rws.cycle.setup import prepare
 from rws.runs import checkpoint
 from rws.runs.identity import check_folder
 from rws.runs.lock import only_one
-from rws.setup import prepare
 
 # What each step of cycle 0 leaves for the steps after it, in the folder of the cycle.
 LEFT = {"whole": "whole.pt", "score": "slices.json", "slices": "slices.pt", "select": "bank"}

@@ -7,11 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
+from rws.cycle.setup import Setup, open_list
 from rws.data.object_sizes import SIZES, object_area, size_of
 from rws.data.views import eval_loader
 from rws.runs.model_file import load_trained
 from rws.runtime.device import memory_format, to_network
-from rws.setup import Setup, open_list
 
 BOUNDARY_PIXELS = 5
 GROUPS = ("all", *SIZES, "boundary", "interior")

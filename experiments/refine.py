@@ -26,6 +26,7 @@ from experiments.measure import confusion_of
 from experiments.plan import Plan, make_plan, read_experiment
 from experiments.tables import interval, mean_and_deviation, table
 from rws.config import Config, SliceConfig
+from rws.cycle.setup import choose_device, open_list
 from rws.errors import UserError, exit_code
 from rws.inference import likeliest, predict_label
 from rws.method.score import Scored
@@ -33,7 +34,6 @@ from rws.refine import SLICES, refine
 from rws.runs.checkpoint import write_json, write_text
 from rws.runs.model_file import Card, load_trained
 from rws.runtime.device import device_of, memory_format
-from rws.setup import choose_device, open_list
 
 WAYS = {
     "plain": "the network alone",

@@ -6,11 +6,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rws.config import Config
+from rws.cycle.setup import open_splits
 from rws.data import Split, require_official
 from rws.data.check import SplitReport, all_cores, describe, duplicates, scan_split
 from rws.errors import UserError
 from rws.runs.checkpoint import write_json
-from rws.setup import open_splits
 from rws.viz import samples_figure
 
 SAMPLES = 8

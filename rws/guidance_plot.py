@@ -11,8 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from rws.cycle.guidance import Guidance, by_class, guidance
 from rws.data.object_sizes import LARGE, SIZES, SMALL
-from rws.guidance import Guidance, by_class, guidance
 from rws.method.missing_weights import mean_missing
 
 MOST_CLASSES = 12

@@ -10,10 +10,10 @@ import torch
 from tiny import TINY, TinyNetwork, tiny_config
 from torch import nn
 
-from rws.loop import Run
+from rws.cycle.loop import Run
+from rws.cycle.setup import choose_device, prepare
 from rws.models import FAMILIES
 from rws.runtime import distributed
-from rws.setup import choose_device, prepare
 
 
 class GroupNormNetwork(TinyNetwork):

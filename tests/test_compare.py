@@ -17,8 +17,8 @@ from experiments.compare import compare, main
 from experiments.intervals import difference, labelled_miou, spread
 from experiments.measure import group_masks, near_boundary
 from experiments.plan import make_plan, read_experiment
-from rws import steps
 from rws.cli import dump
+from rws.cycle import steps
 from rws.data.object_sizes import object_area
 from rws.errors import UserError
 from rws.method.bank import Bank
@@ -253,7 +253,7 @@ def test_random_takes_over_the_selection_that_it_counts(root, tmp_path, monkeypa
     plan = make_plan(read_experiment(path), [], seeds=[0], arms=["rws", "random"])
     arms.run_arm(plan, "rws", 0)
     arms.prune(plan, 0)
-    monkeypatch.setattr("rws.steps.select_features", None)  # would raise
+    monkeypatch.setattr("rws.cycle.steps.select_features", None)  # would raise
     arms.run_arm(plan, "random", 0)
     ends = [checkpoint.load(run / "last.pt")["model"] for run in (expected, folder(path, "random"))]
     assert same_tensors(*ends)

@@ -8,10 +8,10 @@ from matplotlib.text import Text
 from PIL import Image
 from tiny import REPOSITORY, TINY, NoScalars, demo_set, tiny_config
 
-from rws.loop import Run
+from rws.cycle.loop import Run
+from rws.cycle.setup import prepare
 from rws.models import FAMILIES
 from rws.runs import log as report
-from rws.setup import prepare
 from tools.figures import animation
 from tools.figures.__main__ import PICTURES, main
 from tools.figures.before_after import before_after_figure

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rws.guidance import by_class, guidance, sentence, text
+from rws.cycle.guidance import by_class, guidance, sentence, text
 
 
 def group(name: str, size: str, missing: float, pixels: int = 5000, images: int = 10) -> dict:

@@ -18,19 +18,19 @@ import yaml
 from PIL import Image
 from tiny import REPOSITORY, STAGES, TINY, NoScalars, demo_set, same_tensors, tiny_config, with_train
 
-from rws import artifacts, loop
 from rws.cli import parse
 from rws.config import Config
+from rws.cycle import artifacts, loop
+from rws.cycle.loop import Run, following, stop_reason
+from rws.cycle.setup import make_network, prepare
 from rws.data.sets.voc import VocLayout
 from rws.errors import UserError
-from rws.loop import Run, following, stop_reason
 from rws.method import bank
 from rws.method.bank import Bank, BankWriter
 from rws.method.missing_weights import mean_missing
 from rws.models import FAMILIES
 from rws.runs import checkpoint
 from rws.runs import log as report
-from rws.setup import make_network, prepare
 from rws.train.training import Training
 
 LIGHT = "deeplabv3_efficientnet_lite0"

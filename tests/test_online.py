@@ -12,18 +12,18 @@ from torch import Tensor
 from rws.core.fusion import identity_coordinates
 from rws.core.slices import window_boxes
 from rws.core.stages import find_stages, stage_features
+from rws.cycle.loop import Run
+from rws.cycle.setup import prepare
 from rws.data import open_split
 from rws.data.sets.demo import generate
 from rws.data.transforms import eval_transform, train_transform
 from rws.data.views import SeededBatches, SlicedImages, TrainViews, View, sliced_loader, train_loader
 from rws.errors import UserError
-from rws.loop import Run
 from rws.method.bank import Bank
 from rws.method.fuse import BankFusion
 from rws.method.online import OnlineFusion, SliceReader
 from rws.method.score import Scored, select_features
 from rws.models import FAMILIES
-from rws.setup import prepare
 
 EVAL = eval_transform(60, PLAIN)
 

@@ -11,14 +11,14 @@ import torch
 from tiny import TINY, NoScalars, demo_set, same_tensors, tiny_config
 
 from rws.config import Config
+from rws.cycle.loop import Run
+from rws.cycle.recovery import LEFT, latest_sound_state
+from rws.cycle.setup import prepare
 from rws.errors import DamagedFile
-from rws.loop import Run
 from rws.method.bank import Bank
 from rws.models import FAMILIES
-from rws.rewind import LEFT, latest_sound_state
 from rws.runs import checkpoint
 from rws.runs import log as report
-from rws.setup import prepare
 
 
 @pytest.fixture(scope="module", autouse=True)

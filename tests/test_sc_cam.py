@@ -11,6 +11,7 @@ from PIL import Image
 from tiny import TINY, TinyNetwork, demo_set, same_tensors, tiny_config
 from torch import Tensor, nn
 
+from rws.cycle.setup import prepare
 from rws.data import open_split
 from rws.errors import UserError
 from rws.inference import predict_label
@@ -29,7 +30,6 @@ from rws.sc_cam.cams import label_map, multi_scale_maps
 from rws.sc_cam.clusters import sub_category_labels
 from rws.sc_cam.images import TrainImages, image_labels
 from rws.sc_cam.rounds import Rounds, classification_loss
-from rws.setup import prepare
 
 
 def build(num_classes: int, aux: bool = True) -> SubCategoryNetwork:

@@ -11,17 +11,17 @@ from tiny import TINY, NoScalars, demo_set, tiny_config
 
 from rws.cli import parse
 from rws.config import TrainConfig
+from rws.cycle.loop import Run
+from rws.cycle.setup import prepare
 from rws.data.boxes import Aim
 from rws.data.classes import DEMO
 from rws.data.mixed_batches import MixedBatches
 from rws.data.transforms import Geometry, Normalisation, train_transform
 from rws.data.views import SeededBatches, TrainViews, View
 from rws.errors import UserError
-from rws.loop import Run
 from rws.method.slices_among import Among, classes_in, even_weights, slices_among
 from rws.models import FAMILIES
 from rws.runs import log as report
-from rws.setup import prepare
 
 NORMALISATION = Normalisation((0.0,) * 3, (1.0,) * 3)
 BOX = (40, 60, 20, 20)

@@ -19,10 +19,10 @@ sys.path.insert(0, str(ROOT))
 import torch  # noqa: E402
 
 from rws.cli import parse  # noqa: E402
+from rws.cycle.loop import Run  # noqa: E402
+from rws.cycle.setup import prepare  # noqa: E402
 from rws.data.sets.voc import IMAGES, LABELS, LIST_FOLDERS, find_list, find_root, read_list  # noqa: E402
-from rws.loop import Run  # noqa: E402
 from rws.runs.log import environment  # noqa: E402
-from rws.setup import prepare  # noqa: E402
 
 RECORDS = ROOT / "experiments" / "any_network"
 NETWORKS = (

@@ -5,8 +5,8 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from rws.cycle.guidance import Guidance, guidance
 from rws.data.object_sizes import SIZES
-from rws.guidance import Guidance, guidance
 from rws.html_report import charts
 from rws.html_report import facts as read
 from rws.html_report.encode import gradient

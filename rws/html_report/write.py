@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from rws.cli import parse
 from rws.config import Config
+from rws.cycle.setup import choose_device, open_splits
 from rws.data import Split
 from rws.errors import UserError, said
 from rws.html_report.facts import Facts, read_facts
@@ -14,7 +15,6 @@ from rws.html_report.looking import open_eyes
 from rws.html_report.page import page
 from rws.html_report.pictures import Pictures, make_pictures
 from rws.runs.checkpoint import write_text
-from rws.setup import choose_device, open_splits
 
 REPORT = "report.html"
 

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
+from rws.cycle.setup import Setup, make_network
 from rws.data import Split
 from rws.data.transforms import train_transform
 from rws.data.views import EvalBatch, SeededBatches, steps_per_epoch
@@ -23,7 +24,6 @@ from rws.runtime.seeding import derive_seed
 from rws.sc_cam.cams import label_map, multi_scale_maps
 from rws.sc_cam.clusters import sub_category_labels
 from rws.sc_cam.images import TrainImages, image_labels, train_loader
-from rws.setup import Setup, make_network
 from rws.train.evaluation import as_scores, confusion_matrix
 from rws.train.optimization import learning_rate, make_optimizer
 from rws.train.training import evaluate

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from rws.cycle.setup import choose_device
 from rws.errors import UserError
-from rws.setup import choose_device
 from rws.video.frames import Source
 from rws.video.projection import Projection, Shown, report
 from rws.video.scores import Scores, foreground_of, table

@@ -7,13 +7,13 @@ the state written; a step that was cut off is simply run again, and draws the sa
 import shutil
 import time
 
-from rws.guidance import guidance, text
-from rws.rewind import latest_sound_state
+from rws.cycle.guidance import guidance, text
+from rws.cycle.recovery import latest_sound_state
+from rws.cycle.setup import Setup
+from rws.cycle.steps import INSIDE, Steps
 from rws.runs import checkpoint
 from rws.runs.log import closing_line, summarise
 from rws.runtime.distributed import barrier, is_first
-from rws.setup import Setup
-from rws.steps import INSIDE, Steps
 
 STEPS = ("whole", "plain", "score", "slices", "select")
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from rws.artifacts import Artifacts
 from rws.core.fusion import identity_coordinates
+from rws.cycle.artifacts import Artifacts
+from rws.cycle.setup import Setup
 from rws.data.boxes import Aim
 from rws.data.transforms import train_transform
 from rws.data.views import Box, SlicedImages, TrainViews, View, sliced_loader, steps_per_epoch
@@ -24,7 +25,6 @@ from rws.runs import checkpoint
 from rws.runs.log import Reporter, SilentReporter
 from rws.runtime.distributed import is_first
 from rws.runtime.seeding import derive_seed
-from rws.setup import Setup
 from rws.train.training import Job, Training, evaluate
 
 # What the seconds of a cycle hold beside those of its steps: sums over its trainings.

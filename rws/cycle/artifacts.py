@@ -6,11 +6,11 @@ from pathlib import Path
 
 from torch import nn
 
+from rws.cycle.setup import Setup, make_network
 from rws.data.views import Box, View
 from rws.method.bank import Bank
 from rws.runs import checkpoint
 from rws.runs.model_file import save_trained
-from rws.setup import Setup, make_network
 
 
 class Artifacts:
