@@ -6,7 +6,7 @@ __all__ = ["RWS", "coordinates"]
 def __getattr__(name: str) -> object:
     """`from rws import RWS` loads torch, which the scripts do only once their flags are right."""
     if name in __all__:
-        from rws import enhance
+        from rws.wrapper import rws as enhance
 
         return getattr(enhance, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

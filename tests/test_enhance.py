@@ -16,7 +16,7 @@ from rws.core.slices import window_boxes
 from rws.errors import UserError
 from rws.method.bank import Bank
 from rws.method.fuse import BankFusion
-from rws.slice_batches import shuffled
+from rws.wrapper.slice_batches import shuffled
 
 FEW = SliceConfig(step=0.25, most_per_image=3)
 

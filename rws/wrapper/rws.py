@@ -19,7 +19,7 @@ from rws.errors import UserError
 from rws.method.bank import Bank
 from rws.method.fuse import BankFusion
 from rws.method.score import Scored, Scores, score_images, select_features
-from rws.slice_batches import Loader, WeakSlices, enlarged, named
+from rws.wrapper.slice_batches import Loader, WeakSlices, enlarged, named
 
 
 def coordinates(height: int, width: int) -> CoordinateMap:

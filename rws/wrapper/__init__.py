@@ -1,0 +1,1 @@
+"""The method in a training loop of one's own."""
