@@ -29,11 +29,11 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from rws.cam_methods import TITLES
 from rws.cycle.setup import choose_device
 from rws.errors import UserError, exit_code
 from rws.export.command import export, is_export
 from rws.inference import find_images, result_stems
+from rws.look.cam_methods import TITLES
 from rws.photographs import CAM, LABEL, OVERLAY, Photographs, write
 from rws.runtime.prefetch import ahead, finishing, one_thread
 from rws.side_by_side import COMPARED, SideBySide

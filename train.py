@@ -67,7 +67,7 @@ def train(config: Config, source: str) -> None:
         else:
             Run(setup).run()
         if distributed.is_first():
-            from rws.html_report.write import write_or_warn  # matplotlib takes a second to load
+            from rws.look.html_report.write import write_or_warn  # matplotlib takes a second to load
 
             write_or_warn(setup.folder, config, (setup.train, setup.val))
 
@@ -77,11 +77,11 @@ def run(flags: list[str]) -> None:
     config, source = parse(flags)
     # All that loads torch is imported late: a wrong flag is answered at once.
     if config.check_data:
-        from rws.check_data import check_data
+        from rws.look.check_data import check_data
 
         check_data(config)
     elif config.list_stages:
-        from rws.listing import stage_table
+        from rws.look.stage_table import stage_table
 
         print(stage_table(config))
     else:

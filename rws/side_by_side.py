@@ -11,9 +11,9 @@ from torch import Tensor
 
 from rws.errors import UserError
 from rws.inference import open_image
-from rws.panels import Panels, fitted, panel_size
+from rws.look.panels import Panels, fitted, panel_size
+from rws.look.viz import overlay
 from rws.viewer import Viewer, views
-from rws.viz import overlay
 
 COMPARED = "_compare.jpg"
 PHOTOGRAPH = "photograph"

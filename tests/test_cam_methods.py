@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from pytorch_grad_cam.utils.model_targets import SemanticSegmentationTarget
 from torch import Tensor, nn
 
-from rws.cam_methods import TITLES, cam_method, eigen_cam
 from rws.core.cam import finished, seg_grad_cam
 from rws.core.stages import find_stages
+from rws.look.cam_methods import TITLES, cam_method, eigen_cam
 
 STAGES = ("first", "second")
 PACKAGE = {

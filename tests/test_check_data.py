@@ -37,7 +37,7 @@ class InProcess:
 @pytest.fixture
 def check(tmp_path, capsys, monkeypatch):
     """Runs train.py --check-data on a set; returns the exit code, what it said, its one error line."""
-    monkeypatch.setattr("rws.check_data.all_cores", InProcess)
+    monkeypatch.setattr("rws.look.check_data.all_cores", InProcess)
 
     def run(name: str, root: Path, *flags: str) -> tuple[int, str, str]:
         (tmp_path / "c.yaml").write_text(f"runs: {tmp_path / 'runs'}\ndata: {{partial: true}}\n")

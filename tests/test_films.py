@@ -22,8 +22,9 @@ from tiny import REPOSITORY, TINY, load_script
 
 from rws.data.classes import DEMO
 from rws.inference import predict_label
+from rws.look.panels import GAP
+from rws.look.viz import overlay
 from rws.models import FAMILIES
-from rws.panels import GAP
 from rws.refine import refined_label
 from rws.runs.model_file import load_trained
 from rws.video import camera, projection
@@ -31,7 +32,6 @@ from rws.video.frames import Frame, Source
 from rws.video.projection import Projection, Shown
 from rws.video.scores import Scores
 from rws.viewer import Manner, load_viewers
-from rws.viz import overlay
 
 predict = load_script("predict")
 

@@ -1,4 +1,4 @@
-"""`python -m rws.guide` as a person runs it: what it says and writes, and what it says of wrong input."""
+"""`python -m rws.look.guide` as a person runs it: what it says and writes, and what it says of wrong input."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,8 @@ from PIL import Image
 from report_run import CLASSES, folder_set, run
 from tiny import STAGES, TINY, NoScalars
 
-from rws import guide
-from rws.guidance_plot import panels
+from rws.look import guide
+from rws.look.guidance_plot import panels
 from rws.models import FAMILIES
 from rws.runs import log as report
 

@@ -45,7 +45,7 @@ def within(module: str, package: str) -> bool:
 
 
 def test_the_walk_sees_imports():
-    assert {"rws.runs.checkpoint", "rws.method.bank", "rws.cam_vis"} <= own("rws.cycle.steps")
+    assert {"rws.runs.checkpoint", "rws.method.bank", "rws.look.cam_vis"} <= own("rws.cycle.steps")
     assert "torch" in imported(MODULES["rws.cycle.loop"]) | imported(MODULES["rws.train.training"])
     assert {"rws.core", "rws.data", "rws.models"} <= MODULES.keys()
 

@@ -9,7 +9,7 @@ from PIL import Image
 from rws.data.classes import DEMO, VOC2012
 from rws.data.sets.coco_stuff import CLASSES_164K as STUFF
 from rws.errors import UserError
-from rws.panels import GAP, Legend, Panels, fitted, font_of, panel_size, shortened
+from rws.look.panels import GAP, Legend, Panels, fitted, font_of, panel_size, shortened
 from rws.viewer import path_titles
 
 

@@ -51,7 +51,7 @@ import torch
 torch.set_num_threads(1)
 import runpy
 from rws.cycle import loop, setup  # before the clock starts
-from rws import cam_vis  # before the clock starts
+from rws.look import cam_vis  # before the clock starts
 train = runpy.run_path(sys.argv[1], run_name="train")["main"]
 kills, seed, longest = int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 moments, places, runs = random.Random(seed), [], 0

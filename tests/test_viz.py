@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from rws.data.classes import CAMVID, DEMO, VOC2012
-from rws.viz import colour_label, contours, heat, overlay, stage_figure
+from rws.look.viz import colour_label, contours, heat, overlay, stage_figure
 
 STAGES = ("stage1", "stage2", "stage3", "stage4")
 

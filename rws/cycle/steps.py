@@ -157,7 +157,7 @@ class Steps(Artifacts):
         scores = score_images(scored, batches, self.setup.train.ids, self.config.slices)
         checkpoint.write_json(self._cycle(k) / "slices.json", scores.boxes)
         if self.config.cam_vis and is_first():
-            from rws.cam_vis import write_pictures  # matplotlib is loaded only for those who look
+            from rws.look.cam_vis import write_pictures  # matplotlib is loaded only for those who look
 
             folder = self.folder / "cam" / str(k)
             config, setup = self.config, self.setup

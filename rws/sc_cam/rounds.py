@@ -15,6 +15,7 @@ from rws.data import Split
 from rws.data.transforms import train_transform
 from rws.data.views import EvalBatch, SeededBatches, steps_per_epoch
 from rws.errors import UserError
+from rws.look.viz import colour_label
 from rws.models.sc_cam import SUB_CATEGORIES, SubCategoryNetwork
 from rws.runs import checkpoint
 from rws.runs.model_file import save_trained
@@ -27,7 +28,6 @@ from rws.sc_cam.images import TrainImages, image_labels, train_loader
 from rws.train.evaluation import as_scores, confusion_matrix
 from rws.train.optimization import learning_rate, make_optimizer
 from rws.train.training import evaluate
-from rws.viz import colour_label
 
 # Of the background, among which the best one on the training images is taken.
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 13))

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from rws.cam_vis import stage_picture
 from rws.errors import UserError
+from rws.look.cam_vis import stage_picture
 from tools.figures.animation import prediction_frames
 from tools.figures.before_after import before_after_figure
 from tools.figures.canvas import rendered, write_gif, write_png

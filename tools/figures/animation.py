@@ -5,10 +5,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
 
-from rws.cam_vis import chosen_ids
 from rws.data.classes import ClassSet
 from rws.data.split import Split
-from rws.viz import overlay
+from rws.look.cam_vis import chosen_ids
+from rws.look.viz import overlay
 from tools.figures.canvas import SMALL, TEXT, TITLE, canvas, panel, rendered
 from tools.figures.source import Looked, Source
 

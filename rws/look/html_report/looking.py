@@ -10,8 +10,8 @@ from torch import Tensor
 
 from rws.core.advantage import missing_weights
 from rws.data.transforms import to_tensors
-from rws.html_report.facts import Facts
 from rws.inference import likeliest
+from rws.look.html_report.facts import Facts
 from rws.method.score import Scored
 from rws.runs.model_file import Card, load_trained
 

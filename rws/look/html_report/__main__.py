@@ -1,7 +1,7 @@
 """Write the report of a finished run again, from its folder.
 
-python -m rws.html_report runs/demo
-python -m rws.html_report runs/cow --data.root elsewhere      where the data has moved
+python -m rws.look.html_report runs/demo
+python -m rws.look.html_report runs/cow --data.root elsewhere      where the data has moved
 
 Further flags are those of train.py, above all --data.root and --device.
 """
@@ -16,7 +16,7 @@ from rws.errors import exit_code
 def main(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m rws.html_report",
+        prog="python -m rws.look.html_report",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
 
     def command() -> None:
         # Late, since all that loads torch takes a while.
-        from rws.html_report.write import rebuild
+        from rws.look.html_report.write import rebuild
 
         rebuild(options.run, flags)
 

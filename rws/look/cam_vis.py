@@ -7,13 +7,13 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from rws.cam_methods import TITLES, cam_method
 from rws.core.advantage import missing_weights
 from rws.data.split import Split
 from rws.data.transforms import to_tensors
+from rws.look.cam_methods import TITLES, cam_method
+from rws.look.viz import stage_figure
 from rws.method.score import Scored
 from rws.runs.model_file import Card
-from rws.viz import stage_figure
 
 
 def chosen_ids(ids: list[str], count: int) -> list[str]:

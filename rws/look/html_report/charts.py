@@ -9,7 +9,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from rws.guidance_plot import PLAIN_TEXT, panels
+from rws.look.guidance_plot import PLAIN_TEXT, panels
 
 # Okabe and Ito's; the arms differ in dashes and markers too.
 RWS, PLAIN, GREY = "#0072B2", "#D55E00", "#888888"
@@ -108,7 +108,7 @@ def rounds(records: Sequence[dict]) -> Figure:
 
 
 def guidance(cycles: list[dict]) -> list[Callable[[], Figure]]:
-    """The panels of `rws.guidance_plot`, each as a figure to draw."""
+    """The panels of `rws.look.guidance_plot`, each as a figure to draw."""
     return [partial(_panel, height, draw) for height, draw in panels(cycles)]
 
 

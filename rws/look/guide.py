@@ -1,8 +1,8 @@
 """What any network misses, stage by stage, without training: a table and sentences from its heat maps.
 
-python -m rws.guide --checkpoint runs/demo/last.pt
-python -m rws.guide --checkpoint runs/demo/last.pt --split train --output out
-python -m rws.guide --model.name smp:Unet:resnet34 --data.name camvid --data.root data/camvid
+python -m rws.look.guide --checkpoint runs/demo/last.pt
+python -m rws.look.guide --checkpoint runs/demo/last.pt --split train --output out
+python -m rws.look.guide --model.name smp:Unet:resnet34 --data.name camvid --data.root data/camvid
 
 Without --config the data is that of the run in whose folder the checkpoint lies. Further flags are those of
 train.py: --data.*, --model.*, --slices.missing-images (how many images, evenly spread), --device.
@@ -32,7 +32,7 @@ from rws.runtime.device import memory_format
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m rws.guide",
+        prog="python -m rws.look.guide",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -87,7 +87,7 @@ def look(network: nn.Module, card: Card, split: Split, config: Config) -> Scores
 
 
 def _write(folder: Path, facts: dict, cycles: list[dict]) -> None:
-    from rws.guidance_plot import save  # matplotlib is loaded only for those who look
+    from rws.look.guidance_plot import save  # matplotlib is loaded only for those who look
 
     folder.mkdir(parents=True, exist_ok=True)
     files.write_json(folder / "guidance.json", facts)

@@ -10,8 +10,8 @@ from rws.cycle.setup import open_splits
 from rws.data import Split, require_official
 from rws.data.check import SplitReport, all_cores, describe, duplicates, scan_split
 from rws.errors import UserError
+from rws.look.viz import samples_figure
 from rws.runs.checkpoint import write_json
-from rws.viz import samples_figure
 
 SAMPLES = 8
 _NAMED = 5  # duplicates that are named before they are only counted

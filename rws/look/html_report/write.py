@@ -10,10 +10,10 @@ from rws.config import Config
 from rws.cycle.setup import choose_device, open_splits
 from rws.data import Split
 from rws.errors import UserError, said
-from rws.html_report.facts import Facts, read_facts
-from rws.html_report.looking import open_eyes
-from rws.html_report.page import page
-from rws.html_report.pictures import Pictures, make_pictures
+from rws.look.html_report.facts import Facts, read_facts
+from rws.look.html_report.looking import open_eyes
+from rws.look.html_report.page import page
+from rws.look.html_report.pictures import Pictures, make_pictures
 from rws.runs.checkpoint import write_text
 
 REPORT = "report.html"
@@ -51,7 +51,7 @@ def write_or_warn(folder: Path, config: Config, splits: tuple[Split, Split]) -> 
         write_report(folder, config, splits)
     except Exception as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        tqdm.write(f"warning: no report ({what}); `python -m rws.html_report {folder}` tries again")
+        tqdm.write(f"warning: no report ({what}); `python -m rws.look.html_report {folder}` tries again")
 
 
 def rebuild(folder: Path, flags: list[str]) -> Path:

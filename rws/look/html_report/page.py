@@ -7,12 +7,19 @@ from markupsafe import Markup
 
 from rws.cycle.guidance import Guidance, guidance
 from rws.data.object_sizes import SIZES
-from rws.html_report import charts
-from rws.html_report import facts as read
-from rws.html_report.encode import gradient
-from rws.html_report.facts import Facts
-from rws.html_report.pictures import BOTH_WRONG, DIFFERENCE, PLAIN_RIGHT, RWS_RIGHT, Pictures, last_slices
-from rws.viz import ATTENTION_COLOURS, MISSING_COLOURS
+from rws.look.html_report import charts
+from rws.look.html_report import facts as read
+from rws.look.html_report.encode import gradient
+from rws.look.html_report.facts import Facts
+from rws.look.html_report.pictures import (
+    BOTH_WRONG,
+    DIFFERENCE,
+    PLAIN_RIGHT,
+    RWS_RIGHT,
+    Pictures,
+    last_slices,
+)
+from rws.look.viz import ATTENTION_COLOURS, MISSING_COLOURS
 
 _HERE = Path(__file__).parent
 # Tables of more classes can be searched.

@@ -6,14 +6,14 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from rws.cam_vis import chosen_ids
 from rws.data import ClassSet, Split
 from rws.data.views import Box
-from rws.html_report import encode
-from rws.html_report.facts import Facts
-from rws.html_report.looking import Eye, Seen
+from rws.look.cam_vis import chosen_ids
+from rws.look.html_report import encode
+from rws.look.html_report.facts import Facts
+from rws.look.html_report.looking import Eye, Seen
+from rws.look.viz import ATTENTION_COLOURS, MISSING_COLOURS, is_foreground
 from rws.runs import checkpoint
-from rws.viz import ATTENTION_COLOURS, MISSING_COLOURS, is_foreground
 
 IMAGES = 12
 # Longest sides in pixels. The heat maps of a network of many stages shrink, so that the file does not grow.
