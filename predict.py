@@ -31,17 +31,17 @@ from tqdm import tqdm
 
 from rws.cycle.setup import choose_device
 from rws.errors import UserError, exit_code
-from rws.export.command import export, is_export
-from rws.inference import find_images, result_stems
 from rws.look.cam_methods import TITLES
-from rws.photographs import CAM, LABEL, OVERLAY, Photographs, write
+from rws.predict.export.command import export, is_export
+from rws.predict.inference import find_images, result_stems
+from rws.predict.photographs import CAM, LABEL, OVERLAY, Photographs, write
+from rws.predict.predictor import Manner, load_viewers, manner_of
+from rws.predict.side_by_side import COMPARED, SideBySide
+from rws.predict.sliding import add_options as add_sliding
+from rws.predict.sliding import any_size
+from rws.predict.tta import TTA
+from rws.predict.video.command import add_options, checkpoints_of, find_films, make_films
 from rws.runtime.prefetch import ahead, finishing, one_thread
-from rws.side_by_side import COMPARED, SideBySide
-from rws.sliding import add_options as add_sliding
-from rws.sliding import any_size
-from rws.tta import TTA
-from rws.video.command import add_options, checkpoints_of, find_films, make_films
-from rws.viewer import Manner, load_viewers, manner_of
 
 
 class _Parser(argparse.ArgumentParser):

@@ -15,8 +15,8 @@ from benchmarks.rows import Context, Row, Target, make_row
 from benchmarks.timing import alternate
 from rws.data import DATASETS
 from rws.data.sets.demo import generate
-from rws.inference import network_input, open_image
 from rws.models import FAMILIES
+from rws.predict.inference import network_input, open_image
 from rws.runs.model_file import Card, save_trained
 
 NETWORK = "deeplabv3_efficientnet_lite0"

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from rws.data.classes import DEMO
 from rws.errors import UserError
-from rws.export import formats, write
-from rws.export.plain import PlainNetwork
 from rws.models import FAMILIES, build_network
 from rws.models.same_size import nearest_size, same_size
+from rws.predict.export import formats, write
+from rws.predict.export.plain import PlainNetwork
 from rws.runs.model_file import Card, save_trained
 
 predict = load_script("predict")

@@ -21,17 +21,17 @@ from test_sources import Capture, davis
 from tiny import REPOSITORY, TINY, load_script
 
 from rws.data.classes import DEMO
-from rws.inference import predict_label
 from rws.look.panels import GAP
 from rws.look.viz import overlay
 from rws.models import FAMILIES
-from rws.refine import refined_label
+from rws.predict.inference import predict_label
+from rws.predict.predictor import Manner, load_viewers
+from rws.predict.refine import refined_label
+from rws.predict.video import camera, projection
+from rws.predict.video.frames import Frame, Source
+from rws.predict.video.projection import Projection, Shown
+from rws.predict.video.scores import Scores
 from rws.runs.model_file import load_trained
-from rws.video import camera, projection
-from rws.video.frames import Frame, Source
-from rws.video.projection import Projection, Shown
-from rws.video.scores import Scores
-from rws.viewer import Manner, load_viewers
 
 predict = load_script("predict")
 

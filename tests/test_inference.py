@@ -8,13 +8,13 @@ from PIL import Image, ImageOps
 from torch import nn
 from torchvision.models.segmentation import deeplabv3_resnet50
 
-from rws import inference
 from rws.data.classes import DEMO
 from rws.errors import UserError
-from rws.inference import class_maps, find_images, open_image, predict_label, predict_logits
 from rws.models import FAMILIES, build_network
+from rws.predict import inference
+from rws.predict.inference import class_maps, find_images, open_image, predict_label, predict_logits
+from rws.predict.tta import TTA, TTA_MULTIPLE, TTA_SCALES
 from rws.runs.model_file import Card, load_trained, save_trained
-from rws.tta import TTA, TTA_MULTIPLE, TTA_SCALES
 
 LIGHT = "deeplabv3_efficientnet_lite0"
 ODD_SIZES = [(375, 500), (333, 500), (97, 131)]  # height, width

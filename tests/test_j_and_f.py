@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from rws.video.j_and_f import TOLERANCE, boundary, contour_accuracy, region_similarity, statistics
+from rws.predict.video.j_and_f import TOLERANCE, boundary, contour_accuracy, region_similarity, statistics
 
 SHAPE = (7, 9)
 masks = arrays(bool, SHAPE)

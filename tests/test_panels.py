@@ -10,7 +10,7 @@ from rws.data.classes import DEMO, VOC2012
 from rws.data.sets.coco_stuff import CLASSES_164K as STUFF
 from rws.errors import UserError
 from rws.look.panels import GAP, Legend, Panels, fitted, font_of, panel_size, shortened
-from rws.viewer import path_titles
+from rws.predict.predictor import path_titles
 
 
 def test_sizes():

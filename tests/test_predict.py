@@ -11,13 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from rws import viewer
 from rws.data.classes import DEMO
-from rws.inference import for_prediction, open_image, predict_logits
 from rws.models import FAMILIES, build_network
-from rws.refine import refined_label
+from rws.predict import predictor as viewer
+from rws.predict.inference import for_prediction, open_image, predict_logits
+from rws.predict.refine import refined_label
+from rws.predict.sliding import Windows, sliding_label
 from rws.runs.model_file import Card, load_trained, save_trained
-from rws.sliding import Windows, sliding_label
 
 SCRIPT = Path(__file__).resolve().parents[1] / "predict.py"
 LIGHT = "deeplabv3_efficientnet_lite0"

@@ -15,10 +15,10 @@ from rws.core.advantage import select, slice_features
 from rws.core.slices import slice_iou, window_boxes
 from rws.core.stages import find_stages
 from rws.data.classes import DEMO
-from rws.inference import network_input, predict_logits
 from rws.method.score import Scored
 from rws.models import FAMILIES
-from rws.refine import SLICES, refine, refined_label
+from rws.predict.inference import network_input, predict_logits
+from rws.predict.refine import SLICES, refine, refined_label
 from rws.runs.model_file import Card
 
 CONFIG = SliceConfig(step=0.25, most_per_image=3)

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from rws.cycle.setup import prepare
 from rws.data import open_split
 from rws.errors import UserError
-from rws.inference import predict_label
 from rws.models import FAMILIES, Family
 from rws.models.sc_cam import (
     SUB_CATEGORIES,
@@ -23,6 +22,7 @@ from rws.models.sc_cam import (
     sc_cam_resnet50,
     unit_maximum,
 )
+from rws.predict.inference import predict_label
 from rws.runs import checkpoint
 from rws.runs.model_file import load_trained
 from rws.sc_cam import rounds

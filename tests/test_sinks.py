@@ -9,8 +9,8 @@ from films import demo_frames, opencv_frames, opencv_rate, times_of
 from PIL import Image
 
 from rws.errors import UserError
-from rws.video import sinks
-from rws.video.sinks import Gif, Mp4, encoder_of
+from rws.predict.video import sinks
+from rws.predict.video.sinks import Gif, Mp4, encoder_of
 
 
 def written(sink, pictures, times=None, rate=Fraction(24), last=None):

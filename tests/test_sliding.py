@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from rws import sliding
 from rws.data.classes import DEMO, ClassSet, voc_colour
 from rws.errors import UserError
-from rws.inference import predict_label
 from rws.models import FAMILIES
+from rws.predict import sliding
+from rws.predict.inference import predict_label
+from rws.predict.sliding import Windows, mean_probabilities, sliding_label, windows_of
 from rws.runs.model_file import Card
-from rws.sliding import Windows, mean_probabilities, sliding_label, windows_of
 
 
 class Colours(nn.Module):

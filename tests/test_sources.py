@@ -12,11 +12,11 @@ from layouts import save
 from PIL import Image
 
 from rws.errors import UserError
-from rws.video import camera
-from rws.video.camera import Camera
-from rws.video.files import FilmFile
-from rws.video.pictures import Animation, is_animated, open_folder, open_sequences
-from rws.video.sinks import Mp4
+from rws.predict.video import camera
+from rws.predict.video.camera import Camera
+from rws.predict.video.files import FilmFile
+from rws.predict.video.pictures import Animation, is_animated, open_folder, open_sequences
+from rws.predict.video.sinks import Mp4
 
 
 def close(one, other, most=6.0) -> bool:

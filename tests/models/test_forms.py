@@ -11,9 +11,9 @@ from torch import nn
 
 from rws.data.classes import DEMO
 from rws.errors import UserError
-from rws.inference import predict_label
 from rws.models import build_network, find_family
 from rws.models.same_size import nearest_size, same_size
+from rws.predict.inference import predict_label
 from rws.runs.model_file import Card, load_trained, save_trained
 
 OWN = """

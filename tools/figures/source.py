@@ -12,9 +12,9 @@ from rws.core.cam import StageMaps
 from rws.data import Split, open_split
 from rws.data.views import SlicedImage, SlicedImages
 from rws.errors import UserError
-from rws.inference import predict_label
 from rws.method.bank import Bank
 from rws.method.score import Scored
+from rws.predict.inference import predict_label
 from rws.runs.checkpoint import read_json
 from rws.runs.model_file import Card, load_trained
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from rws.errors import UserError
-from rws.export.formats import AXES, FORMATS, Run, quiet
-from rws.export.plain import PlainNetwork, metadata
+from rws.predict.export.formats import AXES, FORMATS, Run, quiet
+from rws.predict.export.plain import PlainNetwork, metadata
 from rws.runs.model_file import Card
 
 MOST_DIFFERENCE = 1e-4

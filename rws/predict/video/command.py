@@ -7,12 +7,12 @@ from pathlib import Path
 
 from rws.cycle.setup import choose_device
 from rws.errors import UserError
-from rws.video.frames import Source
-from rws.video.projection import Projection, Shown, report
-from rws.video.scores import Scores, foreground_of, table
-from rws.video.sinks import SINKS, encoder_of
-from rws.video.sources import film_paths, open_sources
-from rws.viewer import Manner, load_viewers
+from rws.predict.predictor import Manner, load_viewers
+from rws.predict.video.frames import Source
+from rws.predict.video.projection import Projection, Shown, report
+from rws.predict.video.scores import Scores, foreground_of, table
+from rws.predict.video.sinks import SINKS, encoder_of
+from rws.predict.video.sources import film_paths, open_sources
 
 
 def positive(text: str) -> Fraction:

@@ -17,12 +17,12 @@ from tqdm import tqdm
 from rws.errors import UserError
 from rws.look.panels import Panels, fitted, panel_size
 from rws.look.viz import overlay
+from rws.predict.predictor import Viewer, views
+from rws.predict.video.frames import Frame, Source
+from rws.predict.video.scores import Scores
+from rws.predict.video.sinks import SINKS, Sink
 from rws.runtime.prefetch import ahead, one_thread
 from rws.runtime.signals import Interrupted, deferred, handled
-from rws.video.frames import Frame, Source
-from rws.video.scores import Scores
-from rws.video.sinks import SINKS, Sink
-from rws.viewer import Viewer, views
 
 # Wider films than 4K are played by few; a GIF grows with each pixel.
 WIDEST = {"mp4": 3840, "gif": 640}

@@ -10,10 +10,10 @@ from PIL import Image
 from torch import Tensor
 
 from rws.errors import UserError
-from rws.inference import open_image
 from rws.look.panels import Panels, fitted, panel_size
 from rws.look.viz import overlay
-from rws.viewer import Viewer, views
+from rws.predict.inference import open_image
+from rws.predict.predictor import Viewer, views
 
 COMPARED = "_compare.jpg"
 PHOTOGRAPH = "photograph"

@@ -12,10 +12,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from rws.errors import UserError
-from rws.inference import for_prediction, label_of_input, network_input
-from rws.refine import refined_label
+from rws.predict.inference import for_prediction, label_of_input, network_input
+from rws.predict.refine import refined_label
+from rws.predict.sliding import Windows, sliding_label, windows_of
 from rws.runs.model_file import Card, load_trained
-from rws.sliding import Windows, sliding_label, windows_of
 
 
 @dataclass(frozen=True)

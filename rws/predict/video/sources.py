@@ -9,11 +9,11 @@ from fractions import Fraction
 from pathlib import Path
 
 from rws.errors import UserError
-from rws.video.camera import Camera
-from rws.video.files import SUFFIXES, FilmFile
-from rws.video.frames import Source
-from rws.video.pictures import Animation, is_animated, open_folder, open_sequences
-from rws.video.sinks import SINKS
+from rws.predict.video.camera import Camera
+from rws.predict.video.files import SUFFIXES, FilmFile
+from rws.predict.video.frames import Source
+from rws.predict.video.pictures import Animation, is_animated, open_folder, open_sequences
+from rws.predict.video.sinks import SINKS
 
 
 def ending_form(output: Path) -> str | None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from rws.errors import UserError
-from rws.export.formats import FORMATS, require_packages
-from rws.export.write import Exported, export_network
+from rws.predict.export.formats import FORMATS, require_packages
+from rws.predict.export.write import Exported, export_network
 from rws.runs.model_file import Card, load_trained
 
 SMALLEST_SIDE = 32

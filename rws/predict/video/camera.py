@@ -8,7 +8,7 @@ import cv2
 from PIL import Image
 
 from rws.errors import UserError
-from rws.video.frames import Frame, Source
+from rws.predict.video.frames import Frame, Source
 
 USUAL_RATE = 30
 

@@ -13,11 +13,11 @@ from tqdm import tqdm
 
 from rws.core.advantage import missing_weights
 from rws.errors import UserError
-from rws.inference import class_maps, open_image
 from rws.look.cam_methods import TITLES, cam_method
 from rws.look.viz import file_label, overlay, stage_figure
+from rws.predict.inference import class_maps, open_image
+from rws.predict.predictor import Viewer, views
 from rws.runs.model_file import Card
-from rws.viewer import Viewer, views
 
 LABEL, OVERLAY, CAM = ".png", "_overlay.jpg", "_cam.png"
 

@@ -16,9 +16,9 @@ from rws.core.cam import CamMethod, grad_cam, seg_grad_cam
 from rws.core.stages import find_stages
 from rws.data.files import DECODE_ERRORS
 from rws.errors import UserError
+from rws.predict.tta import augmented_scores, check, has_quarters, with_quarters
 from rws.runs.model_file import Card
 from rws.runtime.device import to_network
-from rws.tta import augmented_scores, check, has_quarters, with_quarters
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 # Logits at full size are made for as many classes at a time as this allows, 16 MiB, but for one at least.

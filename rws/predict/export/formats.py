@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from rws.errors import UserError
-from rws.export.plain import INPUT, OUTPUT
+from rws.predict.export.plain import INPUT, OUTPUT
 
 AXES = {"batch and size": {0: "batch", 2: "height", 3: "width"}, "batch": {0: "batch"}, "nothing": {}}
 METADATA_FILE = "metadata.json"

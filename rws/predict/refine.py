@@ -22,8 +22,8 @@ from rws.core.cam import StageMaps
 from rws.core.fusion import Blend, fused
 from rws.core.slices import same_size_parts, weak_slices
 from rws.core.stages import evaluating, logits_of
-from rws.inference import displayed, likeliest, network_input
 from rws.method.score import Scored, windows_of
+from rws.predict.inference import displayed, likeliest, network_input
 from rws.runs.model_file import Card
 from rws.runtime.device import to_network
 

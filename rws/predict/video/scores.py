@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rws.errors import UserError
-from rws.video.j_and_f import contour_accuracy, region_similarity, statistics
-from rws.viewer import Viewer
+from rws.predict.predictor import Viewer
+from rws.predict.video.j_and_f import contour_accuracy, region_similarity, statistics
 
 VOID = 255
 COLUMNS = ("J", "recall", "decay", "F", "recall", "decay", "J&F", "frames")

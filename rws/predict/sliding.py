@@ -18,10 +18,10 @@ from torchvision.transforms.v2 import functional as TF
 from tqdm import tqdm
 
 from rws.errors import UserError
-from rws.inference import probabilities
+from rws.predict.inference import probabilities
+from rws.predict.tta import has_quarters
 from rws.runs.model_file import Card
 from rws.runtime.device import device_of
-from rws.tta import has_quarters
 
 SMALLEST_WINDOW = 32  # the stride of many networks' last stage: in less they see nothing
 

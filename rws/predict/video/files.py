@@ -11,7 +11,7 @@ from av.stream import Disposition
 from PIL import Image
 
 from rws.errors import UserError
-from rws.video.frames import Frame, Source
+from rws.predict.video.frames import Frame, Source
 
 # fmt: off
 SUFFIXES = (

@@ -1,0 +1,1 @@
+"""Prediction of photographs and films, and export."""
