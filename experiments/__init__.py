@@ -1,1 +1,1 @@
-"""Accuracy: `python -m experiments.compare` runs the arms of an experiment; its folders hold the records."""
+"""Accuracy: `python -m rws.compare` runs the arms of an experiment; its folders hold the records."""

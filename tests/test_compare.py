@@ -11,13 +11,13 @@ import torch
 import yaml
 from tiny import TINY, NoScalars, demo_set, same_tensors, tiny_config
 
-from experiments import arms
-from experiments import refine as refining
-from experiments.compare import compare, main
-from experiments.intervals import difference, labelled_miou, spread
-from experiments.measure import group_masks, near_boundary
-from experiments.plan import make_plan, read_experiment
 from rws.cli import dump
+from rws.compare import arms
+from rws.compare import at_test_time as refining
+from rws.compare.__main__ import compare, main
+from rws.compare.intervals import difference, labelled_miou, spread
+from rws.compare.measure import group_masks, near_boundary
+from rws.compare.plan import make_plan, read_experiment
 from rws.cycle import steps
 from rws.data.object_sizes import object_area
 from rws.errors import UserError
@@ -223,7 +223,7 @@ def test_one_seed_has_no_interval(finished, tmp_path):
 
 
 def test_random_fuses_as_many_cells_of_each_image_and_stage(root, tmp_path, monkeypatch):
-    monkeypatch.setattr("experiments.compare.write_results", lambda plan, out: {})
+    monkeypatch.setattr("rws.compare.__main__.write_results", lambda plan, out: {})
     monkeypatch.setattr(arms, "prune", lambda plan, seed: None)
     path = write_experiment(tmp_path, root)
     plan = make_plan(read_experiment(path), [], seeds=[0], arms=["random", "rws"])
@@ -244,7 +244,7 @@ def test_random_fuses_as_many_cells_of_each_image_and_stage(root, tmp_path, monk
 
 
 def test_random_takes_over_the_selection_that_it_counts(root, tmp_path, monkeypatch):
-    monkeypatch.setattr("experiments.compare.write_results", lambda plan, out: {})
+    monkeypatch.setattr("rws.compare.__main__.write_results", lambda plan, out: {})
     path = write_experiment(tmp_path, root)
     alone = make_plan(read_experiment(path), [], seeds=[0], arms=["random"])
     arms.run_arm(alone, "random", 0)
@@ -484,4 +484,4 @@ def test_refining_by_some_ways_of_an_arm_alone(finished, tmp_path, capsys):
 def test_refining_an_unfinished_run_is_one_line(root, tmp_path, capsys):
     path = write_experiment(tmp_path, root)
     assert refining.main(["--config", str(path), "--arms", "rws", "--seeds", "0"]) == 2
-    assert "not finished; run python -m experiments.compare first" in capsys.readouterr().err
+    assert "not finished; run python -m rws.compare first" in capsys.readouterr().err

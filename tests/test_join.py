@@ -6,9 +6,9 @@ from copy import deepcopy
 import pytest
 import yaml
 
-from experiments.intervals import difference
-from experiments.join import cells_of, join, join_settings, main, unchecked
-from experiments.results import assembled
+from rws.compare.intervals import difference
+from rws.compare.join import cells_of, join, join_settings, main, unchecked
+from rws.compare.results import assembled
 from rws.errors import UserError
 
 HEAD = {

@@ -7,7 +7,7 @@ import json
 import statistics
 from pathlib import Path
 
-from experiments.tables import interval, mean_and_deviation, table
+from rws.compare.tables import interval, mean_and_deviation, table
 
 RECORDS = ("camvid", "voc_cat", "voc_dog", "voc_cow", "voc_animals")
 ARMS = ("slices", "aimed", "random", "rws")
@@ -52,7 +52,7 @@ def mean_row(records: list[dict]) -> list[str]:
 
 
 def at_test_time(name: str, found: dict) -> list[list[str]]:
-    """One record of experiments.refine: plain, and aimed if it has it, in every way against plain alone."""
+    """One record of rws.compare.at_test_time: plain, and aimed if it has it, in every way against plain alone."""
     aimed = found["results"].get("aimed")
     rows = []
     for way, plain in found["results"]["plain"].items():

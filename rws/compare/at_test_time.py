@@ -1,9 +1,9 @@
 """RWS at test time beside test-time augmentation that takes as many forward passes.
 
-    python -m experiments.refine --config experiments/voc_cat.yaml --data.root DIR --arms plain rws
+    python -m rws.compare.at_test_time --config experiments/voc_cat.yaml --data.root DIR --arms plain rws
 
 Takes the finished runs of an experiment, predicts the list that it reports in every way, and writes
-refine.json and refine.md into experiments/<name>. Flags as for experiments.compare; `--most` slices an image
+refine.json and refine.md into experiments/<name>. Flags as for rws.compare; `--most` slices an image
 at most, by default four, so that an image costs at most the six forward passes of `--tta ms_flip`; `--ways`
 measures some of the ways alone.
 """
@@ -19,12 +19,12 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
-from experiments.arms import folder_of
-from experiments.compare import options
-from experiments.intervals import class_ious, difference, spread
-from experiments.measure import confusion_of
-from experiments.plan import Plan, make_plan, read_experiment
-from experiments.tables import interval, mean_and_deviation, table
+from rws.compare.__main__ import options
+from rws.compare.arms import folder_of
+from rws.compare.intervals import class_ious, difference, spread
+from rws.compare.measure import confusion_of
+from rws.compare.plan import Plan, make_plan, read_experiment
+from rws.compare.tables import interval, mean_and_deviation, table
 from rws.config import Config, SliceConfig
 from rws.cycle.setup import choose_device, open_list
 from rws.errors import UserError, exit_code
@@ -56,7 +56,7 @@ def measure_run(config: Config, list_name: str, most: int, ways: Sequence[str]) 
     """
     path = folder_of(config) / "last.pt"
     if not (folder_of(config) / "report.json").is_file():
-        raise UserError(f"{folder_of(config)}: not finished; run python -m experiments.compare first")
+        raise UserError(f"{folder_of(config)}: not finished; run python -m rws.compare first")
     network, card = load_trained(path)
     network = network.to(
         choose_device(config.device), memory_format=memory_format(config.model.channels_last)
@@ -185,7 +185,7 @@ def run(plan: Plan, out: Path, most: int, ways: Sequence[str] = tuple(WAYS)) -> 
 
 def main(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
-    parser = options("experiments.refine", __doc__)
+    parser = options("rws.compare.at_test_time", __doc__)
     parser.add_argument("--most", type=int, default=4, help="slices an image at most")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="default: all")
     chosen, flags = parser.parse_known_args(arguments)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import yaml
 
-from experiments.measure import measure
-from experiments.plan import Plan
 from rws.cli import dump, flatten
+from rws.compare.measure import measure
+from rws.compare.plan import Plan
 from rws.config import Config
 from rws.cycle.loop import Run
 from rws.cycle.setup import prepare

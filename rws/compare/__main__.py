@@ -1,8 +1,8 @@
 """Compare arms over seeds at one budget.
 
-    python -m experiments.compare --config experiments/smoke.yaml
-    python -m experiments.compare --config experiments/camvid.yaml --data.root DIR --arms plain rws
-    python -m experiments.compare --config experiments/voc_cat.yaml --data.category dog --name voc_dog
+    python -m rws.compare --config experiments/smoke.yaml
+    python -m rws.compare --config experiments/camvid.yaml --data.root DIR --arms plain rws
+    python -m rws.compare --config experiments/voc_cat.yaml --data.category dog --name voc_dog
 
 Runs every arm with every seed, one after the other, in runs/<name>/<seed>/<arm>; what is finished is not run
 again, and what was stopped goes on. Writes config.yaml, results.json, table.md and curves.png into
@@ -43,8 +43,8 @@ def compare(plan, out: Path) -> dict:
 
     Raises: UserError for a wrong setting, and when the arms did not see as many images.
     """
-    from experiments.arms import prune, run_arm
-    from experiments.results import load_outcomes, settings_of, unequal_budgets
+    from rws.compare.arms import prune, run_arm
+    from rws.compare.results import load_outcomes, settings_of, unequal_budgets
 
     write_text(out / "config.yaml", yaml.safe_dump(settings_of(plan), sort_keys=False))
     for number, seed in enumerate(plan.seeds, 1):
@@ -63,9 +63,9 @@ def compare(plan, out: Path) -> dict:
 
 def write_results(plan, out: Path) -> dict:
     """results.json, table.md and curves.png of the seeds that all arms have finished."""
-    from experiments.curves import draw
-    from experiments.results import load_outcomes, results
-    from experiments.tables import render
+    from rws.compare.curves import draw
+    from rws.compare.results import load_outcomes, results
+    from rws.compare.tables import render
 
     found = results(plan, load_outcomes(plan))
     write_json(out / "results.json", found)
@@ -76,10 +76,10 @@ def write_results(plan, out: Path) -> dict:
 
 def main(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
-    chosen, flags = options("experiments.compare", __doc__).parse_known_args(arguments)
+    chosen, flags = options("rws.compare", __doc__).parse_known_args(arguments)
 
     def command() -> None:
-        from experiments.plan import make_plan, read_experiment
+        from rws.compare.plan import make_plan, read_experiment
 
         experiment = read_experiment(chosen.config)
         experiment = replace(experiment, name=chosen.name or experiment.name)

@@ -4,11 +4,11 @@ import dataclasses
 import statistics
 from dataclasses import dataclass
 
-from experiments.arms import folder_of
-from experiments.intervals import class_ious, difference, labelled_miou, spread
-from experiments.measure import BOUNDARY_PIXELS, GROUPS
-from experiments.plan import Plan
 from rws.cli import flatten
+from rws.compare.arms import folder_of
+from rws.compare.intervals import class_ious, difference, labelled_miou, spread
+from rws.compare.measure import BOUNDARY_PIXELS, GROUPS
+from rws.compare.plan import Plan
 from rws.data.object_sizes import LARGE, SMALL
 from rws.runs import checkpoint
 from rws.train.evaluation import as_scores

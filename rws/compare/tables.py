@@ -92,7 +92,7 @@ def _machine(found: dict) -> str:
     lines = {}
     for seed in found["environment"].values():
         for environment in seed.values():
-            command = " ".join(["python -m experiments.compare", *environment["command"][1:]])
+            command = " ".join(["python -m rws.compare", *environment["command"][1:]])
             facts = ", ".join(f"{key} {environment.get(key)}" for key in keys)
             lines[f"`{command}`; {facts}."] = None  # in order, each once
     return "\n\n".join(lines)

@@ -1,11 +1,11 @@
 """Join records of one experiment that have different seeds or arms, such as those of several machines.
 
-    python -m experiments.join experiments/voc_cow elsewhere/voc_cow --out experiments/voc_cow
+    python -m rws.compare.join experiments/voc_cow elsewhere/voc_cow --out experiments/voc_cow
 
-Each folder holds the config.yaml and results.json that experiments.compare wrote. An arm and seed that two
+Each folder holds the config.yaml and results.json that rws.compare wrote. An arm and seed that two
 records have must have the same scores in both: this is what shows that they can be compared, and where there
 is none a warning says so. The seconds are means over the records, by their number of seeds; writes what
-experiments.compare writes.
+rws.compare writes.
 """
 
 import argparse
@@ -15,10 +15,10 @@ from pathlib import Path
 
 import yaml
 
-from experiments.curves import draw
-from experiments.results import assembled, shared_and_own
-from experiments.tables import render
 from rws.cli import dump, flatten
+from rws.compare.curves import draw
+from rws.compare.results import assembled, shared_and_own
+from rws.compare.tables import render
 from rws.config import Config
 from rws.errors import UserError, exit_code
 from rws.runs.checkpoint import write_json, write_text
@@ -42,10 +42,10 @@ def read_record(folder: Path) -> tuple[dict, dict]:
         raise UserError(f"{error.filename}: missing; a record has config.yaml and results.json") from error
     except (ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
-        raise UserError(f"{folder}: not a record of experiments.compare ({reason})") from error
+        raise UserError(f"{folder}: not a record of rws.compare ({reason})") from error
     for tree, keys, name in ((settings, NEEDED_SETTINGS, "config.yaml"), (found, NEEDED, "results.json")):
         if lacking := [key for key in keys if not isinstance(tree, dict) or key not in tree]:
-            raise UserError(f"{folder / name}: lacks {lacking[0]}; it is not a record of experiments.compare")
+            raise UserError(f"{folder / name}: lacks {lacking[0]}; it is not a record of rws.compare")
     return settings, found
 
 
@@ -147,7 +147,7 @@ def join_settings(settings: list[dict], seeds: list[int]) -> dict:
 def main(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
     form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("python -m experiments.join", description=__doc__, formatter_class=form)
+    parser = argparse.ArgumentParser("python -m rws.compare.join", description=__doc__, formatter_class=form)
     parser.add_argument("records", nargs="+", type=Path, help="folders of records")
     parser.add_argument("--arms", nargs="+", help="default: all")
     parser.add_argument("--out", type=Path, required=True, help="folder of the joined record")
