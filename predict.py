@@ -29,7 +29,6 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from rws.cycle.setup import choose_device
 from rws.errors import UserError, exit_code
 from rws.look.cam_methods import TITLES
 from rws.predict.export.command import export, is_export
@@ -41,6 +40,7 @@ from rws.predict.sliding import add_options as add_sliding
 from rws.predict.sliding import any_size
 from rws.predict.tta import TTA
 from rws.predict.video.command import add_options, checkpoints_of, find_films, make_films
+from rws.runtime.device import choose_device
 from rws.runtime.prefetch import ahead, finishing, one_thread
 
 

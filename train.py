@@ -40,11 +40,12 @@ def train(config: Config, source: str) -> None:
     import torch
 
     from rws.cycle.loop import Run
-    from rws.cycle.setup import choose_device, prepare
+    from rws.cycle.setup import prepare
     from rws.models import sc_cam
     from rws.runs.identity import check_folder
     from rws.runs.lock import only_one
     from rws.runtime import distributed
+    from rws.runtime.device import choose_device
     from rws.runtime.seeding import take_deterministic_kernels
     from rws.runtime.signals import handled
     from rws.sc_cam.rounds import Rounds

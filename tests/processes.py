@@ -11,9 +11,10 @@ from tiny import TINY, TinyNetwork, tiny_config
 from torch import nn
 
 from rws.cycle.loop import Run
-from rws.cycle.setup import choose_device, prepare
+from rws.cycle.setup import prepare
 from rws.models import FAMILIES
 from rws.runtime import distributed
+from rws.runtime.device import choose_device
 
 
 class GroupNormNetwork(TinyNetwork):

@@ -109,7 +109,7 @@ from pathlib import Path
 import torch
 from test_engine import following, make_training
 from rws.runtime import distributed
-from rws.cycle.setup import choose_device
+from rws.runtime.device import choose_device
 with distributed.processes(choose_device("cpu")):
     teacher = following()
     folder = Path(sys.argv[1])

@@ -23,8 +23,8 @@ from rws.runs.checkpoint import write_json
 from rws.runs.identity import check_folder, claim_folder
 from rws.runs.log import environment
 from rws.runs.model_file import Card
-from rws.runtime.device import memory_format, to_network
-from rws.runtime.distributed import barrier, is_first, local_device, world
+from rws.runtime.device import choose_device, memory_format, to_network
+from rws.runtime.distributed import barrier, is_first, world
 from rws.runtime.seeding import derive_seed
 
 
@@ -47,23 +47,6 @@ class Setup:
         """Sizes of the images that the network sees."""
         data = self.config.data
         return Geometry(data.base_size, data.crop_size, data.scale, data.hflip)
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of a configuration; `auto` takes CUDA where there is one.
-
-    Raises: UserError for a device that torch does not know or that is not there.
-    """
-    name = local_device(name)
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()  # fails on a device that holds no values, too
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"device {name!r} cannot be used ({reason}); take cpu or auto") from error
-    return device
 
 
 def make_network(config: Config, num_classes: int, device: torch.device) -> tuple[nn.Module, LoadReport]:

@@ -20,14 +20,14 @@ from torch import nn
 from rws.cli import parse
 from rws.config import Config
 from rws.cycle.guidance import guidance, text
-from rws.cycle.setup import check_stages, choose_device, make_network, open_list, stages_of
+from rws.cycle.setup import check_stages, make_network, open_list, stages_of
 from rws.data import Split
 from rws.data.views import eval_loader
 from rws.errors import UserError, exit_code
 from rws.method.score import Scored, Scores, looked_at, score_images
 from rws.runs import checkpoint as files
 from rws.runs.model_file import Card, load_trained
-from rws.runtime.device import memory_format
+from rws.runtime.device import choose_device, memory_format
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from rws.cycle.setup import choose_device
 from rws.errors import UserError
 from rws.predict.predictor import Manner, load_viewers
 from rws.predict.video.frames import Source
@@ -13,6 +12,7 @@ from rws.predict.video.projection import Projection, Shown, report
 from rws.predict.video.scores import Scores, foreground_of, table
 from rws.predict.video.sinks import SINKS, encoder_of
 from rws.predict.video.sources import film_paths, open_sources
+from rws.runtime.device import choose_device
 
 
 def positive(text: str) -> Fraction:
