@@ -1,4 +1,4 @@
-"""`python -m rws.look.guide` as a person runs it: what it says and writes, and what it says of wrong input."""
+"""`python -m rws.look.guide` as a person runs it: what it says and writes, also of wrong input."""
 
 import json
 from pathlib import Path

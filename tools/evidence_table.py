@@ -52,7 +52,7 @@ def mean_row(records: list[dict]) -> list[str]:
 
 
 def at_test_time(name: str, found: dict) -> list[list[str]]:
-    """One record of rws.compare.at_test_time: plain, and aimed if it has it, in every way against plain alone."""
+    """One record of rws.compare.at_test_time: plain, and aimed if it has it, in every way against plain."""
     aimed = found["results"].get("aimed")
     rows = []
     for way, plain in found["results"]["plain"].items():

@@ -26,10 +26,11 @@ from rws.compare.measure import confusion_of
 from rws.compare.plan import Plan, make_plan, read_experiment
 from rws.compare.tables import interval, mean_and_deviation, table
 from rws.config import Config, SliceConfig
+from rws.core.labels import likeliest
 from rws.cycle.setup import open_list
 from rws.errors import UserError, exit_code
 from rws.method.score import Scored
-from rws.predict.inference import likeliest, predict_label
+from rws.predict.inference import predict_label
 from rws.predict.refine import SLICES, refine
 from rws.runs.checkpoint import write_json, write_text
 from rws.runs.model_file import Card, load_trained

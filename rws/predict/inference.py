@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as TF
 
 from rws.core.cam import CamMethod, grad_cam, seg_grad_cam
+from rws.core.labels import likeliest, resized_scores
 from rws.core.stages import find_stages
 from rws.data.files import DECODE_ERRORS
 from rws.errors import UserError
@@ -21,8 +21,6 @@ from rws.runs.model_file import Card
 from rws.runtime.device import to_network
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-# Logits at full size are made for as many classes at a time as this allows, 16 MiB, but for one at least.
-VALUES_AT_ONCE = 2**22
 # The short side becomes the card's base_size: a strip of 10 x 4000 pixels would fill the memory.
 MAX_ASPECT = 16
 
@@ -93,13 +91,6 @@ def probabilities(network: nn.Module, images: Tensor, tta: str = "none") -> Tens
     return scores.softmax(1) if tta == "none" else scores
 
 
-def _resized(scores: Tensor, size: tuple[int, int]) -> Tensor:
-    """Shape: (1, C, h, w) -> (1, C, H, W) for `size` = (H, W)."""
-    if scores.shape[-2:] == size:
-        return scores
-    return F.interpolate(scores, size, mode="bilinear", align_corners=False)
-
-
 @torch.inference_mode()
 def predict_logits(network: nn.Module, card: Card, image: Image.Image, tta: str = "none") -> Tensor:
     """The network's logits at the image's own (displayed) size; with `tta` logarithms of mean probabilities.
@@ -113,7 +104,7 @@ def predict_logits(network: nn.Module, card: Card, image: Image.Image, tta: str 
     """
     image = displayed(image)
     scores = augmented_scores(network, network_input(card, image, tta), tta)
-    scores = _resized(scores, (image.height, image.width))[0]
+    scores = resized_scores(scores, (image.height, image.width))[0]
     return scores if tta == "none" else scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
 
 
@@ -135,23 +126,6 @@ def label_of_input(network: nn.Module, images: Tensor, size: tuple[int, int], tt
     Raises: UserError for an unknown `tta`.
     """
     return likeliest(augmented_scores(network, images, tta), size).cpu().numpy()
-
-
-def likeliest(scores: Tensor, size: tuple[int, int]) -> Tensor:
-    """The argmax over the classes at full size, the lower class where two are equal.
-
-    Shape: (1, C, h, w) -> (H, W) uint8 for `size` = (H, W).
-    """
-    at_once = max(1, VALUES_AT_ONCE // (size[0] * size[1]))
-    best = scores.new_full(size, -torch.inf)
-    label = torch.zeros(size, dtype=torch.uint8, device=scores.device)
-    for first in range(0, scores.shape[1], at_once):
-        planes = _resized(scores[:, first : first + at_once], size)[0]
-        # max is up to ten times as fast as argmax here; of a single plane it would only make a copy.
-        top, index = planes.max(0) if len(planes) > 1 else (planes[0], 0)
-        label = torch.where(top > best, first + index, label).to(torch.uint8)
-        best = torch.maximum(best, top)
-    return label
 
 
 def class_maps(

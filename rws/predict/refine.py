@@ -20,10 +20,11 @@ from rws.config import SliceConfig
 from rws.core.advantage import BestSlices
 from rws.core.cam import StageMaps
 from rws.core.fusion import Blend, fused
+from rws.core.labels import likeliest
 from rws.core.slices import same_size_parts, weak_slices
 from rws.core.stages import evaluating, logits_of
 from rws.method.score import Scored, windows_of
-from rws.predict.inference import displayed, likeliest, network_input
+from rws.predict.inference import displayed, network_input
 from rws.runs.model_file import Card
 from rws.runtime.device import to_network
 

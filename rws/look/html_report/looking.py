@@ -9,10 +9,10 @@ from PIL import Image
 from torch import Tensor
 
 from rws.core.advantage import missing_weights
+from rws.core.labels import likeliest
 from rws.data.transforms import to_tensors
 from rws.look.html_report.facts import Facts
 from rws.method.score import Scored
-from rws.predict.inference import likeliest
 from rws.runs.model_file import Card, load_trained
 
 
