@@ -32,7 +32,7 @@ from tqdm import tqdm
 from rws.errors import UserError, exit_code
 from rws.look.cam_methods import TITLES
 from rws.predict.export.command import export, is_export
-from rws.predict.inference import find_images, result_stems
+from rws.predict.images import find_images, result_stems
 from rws.predict.photographs import CAM, LABEL, OVERLAY, Photographs, write
 from rws.predict.predictor import Manner, load_viewers, manner_of
 from rws.predict.side_by_side import COMPARED, SideBySide

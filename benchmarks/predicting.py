@@ -16,7 +16,8 @@ from benchmarks.timing import alternate
 from rws.data import DATASETS
 from rws.data.sets.demo import generate
 from rws.models import FAMILIES
-from rws.predict.inference import network_input, open_image
+from rws.predict.images import open_image
+from rws.predict.inference import network_input
 from rws.runs.model_file import Card, save_trained
 
 NETWORK = "deeplabv3_efficientnet_lite0"

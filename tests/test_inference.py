@@ -12,7 +12,8 @@ from rws.data.classes import DEMO
 from rws.errors import UserError
 from rws.models import FAMILIES, build_network
 from rws.predict import inference
-from rws.predict.inference import class_maps, find_images, open_image, predict_label, predict_logits
+from rws.predict.images import find_images, open_image
+from rws.predict.inference import class_maps, predict_label, predict_logits
 from rws.predict.tta import TTA, TTA_MULTIPLE, TTA_SCALES
 from rws.runs.model_file import Card, load_trained, save_trained
 

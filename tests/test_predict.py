@@ -14,7 +14,8 @@ from PIL import Image
 from rws.data.classes import DEMO
 from rws.models import FAMILIES, build_network
 from rws.predict import predictor as viewer
-from rws.predict.inference import for_prediction, open_image, predict_logits
+from rws.predict.images import open_image
+from rws.predict.inference import for_prediction, predict_logits
 from rws.predict.refine import refined_label
 from rws.predict.sliding import Windows, sliding_label
 from rws.runs.model_file import Card, load_trained, save_trained

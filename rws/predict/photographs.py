@@ -15,7 +15,8 @@ from rws.core.advantage import missing_weights
 from rws.errors import UserError
 from rws.look.cam_methods import TITLES, cam_method
 from rws.look.viz import file_label, overlay, stage_figure
-from rws.predict.inference import class_maps, open_image
+from rws.predict.images import open_image
+from rws.predict.inference import class_maps
 from rws.predict.predictor import Viewer, views
 from rws.runs.model_file import Card
 

@@ -24,7 +24,8 @@ from rws.core.labels import likeliest
 from rws.core.slices import same_size_parts, weak_slices
 from rws.core.stages import evaluating, logits_of
 from rws.method.score import Scored, windows_of
-from rws.predict.inference import displayed, network_input
+from rws.predict.images import displayed
+from rws.predict.inference import network_input
 from rws.runs.model_file import Card
 from rws.runtime.device import to_network
 

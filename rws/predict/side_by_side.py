@@ -12,7 +12,7 @@ from torch import Tensor
 from rws.errors import UserError
 from rws.look.panels import Panels, fitted, panel_size
 from rws.look.viz import overlay
-from rws.predict.inference import open_image
+from rws.predict.images import open_image
 from rws.predict.predictor import Viewer, views
 
 COMPARED = "_compare.jpg"

@@ -12,7 +12,7 @@ from rws.data.files import DECODE_ERRORS
 from rws.data.sets.davis import IMAGES, LABELS, Sequences
 from rws.data.split import READING, find_folders
 from rws.errors import UserError
-from rws.predict.inference import SUFFIXES, displayed, open_image
+from rws.predict.images import SUFFIXES, displayed, open_image
 from rws.predict.video.frames import Frame, Source
 
 DAVIS_RATE = Fraction(24)
