@@ -16,8 +16,10 @@ from rws.data.sets.demo import generate
 from rws.data.transforms import Geometry, Normalisation, eval_transform, train_transform
 from rws.data.views import SlicedImages, TrainViews, View, eval_loader, sliced_loader
 from rws.method.bank import Bank
+from rws.method.cams import Scored
 from rws.method.fuse import BankFusion
-from rws.method.score import Scored, score_images, select_features
+from rws.method.score import score_images
+from rws.method.select import select_features
 from rws.train.training import Job, Training
 
 FILES = 16

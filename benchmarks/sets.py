@@ -19,7 +19,9 @@ from rws.core.stages import stage_shapes
 from rws.data.sets.demo import generate
 from rws.data.transforms import eval_transform
 from rws.data.views import SlicedImages, eval_loader, sliced_loader
-from rws.method.score import Scored, score_images, select_features
+from rws.method.cams import Scored
+from rws.method.score import score_images
+from rws.method.select import select_features
 
 IMAGES, SIDE = 1464, 520  # the training images of VOC 2012, and the size of its runs
 KEPT = 4  # slices an image at most

@@ -14,7 +14,7 @@ from rws.core.cam import seg_grad_cam
 from rws.data import DATASETS, Reading, open_split
 from rws.data.check import all_cores, check_split, scan_split
 from rws.data.transforms import Geometry, Normalisation, to_tensors, train_transform
-from rws.method.score import Scored
+from rws.method.cams import Scored
 from rws.train.evaluation import confusion_matrix
 from rws.train.optimization import segmentation_loss
 

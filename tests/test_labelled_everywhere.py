@@ -15,7 +15,8 @@ from rws.core.slices import window_boxes
 from rws.data import open_split
 from rws.data.transforms import Normalisation, eval_transform
 from rws.data.views import SlicedImages, eval_loader
-from rws.method.score import Scored, score_images
+from rws.method.cams import Scored
+from rws.method.score import score_images
 
 SETS = ("cityscapes", "ade20k", "coco_stuff10k", "camvid_segnet")
 TRANSFORM = eval_transform(48, Normalisation((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)))

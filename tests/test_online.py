@@ -20,9 +20,10 @@ from rws.data.transforms import eval_transform, train_transform
 from rws.data.views import SeededBatches, SlicedImages, TrainViews, View, sliced_loader, train_loader
 from rws.errors import UserError
 from rws.method.bank import Bank
+from rws.method.cams import Scored
 from rws.method.fuse import BankFusion
 from rws.method.online import OnlineFusion, SliceReader
-from rws.method.score import Scored, select_features
+from rws.method.select import select_features
 from rws.models import FAMILIES
 
 EVAL = eval_transform(60, PLAIN)

@@ -15,7 +15,7 @@ from rws.core.advantage import select, slice_features
 from rws.core.slices import slice_iou, window_boxes
 from rws.core.stages import find_stages
 from rws.data.classes import DEMO
-from rws.method.score import Scored
+from rws.method.cams import Scored
 from rws.models import FAMILIES
 from rws.predict.inference import network_input, predict_logits
 from rws.predict.refine import SLICES, refine, refined_label

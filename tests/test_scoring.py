@@ -18,7 +18,9 @@ from rws.data.sets.demo import generate
 from rws.data.transforms import Normalisation, eval_transform
 from rws.data.views import SlicedImages, eval_loader, sliced_loader
 from rws.method.bank import Bank
-from rws.method.score import Scored, looked_at, score_images, select_features, windows_of
+from rws.method.cams import Scored
+from rws.method.score import looked_at, score_images, windows_of
+from rws.method.select import select_features
 
 STAGES = ("first", "second", "third")
 TRANSFORM = eval_transform(60, Normalisation((0.5, 0.5, 0.5), (0.25, 0.25, 0.25)))

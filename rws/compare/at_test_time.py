@@ -29,7 +29,7 @@ from rws.config import Config, SliceConfig
 from rws.core.labels import likeliest
 from rws.cycle.setup import open_list
 from rws.errors import UserError, exit_code
-from rws.method.score import Scored
+from rws.method.cams import Scored
 from rws.predict.inference import predict_label
 from rws.predict.refine import SLICES, refine
 from rws.runs.checkpoint import write_json, write_text

@@ -15,11 +15,13 @@ from rws.data.transforms import train_transform
 from rws.data.views import Box, SlicedImages, TrainViews, View, sliced_loader, steps_per_epoch
 from rws.errors import UserError
 from rws.method.bank import Bank, is_sealed
+from rws.method.cams import Scored
 from rws.method.fuse import BankFusion
 from rws.method.online import OnlineFusion, SliceReader, moving_average
 from rws.method.random_control import draw_boxes, select_random
 from rws.method.recipe import Recipe
-from rws.method.score import Scored, score_images, select_features
+from rws.method.score import score_images
+from rws.method.select import select_features
 from rws.method.slices_among import Among, slices_among
 from rws.runs import checkpoint
 from rws.runs.log import Reporter, SilentReporter

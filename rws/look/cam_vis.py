@@ -12,7 +12,7 @@ from rws.data.split import Split
 from rws.data.transforms import to_tensors
 from rws.look.cam_methods import TITLES, cam_method
 from rws.look.viz import stage_figure
-from rws.method.score import Scored
+from rws.method.cams import Scored
 from rws.runs.model_file import Card
 
 

@@ -24,7 +24,8 @@ from rws.cycle.setup import check_stages, make_network, open_list, stages_of
 from rws.data import Split
 from rws.data.views import eval_loader
 from rws.errors import UserError, exit_code
-from rws.method.score import Scored, Scores, looked_at, score_images
+from rws.method.cams import Scored
+from rws.method.score import Scores, looked_at, score_images
 from rws.runs import checkpoint as files
 from rws.runs.model_file import Card, load_trained
 from rws.runtime.device import choose_device, memory_format

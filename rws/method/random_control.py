@@ -16,7 +16,8 @@ from rws.core.stages import stage_features
 from rws.data.split import Split
 from rws.data.views import Box, SlicedImage
 from rws.method.bank import Bank, BankWriter, Rows, no_rows, seal
-from rws.method.score import Scored, windows_of
+from rws.method.cams import Scored
+from rws.method.score import windows_of
 from rws.runtime.device import to_network
 from rws.runtime.distributed import barrier, is_first, rank
 from rws.runtime.seeding import derive_seed

@@ -23,7 +23,8 @@ from rws.core.fusion import Blend, fused
 from rws.core.labels import likeliest
 from rws.core.slices import same_size_parts, weak_slices
 from rws.core.stages import evaluating, logits_of
-from rws.method.score import Scored, windows_of
+from rws.method.cams import Scored
+from rws.method.score import windows_of
 from rws.predict.images import displayed
 from rws.predict.inference import network_input
 from rws.runs.model_file import Card

@@ -17,8 +17,10 @@ from rws.data.transforms import CoordinateMap
 from rws.data.views import Box, EvalBatch, SlicedImage
 from rws.errors import UserError
 from rws.method.bank import Bank
+from rws.method.cams import Scored
 from rws.method.fuse import BankFusion
-from rws.method.score import Scored, Scores, score_images, select_features
+from rws.method.score import Scores, score_images
+from rws.method.select import select_features
 from rws.wrapper.slice_batches import Loader, WeakSlices, enlarged, named
 
 

@@ -18,7 +18,8 @@ from rws.core.fusion import Blend, identity_coordinates, sample_blend, shrink_co
 from rws.core.slices import weak_slices
 from rws.data.views import SlicedImage
 from rws.look.viz import ATTENTION_COLOURS, heat
-from rws.method.score import Scored, windows_of
+from rws.method.cams import Scored
+from rws.method.score import windows_of
 from tools.figures.canvas import BLUE, ORANGE, SMALL, TEXT, TITLE, canvas, frame, panel
 from tools.figures.source import Source, foreground, most_fused, short
 

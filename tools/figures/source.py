@@ -13,7 +13,7 @@ from rws.data import Split, open_split
 from rws.data.views import SlicedImage, SlicedImages
 from rws.errors import UserError
 from rws.method.bank import Bank
-from rws.method.score import Scored
+from rws.method.cams import Scored
 from rws.predict.inference import predict_label
 from rws.runs.checkpoint import read_json
 from rws.runs.model_file import Card, load_trained

@@ -12,7 +12,7 @@ from rws.core.advantage import missing_weights
 from rws.core.labels import likeliest
 from rws.data.transforms import to_tensors
 from rws.look.html_report.facts import Facts
-from rws.method.score import Scored
+from rws.method.cams import Scored
 from rws.runs.model_file import Card, load_trained
 
 
