@@ -14,8 +14,9 @@ from benchmarks.inputs import IGNORE
 from benchmarks.rows import Context, Row, make_row
 from benchmarks.timing import Work, alternate
 from rws.data import DATASETS, Reading, VocLayout
+from rws.data.batches import SeededBatches
 from rws.data.transforms import Geometry, Normalisation, train_transform
-from rws.data.views import SeededBatches, TrainViews, View, train_loader
+from rws.data.views import TrainViews, View, train_loader
 from rws.models.family import IMAGENET_MEAN, IMAGENET_STD
 
 

@@ -12,9 +12,11 @@ from benchmarks.timing import Samples, Work, peak_memory
 from rws.config import SliceConfig, TrainConfig
 from rws.core.fusion import identity_coordinates
 from rws.data import DATASETS, VocLayout
+from rws.data.eval_images import eval_loader
 from rws.data.sets.demo import generate
+from rws.data.sliced_images import SlicedImages, sliced_loader
 from rws.data.transforms import Geometry, Normalisation, eval_transform, train_transform
-from rws.data.views import SlicedImages, TrainViews, View, eval_loader, sliced_loader
+from rws.data.views import TrainViews, View
 from rws.method.bank import Bank
 from rws.method.cams import Scored
 from rws.method.fuse import BankFusion

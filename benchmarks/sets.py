@@ -16,9 +16,10 @@ from rws.config import SliceConfig
 from rws.core.cam import seg_grad_cam
 from rws.core.fusion import batch_blends, fused, identity_coordinates, sample_blend, shrink_coordinates
 from rws.core.stages import stage_shapes
+from rws.data.eval_images import eval_loader
 from rws.data.sets.demo import generate
+from rws.data.sliced_images import SlicedImages, sliced_loader
 from rws.data.transforms import eval_transform
-from rws.data.views import SlicedImages, eval_loader, sliced_loader
 from rws.method.cams import Scored
 from rws.method.score import score_images
 from rws.method.select import select_features

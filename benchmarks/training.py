@@ -18,9 +18,10 @@ from rws.config import TrainConfig
 from rws.core.fusion import identity_coordinates
 from rws.core.stages import stage_shapes
 from rws.data import DATASETS, VocLayout
+from rws.data.batches import SeededBatches
 from rws.data.sets.demo import generate
 from rws.data.transforms import Geometry, Normalisation, train_transform
-from rws.data.views import SeededBatches, TrainViews, View, train_loader
+from rws.data.views import TrainViews, View, train_loader
 from rws.method.fuse import BankFusion
 from rws.models.family import IMAGENET_MEAN, IMAGENET_STD
 from rws.train.training import Job, Training

@@ -18,8 +18,9 @@ from tiny import TINY, TinyNetwork, same_tensors
 from torch.optim.swa_utils import AveragedModel
 
 from rws.config import TrainConfig
+from rws.data.batches import SeededBatches, steps_per_epoch
 from rws.data.transforms import Geometry, Normalisation, train_transform
-from rws.data.views import SeededBatches, TrainViews, View, steps_per_epoch, train_loader
+from rws.data.views import TrainViews, View, train_loader
 from rws.errors import UserError
 from rws.method.online import moving_average
 from rws.runs import checkpoint

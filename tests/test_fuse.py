@@ -9,9 +9,10 @@ from torchvision import tv_tensors
 from rws.core.fusion import identity_coordinates
 from rws.core.stages import captured
 from rws.data import open_split
+from rws.data.batches import SeededBatches
 from rws.data.sets.demo import generate
 from rws.data.transforms import Geometry, Normalisation, train_transform
-from rws.data.views import SeededBatches, TrainViews, View, train_loader
+from rws.data.views import TrainViews, View, train_loader
 from rws.method.bank import Bank, BankWriter, Rows, seal
 from rws.method.fuse import BankFusion
 

@@ -13,8 +13,9 @@ from torch import nn
 from rws.config import SliceConfig
 from rws.core.slices import window_boxes
 from rws.data import open_split
+from rws.data.eval_images import eval_loader
+from rws.data.sliced_images import SlicedImages
 from rws.data.transforms import Normalisation, eval_transform
-from rws.data.views import SlicedImages, eval_loader
 from rws.method.cams import Scored
 from rws.method.score import score_images
 

@@ -15,9 +15,11 @@ from rws.core.stages import find_stages, stage_features
 from rws.cycle.loop import Run
 from rws.cycle.setup import prepare
 from rws.data import open_split
+from rws.data.batches import SeededBatches
 from rws.data.sets.demo import generate
+from rws.data.sliced_images import SlicedImages, sliced_loader
 from rws.data.transforms import eval_transform, train_transform
-from rws.data.views import SeededBatches, SlicedImages, TrainViews, View, sliced_loader, train_loader
+from rws.data.views import TrainViews, View, train_loader
 from rws.errors import UserError
 from rws.method.bank import Bank
 from rws.method.cams import Scored

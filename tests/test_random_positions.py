@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rws.config import SliceConfig
-from rws.data.views import SlicedImage
+from rws.data.sliced_images import SlicedImage
 from rws.method.bank import Rows
 from rws.method.random_control import first_cover, random_boxes, random_rows, shuffled
 

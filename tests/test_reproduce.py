@@ -7,8 +7,8 @@ import pytest
 
 from rws.cli import parse
 from rws.data import NAMES
+from rws.data.batches import steps_per_epoch
 from rws.data.sets import ade20k, cityscapes, coco_stuff, voc2012
-from rws.data.views import steps_per_epoch
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = re.findall(

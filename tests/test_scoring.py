@@ -14,9 +14,10 @@ from rws.core.slices import released_window_boxes, window_boxes
 from rws.core.stages import find_stages
 from rws.data import open_split
 from rws.data.classes import DEMO, ClassSet
+from rws.data.eval_images import eval_loader
 from rws.data.sets.demo import generate
+from rws.data.sliced_images import SlicedImages, sliced_loader
 from rws.data.transforms import Normalisation, eval_transform
-from rws.data.views import SlicedImages, eval_loader, sliced_loader
 from rws.method.bank import Bank
 from rws.method.cams import Scored
 from rws.method.score import looked_at, score_images, windows_of

@@ -13,11 +13,11 @@ from rws.cli import parse
 from rws.config import TrainConfig
 from rws.cycle.loop import Run
 from rws.cycle.setup import prepare
+from rws.data.batches import MixedBatches, SeededBatches
 from rws.data.boxes import Aim
 from rws.data.classes import DEMO
-from rws.data.mixed_batches import MixedBatches
 from rws.data.transforms import Geometry, Normalisation, train_transform
-from rws.data.views import SeededBatches, TrainViews, View
+from rws.data.views import TrainViews, View
 from rws.errors import UserError
 from rws.method.slices_among import Among, classes_in, even_weights, slices_among
 from rws.models import FAMILIES

@@ -8,8 +8,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from rws.cycle.setup import Setup, open_list
+from rws.data.eval_images import eval_loader
 from rws.data.object_sizes import SIZES, object_area, size_of
-from rws.data.views import eval_loader
 from rws.runs.model_file import load_trained
 from rws.runtime.device import memory_format, to_network
 

@@ -15,8 +15,8 @@ from rws.core.cam import seg_grad_cam
 from rws.core.stages import find_stages
 from rws.data import Reading, Split, open_split, require_official
 from rws.data.check import check_split
+from rws.data.eval_images import eval_loader
 from rws.data.transforms import Geometry
-from rws.data.views import eval_loader
 from rws.errors import UserError
 from rws.models import LoadReport, build_network, find_family
 from rws.runs.checkpoint import write_json

@@ -22,7 +22,7 @@ from rws.config import Config
 from rws.cycle.guidance import guidance, text
 from rws.cycle.setup import check_stages, make_network, open_list, stages_of
 from rws.data import Split
-from rws.data.views import eval_loader
+from rws.data.eval_images import eval_loader
 from rws.errors import UserError, exit_code
 from rws.method.cams import Scored
 from rws.method.score import Scores, looked_at, score_images

@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from rws.core.advantage import slice_features
 from rws.core.stages import find_stages, stage_features
-from rws.data.views import SlicedImages
+from rws.data.sliced_images import SlicedImages
 from rws.method.bank import Bank, PackedRows, Rows
 from rws.method.fuse import BankFusion
 from rws.runtime.device import to_network

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from rws.config import FusionConfig
 from rws.core.fusion import Manner, fused, weakened
-from rws.data.mixed_batches import portion
+from rws.data.batches import portion
 from rws.data.views import TrainBatch
 from rws.method.fuse import BankFusion
 from rws.runtime.seeding import derive_seed

@@ -9,7 +9,7 @@ from rws.core.advantage import BestSlices
 from rws.core.slices import (
     same_size_parts,
 )
-from rws.data.views import SlicedImage
+from rws.data.sliced_images import SlicedImage
 from rws.method.bank import BankWriter, Precision, Rows, clear, seal
 from rws.method.cams import Scored
 from rws.method.correctness import only_correct

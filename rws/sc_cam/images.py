@@ -8,8 +8,8 @@ from torchvision.transforms import v2
 from tqdm import tqdm
 
 from rws.data import Split
+from rws.data.batches import SeededBatches
 from rws.data.transforms import to_tensors
-from rws.data.views import SeededBatches
 
 
 def image_labels(split: Split) -> np.ndarray:

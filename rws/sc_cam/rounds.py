@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from rws.cycle.setup import Setup, make_network
 from rws.data import Split
+from rws.data.batches import SeededBatches, steps_per_epoch
+from rws.data.eval_images import EvalBatch
 from rws.data.transforms import train_transform
-from rws.data.views import EvalBatch, SeededBatches, steps_per_epoch
 from rws.errors import UserError
 from rws.look.viz import colour_label
 from rws.models.sc_cam import SUB_CATEGORIES, SubCategoryNetwork

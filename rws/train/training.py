@@ -15,9 +15,10 @@ from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from rws.config import TrainConfig
+from rws.data.batches import MixedBatches, SeededBatches
 from rws.data.classes import ClassSet
-from rws.data.mixed_batches import MixedBatches
-from rws.data.views import EvalBatch, SeededBatches, TrainBatch, TrainViews, train_loader
+from rws.data.eval_images import EvalBatch
+from rws.data.views import TrainBatch, TrainViews, train_loader
 from rws.errors import DamagedFile, UserError
 from rws.runs import checkpoint
 from rws.runtime.device import device_of, to_network

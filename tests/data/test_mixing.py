@@ -2,8 +2,7 @@
 
 import pytest
 
-from rws.data.mixed_batches import MixedBatches, portion
-from rws.data.views import SeededBatches
+from rws.data.batches import MixedBatches, SeededBatches, portion
 
 
 def mixed(share: float, first: int = 0, batch: int = 8, steps: int = 12, whole: int = 40, slices: int = 30):

@@ -16,7 +16,7 @@ from rws.core.advantage import BestSlices
 from rws.core.cam import StageMaps
 from rws.core.fusion import Blend, identity_coordinates, sample_blend, shrink_coordinates
 from rws.core.slices import weak_slices
-from rws.data.views import SlicedImage
+from rws.data.sliced_images import SlicedImage
 from rws.look.viz import ATTENTION_COLOURS, heat
 from rws.method.cams import Scored
 from rws.method.score import windows_of

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from rws.core.cam import StageMaps
 from rws.data import Split, open_split
-from rws.data.views import SlicedImage, SlicedImages
+from rws.data.sliced_images import SlicedImage, SlicedImages
 from rws.errors import UserError
 from rws.method.bank import Bank
 from rws.method.cams import Scored
