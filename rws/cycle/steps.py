@@ -29,7 +29,8 @@ from rws.runs import checkpoint
 from rws.runs.log import Reporter, SilentReporter
 from rws.runtime.distributed import is_first
 from rws.runtime.seeding import derive_seed
-from rws.train.training import Job, Training, evaluate
+from rws.train.evaluation import evaluate
+from rws.train.training import Job, Training
 
 # What the seconds of a cycle hold beside those of its steps: sums over its trainings.
 INSIDE = ("steps", "evaluation")

@@ -1,4 +1,4 @@
-"""Views of a split and the loaders that batch them: training crops, evaluation images, slices of an image."""
+"""Training crops of a split: views, their augmentation and the loader that batches them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

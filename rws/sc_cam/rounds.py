@@ -26,9 +26,8 @@ from rws.runtime.seeding import derive_seed
 from rws.sc_cam.cams import label_map, multi_scale_maps
 from rws.sc_cam.clusters import sub_category_labels
 from rws.sc_cam.images import TrainImages, image_labels, train_loader
-from rws.train.evaluation import as_scores, confusion_matrix
+from rws.train.evaluation import as_scores, confusion_matrix, evaluate
 from rws.train.optimization import learning_rate, make_optimizer
-from rws.train.training import evaluate
 
 # Of the background, among which the best one on the training images is taken.
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 13))

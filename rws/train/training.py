@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from rws.config import TrainConfig
 from rws.data.batches import MixedBatches, SeededBatches
-from rws.data.classes import ClassSet
-from rws.data.eval_images import EvalBatch
 from rws.data.views import TrainBatch, TrainViews, train_loader
 from rws.errors import DamagedFile, UserError
 from rws.runs import checkpoint
@@ -25,7 +22,6 @@ from rws.runtime.device import device_of, to_network
 from rws.runtime.distributed import is_first, parallel, rank, share_buffers, summed, world
 from rws.runtime.seeding import derive_seed
 from rws.runtime.signals import Interrupted, deferred
-from rws.train.evaluation import as_scores, confusion_matrix
 from rws.train.optimization import learning_rate, loss_of, make_optimizer
 
 
@@ -255,17 +251,3 @@ class Training:
         self.history.append(record)
         self.loss_sum = self.seconds_steps = 0.0
         on_epoch(record)
-
-
-@torch.inference_mode()
-def evaluate(network: nn.Module, batches: Iterable[EvalBatch], classes: ClassSet) -> dict:
-    """mIoU in percent, and for each class, at the labels' own sizes; every image counts once."""
-    device = device_of(network)
-    confusion = confusion_matrix(classes.num_classes, classes.ignore_index).to(device)
-    network.eval()
-    for batch in tqdm(batches, desc="evaluate", unit="batch", leave=False, disable=not is_first()):
-        labels = batch.labels.to(device)
-        logits = network(to_network(batch.images, network))["out"]
-        logits = F.interpolate(logits.float(), labels.shape[-2:], mode="bilinear", align_corners=False)
-        confusion.update(logits.argmax(1), labels)
-    return as_scores(confusion.compute().cpu(), classes.names)
