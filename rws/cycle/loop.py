@@ -12,7 +12,7 @@ from rws.cycle.recovery import latest_sound_state
 from rws.cycle.setup import Setup
 from rws.cycle.steps import INSIDE, Steps
 from rws.runs import checkpoint
-from rws.runs.log import closing_line, summarise
+from rws.runs.summary import closing_line, summarise
 from rws.runtime.distributed import barrier, is_first
 
 STEPS = ("whole", "plain", "score", "slices", "select")

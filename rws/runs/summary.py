@@ -1,0 +1,64 @@
+"""A run in numbers, and its last line."""
+
+
+def _arm(histories: list[list[dict]], images: int) -> dict:
+    """An arm's scores: at the end of its last training, and the best epoch by the same val set.
+
+    Cycle 0, the training before RWS, counts as best only where it is the only one.
+    """
+    first = 1 if len(histories) > 1 else 0
+    scored = [(c, r) for c, h in enumerate(histories) if c >= first for r in h if "miou" in r]
+    best_cycle, best = max(scored, key=lambda item: item[1]["miou"])
+    return {
+        "miou": scored[-1][1]["miou"],
+        "iou": scored[-1][1]["iou"],
+        "best": {"miou": best["miou"], "cycle": best_cycle, "epoch": best["epoch"]},
+        "images": images,
+    }
+
+
+def summarise(name: str, seed: int, stopped: str, cycles: list[dict]) -> dict:
+    """The run in numbers; mIoU and IoU in percent on val, at the end of each arm's last training.
+
+    Without a plain arm, plain is the first training alone.
+    """
+    with_plain = all(c.get("plain") for c in cycles)
+    rws = _arm(
+        [c["whole"] for c in cycles], sum(c["whole_images"] + c.get("slice_images", 0) for c in cycles)
+    )
+    plain_images = sum(c.get("plain_images", 0) for c in cycles) if with_plain else cycles[0]["whole_images"]
+    plain = _arm([c["plain"] for c in cycles] if with_plain else [cycles[0]["whole"]], plain_images)
+    plain["miou_one_training"] = cycles[0]["whole"][-1]["miou"]
+    keys = (
+        "images",
+        "weak_slices",
+        "kept_slices",
+        "windows",
+        "fused_share",
+        "missing_weight",
+        "attention",
+        "seconds",
+    )
+    return {
+        "name": name,
+        "seed": seed,
+        "stopped": stopped,
+        "plain": plain,
+        "rws": rws,
+        "delta_miou": rws["miou"] - plain["miou"],
+        "cycles": [
+            {
+                "cycle": c["cycle"],
+                **{key: c.get(key) for key in keys},
+                "miou": [r.get("miou") for r in c["whole"]],
+                "plain_miou": [r.get("miou") for r in c.get("plain") or []],
+            }
+            for c in cycles
+        ],
+    }
+
+
+def closing_line(summary: dict) -> str:
+    """The last line of a run."""
+    plain, rws = summary["plain"]["miou"], summary["rws"]["miou"]
+    return f"plain mIoU {plain:.2f}, RWS mIoU {rws:.2f}, difference {summary['delta_miou']:+.2f}"
