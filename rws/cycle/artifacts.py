@@ -7,7 +7,8 @@ from pathlib import Path
 from torch import nn
 
 from rws.cycle.setup import Setup, make_network
-from rws.data.views import Box, View
+from rws.data.boxes import Box
+from rws.data.views import View
 from rws.method.bank import Bank
 from rws.runs import checkpoint
 from rws.runs.model_file import save_trained

@@ -11,10 +11,10 @@ from rws.core.fusion import identity_coordinates
 from rws.cycle.artifacts import Artifacts
 from rws.cycle.setup import Setup
 from rws.data.batches import steps_per_epoch
-from rws.data.boxes import Aim
+from rws.data.boxes import Aim, Box
 from rws.data.sliced_images import SlicedImages, sliced_loader
 from rws.data.transforms import train_transform
-from rws.data.views import Box, TrainViews, View
+from rws.data.views import TrainViews, View
 from rws.errors import UserError
 from rws.method.bank import Bank, is_sealed
 from rws.method.cams import Scored

@@ -13,9 +13,9 @@ from tqdm import tqdm
 from rws.config import SliceConfig
 from rws.core.advantage import grid_pixels, slice_features
 from rws.core.stages import stage_features
+from rws.data.boxes import Box
 from rws.data.sliced_images import SlicedImage
 from rws.data.split import Split
-from rws.data.views import Box
 from rws.method.bank import Bank, BankWriter, Rows, no_rows, seal
 from rws.method.cams import Scored
 from rws.method.score import windows_of

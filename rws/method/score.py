@@ -14,8 +14,8 @@ from rws.core.slices import (
     weak_slices,
     window_boxes,
 )
+from rws.data.boxes import Box
 from rws.data.eval_images import EvalBatch
-from rws.data.views import Box
 from rws.method.cams import Scored
 from rws.method.missing_weights import Sums, group_sums, mean_missing, tabulate
 from rws.runtime.distributed import gathered, is_first

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from rws.config import TrainConfig
+from rws.data.boxes import Box
 from rws.data.classes import ClassSet
 from rws.data.split import Split
-from rws.data.views import Box, View
+from rws.data.views import View
 
 LEAST_SHARE = 0.001  # of a slice's pixels, for a class to count as held
 

@@ -12,11 +12,11 @@ from rws.config import SliceConfig
 from rws.core.auto_stages import automatic_stages
 from rws.core.fusion import fused, identity_coordinates
 from rws.core.stages import StageInfo, find_stages, stage_infos
+from rws.data.boxes import Box
 from rws.data.classes import ClassSet, voc_colour
 from rws.data.eval_images import EvalBatch
 from rws.data.sliced_images import SlicedImage
 from rws.data.transforms import CoordinateMap
-from rws.data.views import Box
 from rws.errors import UserError
 from rws.method.bank import Bank
 from rws.method.cams import Scored

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from rws.core.slices import crop
-from rws.data.views import Box
+from rws.data.boxes import Box
 from rws.errors import UserError
 
 # What a loader yields: images (N, 3, h, w), labels (N, H, W) and the ids of the images, without augmentation.

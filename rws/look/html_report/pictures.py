@@ -7,7 +7,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from rws.data import ClassSet, Split
-from rws.data.views import Box
+from rws.data.boxes import Box
 from rws.look.cam_vis import chosen_ids
 from rws.look.html_report import encode
 from rws.look.html_report.facts import Facts
