@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from test_golden import golden
+from golden import golden
 from torch import Tensor
 
 from rws.config import TrainConfig

@@ -14,7 +14,7 @@ from rws.method.bank import Bank
 from rws.runs import checkpoint
 from rws.runtime import distributed
 
-SCRIPT = Path(__file__).parent / "processes.py"
+SCRIPT = Path(__file__).parents[1] / "helpers" / "processes.py"
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
@@ -104,10 +104,10 @@ def test_each_process_wrote_a_shard_of_the_bank_and_the_first_everything_else(fo
 
 FOLLOW = f"""
 import sys
-sys.path[:0] = [{str(SCRIPT.parent)!r}, {str(SCRIPT.parents[1])!r}]
+sys.path[:0] = [{str(SCRIPT.parent)!r}, {str(SCRIPT.parents[1] / "train")!r}, {str(SCRIPT.parents[2])!r}]
 from pathlib import Path
 import torch
-from test_engine import following, make_training
+from test_training import following, make_training
 from rws.runtime import distributed
 from rws.runtime.device import choose_device
 with distributed.processes(choose_device("cpu")):

@@ -1,30 +1,13 @@
-"""Inputs and outputs of the authors' released functions: RWS_GOLDEN=DIR pytest tests/test_golden.py."""
+"""Inputs and outputs of the authors' released functions: RWS_GOLDEN=DIR pytest tests/whole/test_golden.py."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
+from golden import golden
 
 from rws.core.advantage import advantage, select
 from rws.core.slices import released_window_boxes, slice_iou, weak_slices
-
-BESIDE = Path(__file__).resolve().parents[2] / "shared" / "golden"
-
-
-def golden(name):
-    """A file of the golden folder; without RWS_GOLDEN and without the folder the test is skipped."""
-    given = os.environ.get("RWS_GOLDEN")
-    folder = Path(given) if given else BESIDE
-    if not folder.is_dir():
-        if given:
-            pytest.fail(f"RWS_GOLDEN={given}: no such folder; name the one that holds {name}")
-        pytest.skip("set RWS_GOLDEN to a folder with slice_windows.json, weak_slices.npz and advantage.npz")
-    if not (folder / name).is_file():
-        pytest.fail(f"{folder}: no {name} in it; set RWS_GOLDEN to the folder that holds it")
-    return folder / name
 
 
 def numbered(arrays, first_key):

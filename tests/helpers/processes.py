@@ -4,7 +4,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # started by its path, as torchrun does
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # started by its path, as torchrun does
 
 import torch
 from tiny import TINY, TinyNetwork, tiny_config

@@ -10,7 +10,7 @@ from rws.data import NAMES
 from rws.data.batches import steps_per_epoch
 from rws.data.sets import ade20k, cityscapes, coco_stuff, voc2012
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ROWS = re.findall(
     r"^\| `python train\.py (.+?)` \| (\d+)k x (\d+) \| \d+ \| \d+ \| [\d.]+ \|$",
     (ROOT / "docs/reproduce.md").read_text(),

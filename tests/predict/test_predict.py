@@ -20,7 +20,7 @@ from rws.predict.refine import refined_label
 from rws.predict.sliding import Windows, sliding_label
 from rws.runs.model_file import Card, load_trained, save_trained
 
-SCRIPT = Path(__file__).resolve().parents[1] / "predict.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "predict.py"
 LIGHT = "deeplabv3_efficientnet_lite0"
 _spec = importlib.util.spec_from_file_location("predict", SCRIPT)
 predict = importlib.util.module_from_spec(_spec)

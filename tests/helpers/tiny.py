@@ -15,7 +15,7 @@ from rws.config import Config, CycleConfig, DataConfig, ModelConfig, SliceConfig
 from rws.data.sets import demo
 from rws.models import Family
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+REPOSITORY = Path(__file__).resolve().parents[2]
 STAGES = ("backbone.0", "backbone.1", "backbone.2")
 
 

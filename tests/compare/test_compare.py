@@ -357,10 +357,10 @@ def test_an_experiment_like_another_holds_what_differs(root, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "path", sorted(Path(__file__).parents[1].glob("experiments/*.yaml")), ids=lambda p: p.stem
+    "path", sorted(Path(__file__).parents[2].glob("experiments/*.yaml")), ids=lambda p: p.stem
 )
 def test_every_experiment_of_the_project_can_be_planned(path, monkeypatch):
-    monkeypatch.chdir(path.parents[1])
+    monkeypatch.chdir(path.parents[2])
     plan = make_plan(read_experiment(path), [])
     assert plan.experiment.name == path.stem
     assert {"plain", "rws"} <= set(plan.arms)
