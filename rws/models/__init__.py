@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from rws.errors import UserError
 from rws.models import (
     efficientnet_lite,
+    light_fpn,
     own_networks,
     pcaa,
     sc_cam,
@@ -34,6 +35,7 @@ __all__ = [
 FAMILIES: dict[str, Family] = {
     **torchvision_networks.FAMILIES,
     **efficientnet_lite.FAMILIES,
+    **light_fpn.FAMILIES,
     **pcaa.FAMILIES,
     **sc_cam.FAMILIES,
 }
