@@ -29,6 +29,55 @@ def flatten(tree: dict, prefix: str = "") -> dict[str, object]:
 
 KEYS = tuple(flatten(dataclasses.asdict(Config())))
 
+# Options of experiments that did not help: the value at which each changes nothing. The code that had them is
+# tagged FINDINGS; docs/findings.md has what they showed.
+FINDINGS = "findings-1"
+RETIRED = {
+    "train.slice_aim": 0.0,
+    "train.slice_aim_by": "image",
+    "slices.geometry": "covering",
+    "slices.iou_by": "image",
+    "fusion.normalise": False,
+    "fusion.anneal": "none",
+    "fusion.share": 1.0,
+    "fusion.distill": 0.0,
+    "fusion.replace": True,
+    "fusion.correct_only": False,
+}
+# Values that an option had once, and what a file of an old run is read with in their place.
+_RETIRED_STARTS = {"slices": "last"}
+
+
+def is_retired(key: str, value: object) -> bool:
+    """Whether an option, at this value, asks for an experiment whose code is gone."""
+    if key in RETIRED:
+        return value != RETIRED[key]
+    several_sizes = key == "slices.size" and (isinstance(value, list) or str(value).startswith("["))
+    return several_sizes or (key == "cycles.start" and value in _RETIRED_STARTS)
+
+
+def _said_retired(key: str, value: object, where: str) -> UserError:
+    return UserError(
+        f"{where}: {key} {value!r} is retired, for it did not help (docs/findings.md); "
+        f"the code that has it is tagged {FINDINGS}"
+    )
+
+
+def without_retired(values: dict[str, object], where: str, *, of_old_run: bool = False) -> dict[str, object]:
+    """Values by dotted key without retired options, which may ask for something in an old run's file alone.
+
+    Raises: UserError that names the tag.
+    """
+    kept = {}
+    for key, value in values.items():
+        if is_retired(key, value):
+            if not of_old_run:
+                raise _said_retired(key, value, where)
+            value = value[0] if isinstance(value, list) else _RETIRED_STARTS.get(value, value)
+        if key not in RETIRED:
+            kept[key] = value
+    return kept
+
 
 def _check_key(key: str, where: str) -> None:
     if key not in KEYS:
@@ -36,10 +85,12 @@ def _check_key(key: str, where: str) -> None:
         raise UserError(f"{where}: unknown key {key!r}; the nearest known one is {near!r}")
 
 
-def read_yaml(path: str | Path, seen: tuple[Path, ...] = ()) -> dict[str, object]:
+def read_yaml(
+    path: str | Path, seen: tuple[Path, ...] = (), *, of_old_run: bool = False
+) -> dict[str, object]:
     """A configuration file and its bases, as dotted keys; the child's values win.
 
-    Raises: UserError for a missing file, broken YAML, an unknown key, or bases in a circle.
+    Raises: UserError for a missing file, broken YAML, an unknown or retired key, or bases in a circle.
     """
     path = Path(path)
     if not path.is_file():
@@ -56,11 +107,12 @@ def read_yaml(path: str | Path, seen: tuple[Path, ...] = ()) -> dict[str, object
     base = tree.pop("base", None)
     if base is not None and not isinstance(base, str):
         raise UserError(f"{path}: base must be a file name, not {base!r}")
-    values = read_yaml(path.parent / base, (*seen, path.resolve())) if base else {}
+    values = read_yaml(path.parent / base, (*seen, path.resolve()), of_old_run=of_old_run) if base else {}
     try:
         own = flatten(tree)
     except RecursionError as error:
         raise UserError(f"{path}: holds itself; write the values instead of an alias") from error
+    own = without_retired(own, str(path), of_old_run=of_old_run)
     for key in own:
         _check_key(str(key), str(path))
     return {**values, **own}
@@ -120,10 +172,13 @@ def _normalise(flags: list[str]) -> list[str]:
             continue
         name, equals, value = flag[2:].partition("=")
         name = name.replace("-", "_")
-        if name not in ("config", "help"):
+        if name not in ("config", "help", *RETIRED):
             _check_key(name, "command line")
         out.append(f"--{name}{equals}{value}")
         last = position + 1 == len(flags) or flags[position + 1].startswith("--")
+        given = value if equals or last else flags[position + 1]
+        if name in RETIRED or is_retired(name, given):
+            raise _said_retired(name, given, "command line")
         if name in switches and not equals and last:
             out.append("true")
     return out
@@ -152,11 +207,14 @@ def parse(
     over: dict[str, object] | None = None,
     source: str = "",
     file: str | None = DEFAULT_CONFIG,
+    *,
+    of_old_run: bool = False,
 ) -> tuple[Config, str | None]:
     """The configuration of a command line, and the YAML file it starts from.
 
     `over` holds values, by dotted key, that win over the file and give way to flags; `source` says in errors
-    where they are from. `file` is taken without --config; None takes the defaults alone.
+    where they are from. `file` is taken without --config; None takes the defaults alone. A file `of_old_run`
+    may hold retired options, which are left out.
 
     Raises: UserError naming the file or the flag, the value and the nearest known key.
     """
@@ -166,12 +224,13 @@ def parse(
     except ArgumentError as error:
         raise UserError(f"command line: {_said(error)}") from error
     file = given.pop("config", None) or file
-    values = read_yaml(file) if file else {}
+    values = read_yaml(file, of_old_run=of_old_run) if file else {}
     _check_values(parser, values, str(file))
-    for key in over or {}:
+    over = without_retired(over or {}, source)
+    for key in over:
         _check_key(str(key), source)
-    _check_values(parser, over or {}, source)
-    config = _build({**values, **(over or {}), **flatten(given.as_dict())}, parser)
+    _check_values(parser, over, source)
+    config = _build({**values, **over, **flatten(given.as_dict())}, parser)
     _check_ranges(config)
     return config, file
 
@@ -181,14 +240,11 @@ def _check_ranges(config: Config) -> None:
     scale, slices = list(config.data.scale), config.slices
     if scale[0] > scale[1]:
         raise UserError(f"data.scale: {scale} must be [smallest, largest]")
-    if not slices.sizes:
-        raise UserError("slices.size []: names no size; give one such as 0.5, or several: [0.5, 0.75]")
-    for size in slices.sizes:
-        if not slices.step <= size <= 1:
-            raise UserError(
-                f"slices.size {size:g} must be at most 1 and slices.step {slices.step:g} at most that: "
-                "windows must leave no gaps"
-            )
+    if not slices.step <= slices.size <= 1:
+        raise UserError(
+            f"slices.size {slices.size:g} must be at most 1 and slices.step {slices.step:g} at most that: "
+            "windows must leave no gaps"
+        )
     _check_recipe(config)
     if config.resume and config.overwrite:
         raise UserError("--resume goes on with a run and --overwrite throws it away; give one of them")
@@ -196,23 +252,11 @@ def _check_ranges(config: Config) -> None:
 
 def _check_recipe(config: Config) -> None:
     """Settings of the fusion and the slices that contradict each other."""
-    fusion, train = config.fusion, config.train
-    if train.slice_mix and train.slice_aim and train.slice_aim_by == "class":
-        raise UserError(
-            f"train.slice_mix {train.slice_mix:g}: slices are enlarged, or aimed at by class "
-            f"(train.slice_aim {train.slice_aim:g}), not both; set one to 0"
-        )
-    if config.cycles.start == "slices" and not fusion.enabled:
-        raise UserError("cycles.start slices: without fusion.enabled no slice network is trained; take last")
-    if fusion.enabled and not fusion.replace and not fusion.distill:
-        raise UserError("fusion.replace false: nothing is left of the fusion; set fusion.distill above 0")
     if config.bank.teacher_decay < 1 and not config.bank.online:
         raise UserError(
             f"bank.teacher_decay {config.bank.teacher_decay:g}: features that are stored follow nothing; "
             "set bank.online true, or leave it at 1"
         )
-    if fusion.correct_only and fusion.positions == "random":
-        raise UserError("fusion.correct_only: random positions are chosen by nothing; set one of them")
 
 
 def dump(config: Config) -> str:

@@ -102,10 +102,6 @@ class TrainConfig:
             the network itself sees the slices, and all images of the budget are whole ones.
         slice_mix: share of the images that a training on whole images, after the first, takes from the weak
             slices of the cycle before instead; these are not fused.
-        slice_aim: share of the images of a training on whole images, after the first, whose crop is laid over
-            one of their weak slices of the cycle before, instead of anywhere.
-        slice_aim_by: image - the crop of an image is laid over a slice of its own; class - in place of the
-            image comes one with a slice that holds a class drawn for it, each class as often.
         batch_size: images a step.
         eval_batch_size: images a batch in evaluation and scoring.
         optimizer: sgd or adamw.
@@ -128,8 +124,6 @@ class TrainConfig:
     first_epochs: PositiveInt | None = None
     slice_epochs: NonNegativeFloat = 1.0
     slice_mix: ClosedUnitInterval = 0.0
-    slice_aim: ClosedUnitInterval = 0.0
-    slice_aim_by: Literal["image", "class"] = "image"
     batch_size: PositiveInt = 4
     eval_batch_size: PositiveInt = 4
     optimizer: Literal["sgd", "adamw"] = "sgd"
@@ -152,32 +146,21 @@ class SliceConfig:
     """Windows and the weak-slice test.
 
     Args:
-        geometry: covering (to the last row and column) or released (the 25 windows of the released script).
-        size: side of a window over the image's side, at most 1; several for windows of several zooms.
-        step: step between windows over the image's side, at most the smallest size.
+        size: side of a window over the image's side, at most 1.
+        step: step between windows over the image's side, at most `size`.
         attention_min: a pixel is attended when the last stage's map is above this (0 in the paper).
         iou_weak_max: a slice is weak when 0 < IoU < this (T in the paper).
-        iou_by: image - the IoU of the attended pixels of all classes with the foreground; class - the
-            smallest IoU above 0 of a class, each judged by its own map (for one class the same).
         most_per_image: keep only so many of the weakest slices of an image; null keeps all.
         missing_images: number of training images, in batches spread evenly, whose missing weights are
             reported; null takes all. The weak slices need the last stage's map alone, which is much cheaper.
     """
 
-    geometry: Literal["covering", "released"] = "covering"
-    size: PositiveFloat | tuple[PositiveFloat, ...] = 0.5
+    size: PositiveFloat = 0.5
     step: PositiveFloat = 0.1
     attention_min: ClosedUnitInterval = 0.0
     iou_weak_max: ClosedUnitInterval = 0.95
-    iou_by: Literal["image", "class"] = "image"
     most_per_image: PositiveInt | None = None
     missing_images: PositiveInt | None = 64
-
-    @property
-    def sizes(self) -> tuple[float, ...]:
-        """`size`, one or several, each once."""
-        several = self.size if isinstance(self.size, tuple | list) else (self.size,)
-        return tuple(dict.fromkeys(several))
 
 
 @dataclass
@@ -199,32 +182,22 @@ class BankConfig:
 
 @dataclass
 class FusionConfig:
-    """How the slices' features enter a training on whole images; the defaults are the published form.
+    """How the slices' features enter a training on whole images.
 
     Args:
         enabled: off trains without fusion, and makes no slice network and no bank.
         positions: advantaged (eq. 10), or random - the control: as many random windows, as many random cells.
-        normalise: bring the slices' features to the mean and deviation, channel by channel and image by
-            image, that the network's own features have in this forward pass at the fused cells.
-        anneal: how the slices' share falls to 0 over a training: none (it stays), linear or cosine.
-        share: share of the images of each batch that are fused.
+        mode: published - the slices' features are blended into the network's own (eq. 9); gentle - into half
+            of the images, brought to the statistics of the network's own features, with a share that falls to
+            0 over the training; target - nothing is blended, a loss (1 - cosine) draws the network's own
+            features to the slices'.
         stages: names of the stages that are fused; null for all.
-        distill: weight of a loss that draws the network's own features to the slices' at the fused cells:
-            1 - cosine, weighted by the slices' share, a mean over the stages.
-        replace: blend the features; off leaves the distillation loss alone.
-        correct_only: of the advantaged cells take only those whose own class is more probable to the
-            network that sees the slice than to the one that sees the whole image.
     """
 
     enabled: bool = True
     positions: Literal["advantaged", "random"] = "advantaged"
-    normalise: bool = False
-    anneal: Literal["none", "linear", "cosine"] = "none"
-    share: ClosedUnitInterval = 1.0
+    mode: Literal["published", "gentle", "target"] = "published"
     stages: list[str] | None = None
-    distill: NonNegativeFloat = 0.0
-    replace: bool = True
-    correct_only: bool = False
 
 
 @dataclass
@@ -235,7 +208,7 @@ class CycleConfig:
         limit: cycles of score, slice, select and fused retraining at most.
         delta: stop when the number of weak slices changes by fewer than this.
         start: what a training on whole images starts from: initial - the initial weights (the paper),
-            last - the last training on whole images, slices - the training on slices after that one.
+            last - the last training on whole images.
         budget: added - the slices' images come on top of train.epochs; within - a training on whole images
             is shorter by the images that the slices before it took.
         plain: also train a plain network for the same number of images (slices included); off skips it.
@@ -243,7 +216,7 @@ class CycleConfig:
 
     limit: NonNegativeInt = 10
     delta: NonNegativeInt = 20
-    start: Literal["initial", "last", "slices"] = "initial"
+    start: Literal["initial", "last"] = "initial"
     budget: Literal["added", "within"] = "added"
     plain: bool = True
 

@@ -21,13 +21,14 @@ from rws.runs.lock import only_one
 # What each step of cycle 0 leaves for the steps after it, in the folder of the cycle.
 LEFT = {"whole": "whole.pt", "score": "slices.json", "slices": "slices.pt", "select": "bank"}
 # Settings that a step and all before it do not depend on; the first ones say how whole images see slices.
-_AMONG = ("train.slice_mix", "train.slice_aim")
+_AMONG = ("train.slice_mix",)
 _LATER = {
     "whole": ("fusion.", "bank.", "slices.", "cycles.", *_AMONG, "train.slice_epochs"),
     "score": ("fusion.", "bank.", *_AMONG, "train.slice_epochs"),
     "slices": ("fusion.", "bank.", *_AMONG),
     "select": (
-        *(f"fusion.{key}" for key in ("normalise", "anneal", "share", "stages", "distill", "replace")),
+        "fusion.mode",
+        "fusion.stages",
         "bank.teacher_decay",
         *_AMONG,
     ),
@@ -49,8 +50,6 @@ def shared_steps(one: Config, other: Config) -> list[str]:
         | first
         for c in (one, other)
     ]
-    for tree in flat:  # both starts are the same up to the selection
-        tree["cycles.start"] = {"slices": "last"}.get(tree["cycles.start"], tree["cycles.start"])
     differ = [key for key in flat[0] if flat[0][key] != flat[1][key] and key not in ("name", "resume")]
     return [s for s in needed if s in _steps_of(one) and all(key.startswith(_LATER[s]) for key in differ)]
 
@@ -59,7 +58,7 @@ def _steps_of(config: Config) -> list[str]:
     """The steps of a cycle in which a run of this configuration does anything."""
     if config.fusion.enabled:
         return list(LEFT)
-    return ["whole", "score"] if config.train.slice_mix or config.train.slice_aim else ["whole"]
+    return ["whole", "score"] if config.train.slice_mix else ["whole"]
 
 
 def _done(config: Config, step: str) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from rws.cli import dump, flatten
+from rws.cli import RETIRED, dump, flatten, is_retired
 from rws.compare.curves import draw
 from rws.compare.results import assembled, shared_and_own
 from rws.compare.tables import render
@@ -130,7 +130,7 @@ def join_settings(settings: list[dict], seeds: list[int]) -> dict:
     """
     arms: dict[str, dict] = {}
     defaults = flatten(yaml.safe_load(dump(Config())))
-    defaults = {key: v for key, v in defaults.items() if key not in ("name", "seed", "resume")}
+    defaults = {key: v for key, v in defaults.items() if key not in ("name", "seed", "resume")} | RETIRED
     for each in settings:
         for arm, own in each["arms"].items():
             flat = {**defaults, **each["settings"], **own}  # an option that was not there had its default
@@ -140,6 +140,10 @@ def join_settings(settings: list[dict], seeds: list[int]) -> dict:
                     raise UserError(
                         f"{each['name']}, {arm}: {key} is {flat[key]!r}, in another record {known[key]!r}"
                     )
+    for key in RETIRED:  # told where it said something
+        if not any(is_retired(key, flat[key]) for flat in arms.values()):
+            for flat in arms.values():
+                del flat[key]
     named = {key: settings[0][key] for key in ("name", "base")}
     return {**named, "seeds": seeds, "report_list": settings[0]["report_list"], **shared_and_own(arms)}
 

@@ -35,7 +35,7 @@ class Experiment:
     report_list: str | None = None
 
 
-PLAIN = {"fusion.enabled": False, "train.slice_mix": 0.0, "train.slice_aim": 0.0}
+PLAIN = {"fusion.enabled": False, "train.slice_mix": 0.0}
 
 
 def read_experiment(path: str | Path) -> Experiment:
@@ -145,7 +145,3 @@ def _check_budget(config: Config, where: str) -> None:
         raise UserError(f"{where}: cycles.budget must be within, so that all arms see as many images")
     if config.cycles.delta != 0:
         raise UserError(f"{where}: cycles.delta must be 0, so that no arm stops before the others")
-    if config.cycles.start == "slices" and not config.fusion.enabled:
-        raise UserError(
-            f"{where}: cycles.start must be last or initial; without fusion there is no slice network"
-        )

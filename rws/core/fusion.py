@@ -26,36 +26,33 @@ class Blend:
 
 
 @dataclass(frozen=True)
-class Manner:
+class FusionMode:
     """How a blend enters a forward pass; the defaults are the published form.
 
     normalise: the slices' features take the mean and deviation of the batch's own (`match_statistics`).
     strength: factor on the slices' share 1 - n.
-    distill: weight of `cosine_distance` between the batch's own features and the slices'.
-    replace: blend at all.
+    target: nothing is blended; a loss, `cosine_distance`, draws the batch's own features to the slices'.
     """
 
     normalise: bool = False
     strength: float = 1.0
-    distill: float = 0.0
-    replace: bool = True
+    target: bool = False
 
 
 @contextmanager
 def fused(
-    stages: dict[str, nn.Module], blends: dict[str, Blend], manner: Manner | None = None
+    stages: dict[str, nn.Module], blends: dict[str, Blend], mode: FusionMode | None = None
 ) -> Iterator[list[Tensor]]:
     """Forward passes inside the block put out n F + (1 - n) f at the stages that have a blend.
 
     The network's code and state_dict do not change; the hooks are gone when the block ends, also by an
-    exception. The blended features are constants: no gradient flows into them. The list that is given
-    collects the losses of a distillation.
+    exception. The blended features are constants: no gradient flows into them. The block is given a list; the
+    mode `target` puts its losses, one a stage, into it.
 
     Raises: ValueError in the forward pass when a blend does not have the shape of the stage's output.
     Source: METHOD step 5.
     """
-
-    manner = manner or Manner()
+    mode = mode or FusionMode()
     losses: list[Tensor] = []
 
     def blending(name: str, blend: Blend):
@@ -64,12 +61,13 @@ def fused(
                 raise ValueError(
                     f"stage {name!r} puts out {tuple(output.shape)}, its blend is {tuple(blend.added.shape)}"
                 )
-            part = match_statistics(blend, output) if manner.normalise else blend
-            if manner.distill:
-                losses.append(manner.distill / len(blends) * cosine_distance(output, part))
-            if not manner.replace or not manner.strength:
+            if mode.target:
+                losses.append(cosine_distance(output, blend) / len(blends))
                 return None
-            part = weakened(part, manner.strength) if manner.strength < 1 else part
+            if not mode.strength:
+                return None
+            part = match_statistics(blend, output) if mode.normalise else blend
+            part = weakened(part, mode.strength) if mode.strength < 1 else part
             return torch.addcmul(part.added.detach().to(output.dtype), output, part.n.to(output.dtype))
 
         return hook

@@ -1,11 +1,9 @@
-"""Step 2, weak slices: window geometry, crop and paste, and the weak-slice test.
+"""Step 2, find: window geometry and the weak-slice test.
 
 Boxes are `(y, x, h, w)` in pixels of the image they cut, integer, top left corner first.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from itertools import groupby
 
 import torch
 import torch.nn.functional as F
@@ -39,16 +37,6 @@ def window_boxes(height: int, width: int, *, size: float = 0.5, step: float = 0.
     return torch.tensor(boxes, dtype=torch.int64)
 
 
-def released_window_boxes(height: int, width: int) -> Tensor:
-    """The 25 half-size windows of the released script, which leave the last tenth of the sides out.
-
-    Shape: (25, 4) int64, rows (y, x, h, w).
-    """
-    h, w, dy, dx = height // 2, width // 2, height // 10, width // 10
-    boxes = [(i * dy, j * dx, h, w) for i in range(5) for j in range(5)]
-    return torch.tensor(boxes, dtype=torch.int64)
-
-
 def crop(image: Tensor, box_yxhw: Tensor) -> Tensor:
     """The part of `image` inside a box, as a view.
 
@@ -56,16 +44,6 @@ def crop(image: Tensor, box_yxhw: Tensor) -> Tensor:
     """
     y, x, h, w = (int(v) for v in box_yxhw)
     return image[..., y : y + h, x : x + w]
-
-
-def paste(canvas: Tensor, patch: Tensor, box_yxhw: Tensor) -> Tensor:
-    """A copy of `canvas` with `patch` written at a box; the inverse of `crop`.
-
-    Shape: (..., H, W), (..., h, w) -> (..., H, W).
-    """
-    out = canvas.clone()
-    crop(out, box_yxhw)[...] = patch
-    return out
 
 
 def box_sums(mask: Tensor, boxes_yxhw: Tensor) -> Tensor:
@@ -89,35 +67,9 @@ def slice_iou(attended: Tensor, foreground: Tensor, boxes_yxhw: Tensor) -> Tenso
     return both.double() / either.clamp_min(1)
 
 
-def least_class_iou(attended: Tensor, label: Tensor, classes: Sequence[int], boxes_yxhw: Tensor) -> Tensor:
-    """The smallest IoU above 0 that any of the classes has inside each box; 0 where none has one.
-
-    That of a class is the IoU of its attended pixels with all its pixels: each is judged by its own map.
-
-    Shape: (H, W) bool, (H, W) integer, (K, 4) -> (K,) float64.
-    Source: METHOD step 2, one class at a time.
-    """
-    least = torch.full((len(boxes_yxhw),), torch.inf, dtype=torch.float64, device=label.device)
-    held = set(label.unique().tolist())
-    for c in classes:
-        if c not in held:
-            continue
-        own = label == c
-        iou = slice_iou(attended & own, own, boxes_yxhw)
-        least = torch.where(iou > 0, torch.minimum(least, iou), least)
-    return least.nan_to_num(posinf=0.0)
-
-
-def same_size_parts(boxes_yxhw: Tensor, most: int) -> Iterator[slice]:
-    """Boxes in parts of at most `most`, in their order, each of boxes of one size: these fit a batch.
-
-    Shape: (K, 4).
-    """
-    start = 0
-    for _, group in groupby(boxes_yxhw[:, 2:].tolist()):
-        end = start + len(list(group))
-        yield from (slice(first, min(first + most, end)) for first in range(start, end, most))
-        start = end
+def parts_of(count: int, most: int) -> list[slice]:
+    """Parts of at most `most` of `count` things, in their order: each fits a batch."""
+    return [slice(start, min(start + most, count)) for start in range(0, count, most)]
 
 
 def weak_slices(iou: Tensor, iou_weak_max: float = 0.95, most: int | None = None) -> Tensor:

@@ -11,20 +11,18 @@ from rws.core.fusion import identity_coordinates
 from rws.cycle.artifacts import Artifacts
 from rws.cycle.setup import Setup
 from rws.data.batches import steps_per_epoch
-from rws.data.boxes import Aim, Box
+from rws.data.boxes import Box
 from rws.data.sliced_images import SlicedImages, sliced_loader
 from rws.data.transforms import train_transform
 from rws.data.views import TrainViews, View
 from rws.errors import UserError
 from rws.method.bank import Bank, is_sealed
 from rws.method.cams import Scored
-from rws.method.fuse import BankFusion
+from rws.method.fuse import BankFusion, FusionSchedule
 from rws.method.online import OnlineFusion, SliceReader, moving_average
 from rws.method.random_control import draw_boxes, select_random
-from rws.method.recipe import Recipe
 from rws.method.score import score_images
 from rws.method.select import select_features
-from rws.method.slices_among import Among, slices_among
 from rws.runs import checkpoint
 from rws.runs.log import Reporter, SilentReporter
 from rws.runtime.distributed import is_first
@@ -53,17 +51,17 @@ class Steps(Artifacts):
 
     def _uses_slices(self) -> bool:
         train = self.config.train
-        return self.config.fusion.enabled or train.slice_mix > 0 or train.slice_aim > 0
+        return self.config.fusion.enabled or train.slice_mix > 0
 
     def _whole(self, k: int) -> dict:
         """Train on whole images, fused with the bank of the cycle before."""
-        kind = "slices" if self.config.cycles.start == "slices" else "whole"
-        network = self._network(None if self.config.cycles.start == "initial" else k - 1, kind)
+        network = self._network(None if self.config.cycles.start == "initial" else k - 1)
         bank, steps = self._bank(k - 1), self._whole_steps(k)
         teacher = self._teacher(k) if bank else None
-        slices = self._slices_among(k)
-        views = [*(View(i) for i in self.setup.train.ids), *slices.views]
-        views = self._views(views, self._attach(bank, k), self._aim(k))
+        share = self.config.train.slice_mix
+        slices = self._slice_views(k - 1) if k and share else []
+        views = [*(View(i) for i in self.setup.train.ids), *slices]
+        views = self._views(views, self._attach(bank, k))
         history = self._train(
             f"whole-{k}",
             network,
@@ -73,28 +71,14 @@ class Steps(Artifacts):
             fusion=self._recipe(bank, network, k, steps, teacher) if bank else None,
             teacher=teacher,
             steps_before=self.config.train.epochs * self._epoch_steps() - steps if k else 0,
-            slices=len(slices.views),
-            slice_mix=slices.share,
-            slice_weights=slices.weights,
+            slices=len(slices),
+            slice_mix=share,
         )
         self._save(self._cycle(k) / "whole.pt", network, k, history)
         self._save(self.folder / "last.pt", network, k, history)
         images = len(self.setup.train.ids)
         record = {"images": images, "whole": history, "whole_images": steps * self._batch()}
         return record | ({"fused_share": bank.fused_share(images)} if bank else {})
-
-    def _slices_among(self, k: int) -> Among:
-        """The slices that a training on whole images takes among them."""
-        train = self.config.train
-        by_class = train.slice_aim and train.slice_aim_by == "class"
-        if k == 0 or not (train.slice_mix or by_class):
-            return Among()
-        return slices_among(train, self._slice_views(k - 1), self.setup.train, self.setup.card.classes)
-
-    def _aim(self, k: int) -> Aim | None:
-        train = self.config.train
-        by_image = train.slice_aim and train.slice_aim_by == "image"
-        return Aim(self._boxes(k - 1), train.slice_aim) if k and by_image else None
 
     def _whole_steps(self, k: int) -> int:
         """Steps of a training on whole images.
@@ -122,14 +106,14 @@ class Steps(Artifacts):
 
     def _recipe(
         self, bank: Bank, network: nn.Module, k: int, steps: int, teacher: AveragedModel | None
-    ) -> Recipe:
+    ) -> FusionSchedule:
         config, crop = self.config.fusion, self.config.data.crop_size
         if self.config.bank.online:
             sliced = teacher.module if teacher is not None else self._network(k - 1, "slices")
             fusion = OnlineFusion(bank, network, crop, config.stages, sliced=sliced)
         else:
             fusion = BankFusion(bank, network, crop, config.stages)
-        return Recipe(fusion, config, steps, derive_seed(self.config.seed, f"whole-{k}"))
+        return FusionSchedule(fusion, config.mode, steps, derive_seed(self.config.seed, f"whole-{k}"))
 
     def _attach(self, bank: Bank | None, k: int) -> Callable[[str], object] | None:
         """What reads the rows that travel with an image."""
@@ -203,7 +187,6 @@ class Steps(Artifacts):
                 bank,
                 self.config.train.eval_batch_size,
                 "winner" if self.config.bank.online else self.config.bank.precision,
-                correct_only=self.config.fusion.correct_only,
             )
         if random:
             self._randomise(k, sliced, bank)
@@ -231,13 +214,11 @@ class Steps(Artifacts):
     def _epoch_steps(self) -> int:
         return steps_per_epoch(len(self.setup.train.ids), self._batch())
 
-    def _views(
-        self, views: list[View], attach: Callable[[str], object] | None = None, aim: Aim | None = None
-    ) -> TrainViews:
+    def _views(self, views: list[View], attach: Callable[[str], object] | None = None) -> TrainViews:
         card = self.setup.card
         transform = train_transform(self.setup.geometry, card.normalisation, card.classes.ignore_index)
         fused = {"coordinates": identity_coordinates, "attach": attach} if attach else {}
-        return TrainViews(self.setup.train, views, transform, **fused, aim=aim)
+        return TrainViews(self.setup.train, views, transform, **fused)
 
     def _train(
         self,

@@ -1,8 +1,6 @@
 """Which views a step of training takes: samplers that depend on nothing but their arguments."""
 
-import random
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Iterator
 
 import torch
 from torch.utils.data import Sampler
@@ -66,14 +64,11 @@ class MixedBatches(Sampler):
     """Batches of whole images in which a share of the places goes to slices.
 
     The slices are the views that follow those of `batches`; they have permutations of their own, so that the
-    whole images that stay are those of the batches without slices. With `weights`, one for each slice, they
-    are drawn one by one instead, each as likely as its weight says.
+    whole images that stay are those of the batches without slices.
     """
 
-    def __init__(
-        self, batches: SeededBatches, slices: int, share: float, weights: Sequence[float] | None = None
-    ):
-        self.batches, self.slices, self.share, self.weights = batches, slices, share, weights
+    def __init__(self, batches: SeededBatches, slices: int, share: float):
+        self.batches, self.slices, self.share = batches, slices, share
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -90,13 +85,7 @@ class MixedBatches(Sampler):
         whole = self.batches
         seed = derive_seed(whole.seed, "slices")
         first, last = self._before(whole.first), self._before(whole.steps)
-        if self.weights is None:
-            yield from (each for (each,) in SeededBatches(self.slices, 1, last, seed, first))
-            return
-        summed = list(accumulate(self.weights))
-        for number in range(first, last):
-            own = derive_seed(seed, number)
-            yield random.Random(own).choices(range(self.slices), cum_weights=summed)[0], own
+        yield from (each for (each,) in SeededBatches(self.slices, 1, last, seed, first))
 
     def _before(self, step: int) -> int:
         """Slices in the batches before a step."""

@@ -17,8 +17,6 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as TF
 
-from rws.data.boxes import AimedCrop
-
 
 class CoordinateMap(tv_tensors.Mask):
     """For each pixel where it came from; planes x, y in [-1, 1] and 1 = inside the image.
@@ -95,7 +93,7 @@ def finish(normalisation: Normalisation) -> list[v2.Transform]:
 
 
 def train_transform(geometry: Geometry, normalisation: Normalisation, ignore_index: int) -> v2.Transform:
-    """Random scale, flip and crop, padded where the image is too small; a crop may be aimed at a box.
+    """Random scale, flip and crop, padded where the image is too small.
 
     Source: the presets of torchvision's references/segmentation, which the paper's runs use.
     """
@@ -109,7 +107,7 @@ def train_transform(geometry: Geometry, normalisation: Normalisation, ignore_ind
         [
             v2.RandomShortestSize(list(range(low, high + 1)), antialias=True),
             v2.RandomHorizontalFlip(geometry.hflip),
-            AimedCrop(geometry.crop_size, pad_if_needed=True, fill=fill),
+            v2.RandomCrop(geometry.crop_size, pad_if_needed=True, fill=fill),
             *finish(normalisation),
         ]
     )

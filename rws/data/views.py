@@ -9,26 +9,17 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision.transforms import v2
 
 from rws.data.batches import OwnShare
-from rws.data.boxes import Box, as_target
+from rws.data.boxes import Box
 from rws.data.split import Split
 from rws.data.transforms import CoordinateMap, to_tensors
 
 
 @dataclass(frozen=True)
 class View:
-    """An image, or the part of it inside a box (y, x, h, w) in its own pixels.
-
-    aimed: the crops of the whole image that are laid over the box, instead of the part alone.
-    """
+    """An image, or the part of it inside a box (y, x, h, w) in its own pixels."""
 
     image_id: str
     box_yxhw: Box | None = None
-    aimed: bool = False
-
-    @property
-    def is_part(self) -> bool:
-        """Whether the rest of the image is not there."""
-        return self.box_yxhw is not None and not self.aimed
 
 
 @dataclass(frozen=True)
@@ -57,8 +48,7 @@ class TrainViews(Dataset):
     """Augmented training crops of views; an index comes with the seed of its augmentation.
 
     `coordinates` makes an image's identity coordinate map from (height, width) and `attach` reads what
-    travels with an image, in the loader's workers; both for fusion. `aim` gives, for an image and a seed, the
-    box that the crop is laid over, or None.
+    travels with an image, in the loader's workers; both for fusion.
     """
 
     def __init__(
@@ -68,10 +58,9 @@ class TrainViews(Dataset):
         transform: v2.Transform,
         coordinates: Callable[[int, int], Tensor] | None = None,
         attach: Callable[[str], object] | None = None,
-        aim: Callable[[str, int], Box | None] | None = None,
     ):
         self.split, self.views, self.transform = split, views, transform
-        self.coordinates, self.attach, self.aim = coordinates, attach, aim
+        self.coordinates, self.attach = coordinates, attach
 
     def __len__(self) -> int:
         return len(self.views)
@@ -85,21 +74,17 @@ class TrainViews(Dataset):
         moved = [image, label]
         if self.coordinates is not None:
             moved.append(CoordinateMap(self.coordinates(*image.shape[-2:])))
-        box = view.box_yxhw if view.aimed else None
-        if self.aim and view.box_yxhw is None:
-            box = self.aim(view.image_id, seed)
-        target = [] if box is None else [as_target(box, image)]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            tensors = self.transform(*moved, *target)[: len(moved)]
+            tensors = self.transform(*moved)
         plain = [t.as_subclass(Tensor) for t in tensors]
         # What belongs to a whole image does not fit a slice of it: a slice gets what belongs to no image.
-        owner = "" if view.is_part else view.image_id
+        owner = view.image_id if view.box_yxhw is None else ""
         return view.image_id, plain, self.attach(owner) if self.attach else None
 
 
 def _cut(image: Tensor, label: Tensor, view: View) -> tuple[Tensor, Tensor]:
-    if not view.is_part:
+    if view.box_yxhw is None:
         return image, label
     return v2.functional.crop(image, *view.box_yxhw), v2.functional.crop(label, *view.box_yxhw)
 

@@ -52,7 +52,7 @@ def _configuration(options: argparse.Namespace, flags: list[str]) -> Config:
     if options.checkpoint is not None and "__model.name" in names:
         raise UserError("--checkpoint holds its own network; drop --model.name, or drop --checkpoint")
     beside = options.checkpoint.parent / "config.yaml" if options.checkpoint else None
-    return parse(flags, file=str(beside) if beside and beside.is_file() else None)[0]
+    return parse(flags, file=str(beside) if beside and beside.is_file() else None, of_old_run=True)[0]
 
 
 def _untrained(config: Config, split: Split) -> tuple[nn.Module, Card]:

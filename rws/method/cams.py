@@ -7,13 +7,9 @@ from torch import Tensor, nn
 
 from rws.config import SliceConfig
 from rws.core.cam import CamMethod, StageMaps, grad_cam, most_classes, seg_grad_cam
-from rws.core.slices import (
-    least_class_iou,
-    slice_iou,
-)
+from rws.core.slices import slice_iou
 from rws.core.stages import find_stages
 from rws.data.classes import ClassSet
-from rws.method.correctness import with_probability
 from rws.runtime.device import device_of, to_network
 
 
@@ -39,10 +35,9 @@ class Scored:
         labels: Tensor | tuple[int, int],
         *,
         last: bool = False,
-        probability: bool = False,
         method: CamMethod = grad_cam,
     ) -> StageMaps:
-        """`seg_grad_cam` for the foreground classes, on the network's device; see also `with_probability`.
+        """`seg_grad_cam` for the foreground classes, on the network's device.
 
         With `last` for the last stage alone: the backward passes end there. For `labels` that are only a size
         the network's own prediction takes their place.
@@ -55,8 +50,7 @@ class Scored:
             most = most_classes(labels, foreground) if labels.device != self.device else None
             labels = labels.to(self.device)
         images = to_network(images, self.network)
-        found = seg_grad_cam(self.network, stages, images, labels, foreground, most, method)
-        return with_probability(self.network, images, found.labels, found) if probability else found
+        return seg_grad_cam(self.network, stages, images, labels, foreground, most, method)
 
     def is_foreground(self, labels: Tensor) -> Tensor:
         """Labelled pixels that are not class-background."""
@@ -69,6 +63,4 @@ class Scored:
         Shape: A (H, W), label (H, W), boxes (K, 4) -> (K,) float64.
         """
         attended = config.attention_min < A
-        if config.iou_by == "class":
-            return least_class_iou(attended, label, self.classes.foreground, boxes_yxhw).cpu()
         return slice_iou(attended, self.is_foreground(label), boxes_yxhw).cpu()

@@ -3,14 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from rws.config import SliceConfig
 from rws.core.advantage import missing_weights
 from rws.core.slices import (
-    released_window_boxes,
     weak_slices,
     window_boxes,
 )
@@ -45,9 +43,7 @@ def windows_of(config: SliceConfig, height: int, width: int) -> Tensor:
 
     Shape: (K, 4).
     """
-    if config.geometry == "released":
-        return released_window_boxes(height, width)
-    return torch.cat([window_boxes(height, width, size=size, step=config.step) for size in config.sizes])
+    return window_boxes(height, width, size=config.size, step=config.step)
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rws.core.advantage import BestSlices
-from rws.core.slices import (
-    same_size_parts,
-)
+from rws.core.slices import parts_of
 from rws.data.sliced_images import SlicedImage
 from rws.method.bank import BankWriter, Precision, Rows, clear, seal
 from rws.method.cams import Scored
-from rws.method.correctness import only_correct
 from rws.runtime.distributed import barrier, is_first, rank
 
 
@@ -23,34 +20,30 @@ def select_features(
     folder: Path,
     batch_size: int,
     precision: Precision = "int8",
-    *,
-    correct_only: bool = False,
 ) -> None:
     """Let the slices of each image compete and write what fusion uses into a bank (METHOD steps 3 and 4).
 
-    With `correct_only` a winner is kept only where it finds the true class more probable. Of several
-    processes each is given images of its own, and writes a shard of the bank.
+    Of several processes each is given images of its own, and writes a shard of the bank.
     """
     if is_first():
         clear(folder)
     barrier()
     writer: BankWriter | None = None
     for item in tqdm(images, desc="select", unit="image", leave=False, disable=not is_first()):
-        mapped = whole.maps(item.image[None], item.label[None], probability=correct_only)
+        mapped = whole.maps(item.image[None], item.label[None])
         shapes = [tuple(f.shape[1:]) for f in mapped.features]
         best = BestSlices(mapped.maps[0], shapes)
-        for part in same_size_parts(item.boxes_yxhw, batch_size):
+        for part in parts_of(len(item.boxes_yxhw), batch_size):
             labels = item.slice_labels(part)
-            found = sliced.maps(item.slices[part], labels, probability=correct_only)
+            found = sliced.maps(item.slices[part], labels)
             best.update(found.maps, item.boxes_yxhw[part].to(found.maps.device), found.features)
         if writer is None:
-            channels = {name: shape[0] - correct_only for name, shape in zip(whole.stage_names, shapes)}
+            channels = {name: shape[0] for name, shape in zip(whole.stage_names, shapes)}
             channels = dict.fromkeys(channels, 1) if precision == "winner" else channels
             writer = BankWriter(folder, channels, precision, shard=rank())
         found = {}
         for stage, name in enumerate(whole.stage_names):
-            rows = best.rows(stage)
-            cells, n, f = only_correct(rows, mapped.features[stage][0]) if correct_only else rows
+            cells, n, f = best.rows(stage)
             f = best.winner[stage].flatten()[cells, None] if precision == "winner" else f
             found[name] = Rows(cells, n, f, grid=shapes[stage][1:])
         writer.add(item.image_id, found)

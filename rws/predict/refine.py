@@ -21,7 +21,7 @@ from rws.core.advantage import BestSlices
 from rws.core.cam import StageMaps
 from rws.core.fusion import Blend, fused
 from rws.core.labels import likeliest
-from rws.core.slices import same_size_parts, weak_slices
+from rws.core.slices import weak_slices
 from rws.core.stages import evaluating, logits_of
 from rws.method.cams import Scored
 from rws.method.score import windows_of
@@ -75,7 +75,7 @@ def refine(scored: Scored, card: Card, image: Image.Image, config: SliceConfig =
     Raises: UserError for an image that is far longer than wide.
     """
     whole = network_input(card, image)
-    image = _as_large_as_needed(image, card.base_size, min(config.sizes))
+    image = _as_large_as_needed(image, card.base_size, config.size)
     size = (image.height, image.width)
     found = scored.maps(whole, size)
     plain = _probabilities(found.logits, size)[0]
@@ -83,15 +83,13 @@ def refine(scored: Scored, card: Card, image: Image.Image, config: SliceConfig =
     if not len(boxes):
         nothing = torch.zeros_like(plain)
         return Refined(plain, plain, nothing, nothing[0], boxes, passes=1)
-    parts = list(same_size_parts(boxes, len(boxes)))
-    sizes = [tuple(boxes[part][0, 2:].tolist()) for part in parts]
     slices = _slices(card, image, boxes, whole.shape[-2:])
-    own = [scored.maps(slices[part], own_size) for part, own_size in zip(parts, sizes)]
-    blends = _blends(scored, found, own, [boxes[part] for part in parts])
+    part_size = tuple(boxes[0, 2:].tolist())
+    own = scored.maps(slices, part_size)
+    blends = _blends(scored, found, own, boxes)
     with evaluating(scored.network), torch.inference_mode(), fused(scored.stages, blends):
         logits = logits_of(scored.network(to_network(whole, scored.network)))
-    zoomed = [_probabilities(part.logits, own_size) for part, own_size in zip(own, sizes)]
-    zoomed, covered = _in_place([p for part in zoomed for p in part], boxes, size)
+    zoomed, covered = _in_place(_probabilities(own.logits, part_size), boxes, size)
     return Refined(plain, _probabilities(logits, size)[0], zoomed, covered, boxes, passes=2 + len(boxes))
 
 
@@ -131,13 +129,10 @@ def _slices(card: Card, image: Image.Image, boxes: Tensor, size: torch.Size) -> 
     return torch.stack([transform(part).as_subclass(Tensor) for part in parts])
 
 
-def _blends(
-    scored: Scored, whole: StageMaps, slices: Sequence[StageMaps], boxes: Sequence[Tensor]
-) -> dict[str, Blend]:
+def _blends(scored: Scored, whole: StageMaps, slices: StageMaps, boxes: Tensor) -> dict[str, Blend]:
     """What the best slice of each cell adds to every stage of the whole image."""
     best = BestSlices(whole.maps[0], [tuple(f.shape[1:]) for f in whole.features])
-    for part, own in zip(slices, boxes):
-        best.update(part.maps, own, part.features)
+    best.update(slices.maps, boxes, slices.features)
     return {name: _blend(best, stage) for stage, name in enumerate(scored.stage_names)}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from rws.cli import dump, flatten
+from rws.cli import FINDINGS, dump, flatten, is_retired
 from rws.config import Config
 from rws.errors import UserError
 from rws.runs.checkpoint import write_text
@@ -86,6 +86,12 @@ def _stored_configuration(path: Path) -> dict:
 def _compare(config: Config, before: dict, path: Path) -> None:
     now, defaults = (flatten(yaml.safe_load(dump(c))) for c in (config, Config()))
     before = {**defaults, **flatten(before)}  # a run from before an option was there had its default
+    if retired := [key for key, value in before.items() if is_retired(key, value)]:
+        key = retired[0]
+        raise UserError(
+            f"{path}: the run has {key} {before[key]!r}, which is retired; the code that has it is tagged "
+            f"{FINDINGS}"
+        )
     for key in now.keys() - FREE:
         if now[key] != before[key]:
             raise UserError(

@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +37,7 @@ class Job:
         a list of losses to add, or None; without it the training is plain.
     steps_before: steps that count towards the epochs but were taken elsewhere.
     teacher: follows the network: is updated after each step, and stored with the training.
-    slices: the last so many of the views are slices, and `slice_mix` of each batch is taken from them, by
-        `slice_weights` if there are any.
+    slices: the last so many of the views are slices, and `slice_mix` of each batch is taken from them.
     """
 
     key: str
@@ -54,7 +53,6 @@ class Job:
     teacher: AveragedModel | None = None
     slices: int = 0
     slice_mix: float = 0.0
-    slice_weights: Sequence[float] | None = None
 
     def batches(self, first: int) -> SeededBatches | MixedBatches:
         """The batches from step `first` on."""
@@ -62,7 +60,7 @@ class Job:
         whole = SeededBatches(views, self.batch_size, self.steps, self.seed, first)
         if not self.slices:
             return whole
-        return MixedBatches(whole, self.slices, self.slice_mix, self.slice_weights)
+        return MixedBatches(whole, self.slices, self.slice_mix)
 
 
 class Training:

@@ -164,7 +164,7 @@ def test_command_line(tmp_path, capsys):
     assert (out / "curves.png").is_file()
     assert "seeds 0, 1" in (out / "table.md").read_text()
     assert main([*command, "--arms", "plain"]) == 0
-    assert "rws" not in (out / "table.md").read_text()
+    assert "| rws |" not in (out / "table.md").read_text()
     assert "nothing shows that they are comparable" in capsys.readouterr().out
     assert main([*command, "--arms", "plain", "rwss"]) == 2
     assert "no record has an arm 'rwss'" in capsys.readouterr().err

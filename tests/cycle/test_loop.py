@@ -317,7 +317,7 @@ def ends(monkeypatch) -> dict[str, dict]:
     return left
 
 
-@pytest.mark.parametrize("start", ["initial", "last", "slices"])
+@pytest.mark.parametrize("start", ["initial", "last"])
 def test_what_each_training_starts_from(root, tmp_path, first_weights, ends, start):
     config = tiny_config(root, tmp_path, start=start)
     go(config)
@@ -329,7 +329,7 @@ def test_what_each_training_starts_from(root, tmp_path, first_weights, ends, sta
     }
     assert same_tensors(first_weights["whole-0"], initial)
     for k in (1, 2):
-        before = {"initial": initial, "last": ends[f"whole-{k - 1}"], "slices": ends[f"slices-{k - 1}"]}
+        before = {"initial": initial, "last": ends[f"whole-{k - 1}"]}
         assert same_tensors(first_weights[f"whole-{k}"], before[start])
         copied = initial if start == "initial" else ends[f"whole-{k - 1}"]
         assert same_tensors(first_weights[f"slices-{k - 1}"], copied)
@@ -488,7 +488,6 @@ def snapshots(folder: Path, into: Path, every: int) -> Iterator[list[Path]]:
         ("last", 2, 200),
         pytest.param("initial", 2, 1, marks=pytest.mark.slow),
         pytest.param("last", 2, 1, marks=pytest.mark.slow),
-        pytest.param("slices", 2, 1, marks=pytest.mark.slow),
     ],
 )
 def test_killed_anywhere_and_resumed_gives_the_same_run(root, tmp_path, start, limit, every):

@@ -1,7 +1,5 @@
 """Scoring and selection over a small training set."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +8,7 @@ from torch import nn
 
 from rws.config import SliceConfig
 from rws.core.cam import seg_grad_cam
-from rws.core.slices import released_window_boxes, window_boxes
+from rws.core.slices import window_boxes
 from rws.core.stages import find_stages
 from rws.data import open_split
 from rws.data.classes import DEMO, ClassSet
@@ -20,7 +18,7 @@ from rws.data.sliced_images import SlicedImages, sliced_loader
 from rws.data.transforms import Normalisation, eval_transform
 from rws.method.bank import Bank
 from rws.method.cams import Scored
-from rws.method.score import looked_at, score_images, windows_of
+from rws.method.score import looked_at, score_images
 from rws.method.select import select_features
 
 STAGES = ("first", "second", "third")
@@ -88,9 +86,8 @@ def plain_iou(A, label, box):
     return np.count_nonzero(attended & front) / either if either else 0.0
 
 
-@pytest.mark.parametrize("geometry", ["covering", "released"])
-def test_weak_slices_and_missing_weights_are_those_of_a_plain_computation(whole, split, batches, geometry):
-    windows = (window_boxes if geometry == "covering" else released_window_boxes)(120, 160).tolist()
+def test_weak_slices_and_missing_weights_are_those_of_a_plain_computation(whole, split, batches):
+    windows = window_boxes(120, 160).tolist()
     boxes, missing, pixels = {}, np.zeros(3), 0
     for batch in batches:
         for image_id, A, label in zip(batch.ids, plain_maps(whole, batch).numpy(), batch.labels.numpy()):
@@ -99,7 +96,7 @@ def test_weak_slices_and_missing_weights_are_those_of_a_plain_computation(whole,
             for y, x in zip(*np.nonzero(label > 0)):
                 missing += A[:, y, x].max() - A[:, y, x]
                 pixels += 1
-    scores = score_images(whole, batches, split.ids, SliceConfig(geometry=geometry))
+    scores = score_images(whole, batches, split.ids, SliceConfig())
     assert scores.boxes == boxes
     assert scores.weak == sum(map(len, boxes.values())) > 0
     assert scores.windows == 4 * len(windows)
@@ -127,46 +124,6 @@ def test_weak_slices_need_the_last_stage_alone(whole, split, batches, monkeypatc
     alone = score_images(whole, one[:1], [one[0].ids[0]], SliceConfig(missing_images=None))
     assert one[0].ids[0] in looked_at(split.ids, 1)
     assert found.missing == alone.missing
-
-
-def test_by_class_a_window_is_as_weak_as_its_weakest_class(whole, split, batches):
-    windows = window_boxes(120, 160).tolist()
-    config = SliceConfig(iou_by="class", most_per_image=4)
-    found = score_images(whole, batches, split.ids, config)
-    weak = 0
-    for batch in batches:
-        for image_id, A, label in zip(batch.ids, plain_maps(whole, batch).numpy(), batch.labels.numpy()):
-            ious = {}
-            for box in windows:
-                each = [plain_iou(A[-1] * (label == c), label == c, box) for c in DEMO.foreground]
-                ious[tuple(box)] = min((iou for iou in each if iou > 0), default=0.0)
-            ious = {box: iou for box, iou in ious.items() if 0 < iou < 0.95}
-            weak += len(ious)
-            assert sorted(found.boxes[image_id]) == sorted(sorted(ious, key=ious.get)[:4])
-    assert found.weak == weak > 0
-    by_image = score_images(whole, batches, split.ids, SliceConfig(most_per_image=4))
-    assert by_image.boxes != found.boxes
-
-
-def test_for_one_class_judging_by_class_changes_nothing(split, batches):
-    names, colours = ("background", "one"), ((0, 0, 0), (1, 1, 1))
-    scored = Scored(make_network(0), STAGES, ClassSet(names, colours, background=0))
-    one = [replace(batch, labels=(batch.labels > 0).long()) for batch in batches]
-    by_image, by_class = (
-        score_images(scored, one, split.ids, SliceConfig(iou_by=by, attention_min=0.5))
-        for by in ("image", "class")
-    )
-    assert by_image.weak == by_class.weak > 0
-    assert by_image.boxes == by_class.boxes
-
-
-def test_several_sizes_give_the_windows_of_each():
-    config = SliceConfig(size=(0.5, 0.75), step=0.25)
-    both = windows_of(config, 120, 160).tolist()
-    alone = [windows_of(replace(config, size=size), 120, 160).tolist() for size in (0.5, 0.75)]
-    assert both == [*alone[0], *alone[1]]
-    assert windows_of(replace(config, size=(0.5, 0.5)), 120, 160).tolist() == alone[0]
-    assert windows_of(replace(config, size=[0.5, 0.75]), 120, 160).tolist() == both  # as YAML has it
 
 
 @pytest.mark.parametrize(("number", "expected"), [(None, 40), (40, 40), (16, 16), (7, 8), (1, 8)])
@@ -256,28 +213,6 @@ def test_the_batch_size_does_not_matter(whole, sliced, split, boxes, tmp_path):
                 torch.testing.assert_close(a[stage].f, b[stage].f, rtol=2e-3, atol=2e-3)
 
 
-def cells(bank, split):
-    """Fused cells of all images and stages."""
-    return sum(len(rows.cells) for image_id in split.ids for rows in bank.read(image_id).values())
-
-
-def test_slices_of_several_sizes_compete_as_they_would_one_by_one(whole, sliced, split, tmp_path):
-    config = SliceConfig(size=(0.5, 0.75), step=0.25)
-    boxes = [tuple(box) for box in windows_of(config, 120, 160)[::2].tolist()]
-    assert len({box[2:] for box in boxes}) == 2
-    boxes = dict.fromkeys(split.ids, boxes)
-    grouped = select(whole, sliced, split, boxes, tmp_path / "grouped", batch_size=36)
-    single = select(whole, sliced, split, boxes, tmp_path / "single", batch_size=1)
-    large = {i: [box for box in each if box[2] > 60] for i, each in boxes.items()}
-    large = select(whole, sliced, split, large, tmp_path / "large", batch_size=36)
-    assert cells(grouped, split) > cells(large, split) > 0
-    for image_id in split.ids:
-        a, b = grouped.read(image_id), single.read(image_id)
-        for stage in a:
-            assert torch.equal(a[stage].cells, b[stage].cells)
-            torch.testing.assert_close(a[stage].f, b[stage].f, rtol=2e-3, atol=2e-3)
-
-
 def test_fault_11_features_are_those_of_eval_mode_without_augmentation(whole, sliced, split, boxes, tmp_path):
     select(whole, sliced, split, boxes, tmp_path / "eval")
     state = {k: v.clone() for k, v in whole.network.state_dict().items()}
@@ -316,23 +251,3 @@ def test_no_image_with_slices_writes_no_bank(whole, sliced, split, tmp_path):
     images = sliced_loader(SlicedImages(split, {}, TRANSFORM), 0)
     select_features(whole, sliced, images, tmp_path / "bank", 3)
     assert not (tmp_path / "bank").exists()
-
-
-def test_correct_only_keeps_a_part_of_the_bank_as_it_was(whole, sliced, split, boxes, tmp_path):
-    every = select(whole, sliced, split, boxes, tmp_path / "every")
-    images = sliced_loader(SlicedImages(split, boxes, TRANSFORM), 0)
-    select_features(whole, sliced, images, tmp_path / "correct", 3, correct_only=True)
-    correct = Bank(tmp_path / "correct")
-    assert correct.channels == every.channels
-    kept = total = 0
-    for image_id in split.ids:
-        few = correct.read(image_id)
-        for stage, rows in every.read(image_id).items():
-            total += len(rows.cells)
-            if stage in few:
-                place = torch.searchsorted(rows.cells, few[stage].cells)
-                assert torch.equal(rows.cells[place], few[stage].cells)
-                assert torch.equal(rows.n[place], few[stage].n)
-                assert torch.equal(rows.f[place], few[stage].f)
-                kept += len(place)
-    assert 0 < kept < total

@@ -115,24 +115,6 @@ def test_means_count_every_prediction_of_a_pixel_once(scored):
     torch.testing.assert_close(found.mean[:, y, x], summed[:, y, x] / (2 + covered.max()))
 
 
-def test_slices_of_several_sizes_are_each_put_into_their_own_place(scored):
-    image, config = photo(48, 60), SliceConfig(size=(0.5, 0.75), step=0.25)
-    found = refine(*scored, image, config)
-    assert {tuple(box[2:]) for box in found.boxes_yxhw.tolist()} == {(24, 30), (36, 45)}
-    assert found.passes == len(found.boxes_yxhw) + 2
-    total, covered = torch.zeros(DEMO.num_classes, 48, 60), torch.zeros(48, 60)
-    for y, x, h, w in found.boxes_yxhw.tolist():
-        part = image.crop((x, y, x + w, y + h)).resize((40, 32), Image.Resampling.BILINEAR)
-        logits = predict_logits(scored[0].network, scored[1], part)[None]
-        logits = F.interpolate(logits, (h, w), mode="bilinear", align_corners=False)
-        total[:, y : y + h, x : x + w] += logits.softmax(1)[0]
-        covered[y : y + h, x : x + w] += 1
-    assert torch.equal(found.covered, covered)
-    # Pillow and torchvision enlarge alike but for the rounding of pixels; the parts are resized once more.
-    torch.testing.assert_close(found.zoomed, total / covered.clamp_min(1), atol=2e-2, rtol=0)
-    assert (found.fused - found.plain).abs().max() > 1e-3
-
-
 def test_forward_passes_are_counted(scored):
     images = []
     handle = scored[0].network.register_forward_pre_hook(lambda module, args: images.append(len(args[0])))

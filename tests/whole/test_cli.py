@@ -242,11 +242,11 @@ def test_dump_is_parsed_back_to_an_equal_configuration(write):
     flags = ["--name", "123", "--train.lr", "1e-5", "--data.crop-size", "[32, 48]", "--data.scale", "[1, 1]"]
     flags += ["--model.stages", "[a, b]", "--data.category", "car", "--cycles.start", "last", "--cam-vis"]
     flags += ["--train.checkpoint-steps", "7", "--data.workers", "0", "--slices.most-per-image", "3"]
-    flags += ["--slices.size", "[0.5, 0.75]"]
+    flags += ["--slices.size", "0.75"]
     for config in (Config(), parse(["--config", write(""), *flags])[0]):
         assert parse(["--config", write(dump(config), "dumped.yaml")])[0] == config
     assert config.model.stages == ["a", "b"]
-    assert config.slices.sizes == (0.5, 0.75)
+    assert config.slices.size == 0.75
     assert config.name == "123"
 
 

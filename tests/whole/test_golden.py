@@ -5,9 +5,10 @@ import json
 import numpy as np
 import torch
 from golden import golden
+from released import released_window_boxes
 
 from rws.core.advantage import advantage, select
-from rws.core.slices import released_window_boxes, slice_iou, weak_slices
+from rws.core.slices import slice_iou, weak_slices
 
 
 def numbered(arrays, first_key):

@@ -1,4 +1,4 @@
-"""The named options of the fusion, each against what its name promises."""
+"""The modes of the fusion, each against what its name promises."""
 
 import math
 
@@ -6,11 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from rws.config import FusionConfig
-from rws.core.fusion import Blend, Manner, cosine_distance, fused, match_statistics, weakened
+from rws.core.fusion import Blend, FusionMode, cosine_distance, fused, match_statistics, weakened
 from rws.data.views import TrainBatch
-from rws.method.correctness import only_correct, true_class_probability
-from rws.method.recipe import Recipe, chosen_images, strength
+from rws.method.fuse import FusionSchedule, chosen_images
 
 
 def a_blend(images=2, channels=3, size=(4, 5), seed=0) -> Blend:
@@ -37,33 +35,40 @@ class OneBlend:
         return {"s": self.blend}
 
 
-def output_of(config: FusionConfig, step: int, steps: int = 5, images: int = 2) -> tuple[torch.Tensor, list]:
+def output_of(mode: str, step: int, steps: int = 5, images: int = 2) -> tuple[torch.Tensor, list]:
     """What the stage of an identity network puts out at a step, and the losses."""
     stage = nn.Identity()
-    recipe = Recipe(OneBlend(a_blend(images), stage), config, steps, seed=3)
+    schedule = FusionSchedule(OneBlend(a_blend(images), stage), mode, steps, seed=3)
     x = own_features(images)
-    with recipe(TrainBatch(x, x[:, 0].long(), tuple("abcdefgh"[:images])), step) as losses:
+    with schedule(TrainBatch(x, x[:, 0].long(), tuple("abcdefgh"[:images])), step) as losses:
         return stage(x), losses
 
 
-def test_the_defaults_are_the_published_form():
+def test_published_blends_every_image_at_every_step_alike():
     blend, own = a_blend(), own_features()
     for step in range(5):
-        found, losses = output_of(FusionConfig(), step)
+        found, losses = output_of("published", step)
         assert torch.equal(found, torch.addcmul(blend.added, own, blend.n))
         assert losses == []
 
 
-@pytest.mark.parametrize("anneal", ["linear", "cosine"])
-def test_annealing_starts_at_the_published_form_and_ends_at_n_of_1(anneal):
-    factors = [strength(anneal, step, 7) for step in range(7)]
-    assert factors[0] == 1
-    assert factors[-1] == pytest.approx(0, abs=1e-12)
-    assert factors == sorted(factors, reverse=True)
-    assert factors[3] == pytest.approx(0.5)
-    assert torch.equal(output_of(FusionConfig(anneal=anneal), 0)[0], output_of(FusionConfig(), 0)[0])
-    torch.testing.assert_close(output_of(FusionConfig(anneal=anneal), 4)[0], own_features(), rtol=0, atol=0)
-    assert strength("none", 6, 7) == 1
+def test_gentle_blends_matched_features_into_half_of_the_images_ever_less():
+    own = own_features(4)
+    matched = match_statistics(a_blend(4), own)
+    for step, strength in enumerate((1, 0.75, 0.5, 0.25, 0)):
+        found, losses = output_of("gentle", step, images=4)
+        chosen = chosen_images(4, 0.5, step, 3)
+        assert int(chosen.sum()) == 2
+        part = weakened(matched, strength)
+        expected = torch.where(chosen[:, None, None, None], part.n * own + part.added, own)
+        torch.testing.assert_close(found, expected)
+        assert losses == []
+
+
+def test_target_blends_nothing_and_gives_a_loss():
+    found, losses = output_of("target", 1)
+    assert torch.equal(found, own_features())
+    assert losses[0].item() == pytest.approx(cosine_distance(own_features(), a_blend()).item())
 
 
 def test_half_strength_is_half_of_the_share():
@@ -84,16 +89,6 @@ def test_share_takes_that_share_of_all_images():
     masks = [tuple(chosen_images(8, 0.5, step, 1).tolist()) for step in range(20)]
     assert len(set(masks)) > 10, "another choice at each step"
     assert masks == [tuple(chosen_images(8, 0.5, step, 1).tolist()) for step in range(20)]
-
-
-def test_images_that_are_not_chosen_keep_their_own_features():
-    config = FusionConfig(share=0.5)
-    found, _ = output_of(config, 2, images=4)
-    whole, _ = output_of(FusionConfig(), 2, images=4)
-    chosen = chosen_images(4, 0.5, 2, 3)
-    assert int(chosen.sum()) == 2
-    for k, each in enumerate(chosen):
-        assert torch.equal(found[k], whole[k] if each else own_features(4)[k])
 
 
 def test_normalise_against_a_loop():
@@ -125,7 +120,7 @@ def test_normalise_leaves_an_image_without_fused_cells_alone():
     assert (found.added == 0).all()
 
 
-def test_distillation_against_a_loop_and_where_its_gradient_goes():
+def test_the_loss_against_a_loop_and_where_its_gradient_goes():
     blend, own = a_blend(), own_features().requires_grad_()
     loss = cosine_distance(own, blend)
     total = weight = 0.0
@@ -143,7 +138,7 @@ def test_distillation_against_a_loop_and_where_its_gradient_goes():
     assert (own.grad.abs().sum(1) > 0).equal(fused_cells)
 
 
-def test_distillation_of_nothing_and_of_zeros_is_no_trouble():
+def test_the_loss_of_nothing_and_of_zeros_is_no_trouble():
     own = torch.zeros(1, 3, 4, 5, requires_grad=True)
     nothing = Blend(torch.ones(1, 1, 4, 5), torch.zeros(1, 3, 4, 5))
     for blend in (nothing, a_blend(1)):
@@ -153,49 +148,11 @@ def test_distillation_of_nothing_and_of_zeros_is_no_trouble():
         assert torch.isfinite(own.grad).all()
 
 
-def test_distilling_without_replacing():
-    found, losses = output_of(FusionConfig(replace=False, distill=0.5), 1)
-    assert torch.equal(found, own_features())
-    assert losses[0].item() == pytest.approx(0.5 * cosine_distance(own_features(), a_blend()).item())
-
-
 def test_the_loss_is_a_mean_over_the_stages():
     stages = {"a": nn.Identity(), "b": nn.Identity()}
     blends = {"a": a_blend(seed=0), "b": a_blend(seed=1)}
-    with fused(stages, blends, Manner(distill=1.0, replace=False)) as losses:
+    with fused(stages, blends, FusionMode(target=True)) as losses:
         for stage in stages.values():
             stage(own_features())
     expected = sum(cosine_distance(own_features(), b).item() for b in blends.values()) / 2
     assert sum(losses).item() == pytest.approx(expected)
-
-
-def test_correct_only_keeps_the_cells_where_the_slice_is_more_probable():
-    cells, n = torch.tensor([0, 3, 5]), torch.tensor([0.1, 0.2, 0.3])
-    f = torch.tensor([[1.0, 2.0, 0.6], [3.0, 4.0, 0.5], [5.0, 6.0, 0.2]])  # the last channel: probability
-    own = torch.zeros(3, 2, 3)
-    own[-1] = torch.tensor([[0.5, 0.9, 0.9], [0.5, 0.9, 0.1]])
-    kept = only_correct((cells, n, f), own)
-    assert kept[0].tolist() == [0, 5]  # 0.6 > 0.5 and 0.2 > 0.1, but 0.5 is not above 0.5
-    torch.testing.assert_close(kept[1], torch.tensor([0.1, 0.3]))
-    assert kept[2].tolist() == [[1, 2], [5, 6]]
-
-
-def test_probability_of_the_true_class():
-    class Logits(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.scale = nn.Parameter(torch.ones(()))
-
-        def forward(self, x):
-            return {"out": x * self.scale}
-
-    logits = torch.randn(2, 3, 4, 5)
-    labels = torch.randint(0, 3, (2, 4, 5))
-    labels[0, 0] = 255
-    found = true_class_probability(Logits(), logits, labels)
-    for image in range(2):
-        for r in range(4):
-            for c in range(5):
-                label = labels[image, r, c].item()
-                p = 0.0 if label == 255 else logits[image, :, r, c].softmax(0)[label].item()
-                assert found[image, r, c].item() == pytest.approx(p, abs=1e-6)

@@ -1,0 +1,72 @@
+"""Options whose experiments did not help: old runs are still read, and whoever asks for one is told."""
+
+from dataclasses import replace
+
+import pytest
+
+from rws.cli import FINDINGS, RETIRED, dump, parse
+from rws.config import Config
+from rws.errors import UserError
+from rws.runs.identity import check_folder
+
+OLD = {
+    "train.slice_aim": "0.5",
+    "train.slice_aim_by": "class",
+    "slices.geometry": "released",
+    "slices.iou_by": "class",
+    "fusion.normalise": "true",
+    "fusion.anneal": "linear",
+    "fusion.share": "0.5",
+    "fusion.distill": "1.0",
+    "fusion.replace": "false",
+    "fusion.correct_only": "true",
+    "cycles.start": "slices",
+    "slices.size": "[0.5, 0.75]",
+}
+
+
+def write(path, key: str, value: object) -> str:
+    part, name = key.split(".")
+    path.write_text(f"{part}: {{{name}: {value}}}\n")
+    return str(path)
+
+
+def test_every_retired_option_is_tried_here():
+    assert OLD.keys() - {"cycles.start", "slices.size"} == RETIRED.keys()
+
+
+@pytest.mark.parametrize(("key", "value"), OLD.items())
+def test_a_flag_gets_one_line_that_names_the_tag(key, value):
+    for flags in ([f"--{key}", value], [f"--{key.replace('_', '-')}={value}"]):
+        with pytest.raises(UserError, match=f"^command line: {key} .*{FINDINGS}$"):
+            parse(flags, file=None)
+
+
+@pytest.mark.parametrize(("key", "value"), OLD.items())
+def test_a_file_that_asks_for_one_is_refused_but_for_an_old_run(tmp_path, key, value):
+    file = write(tmp_path / "c.yaml", key, value)
+    with pytest.raises(UserError, match=rf"c\.yaml: {key} .* is retired.*{FINDINGS}"):
+        parse(["--config", file])
+    config, _ = parse([], file=file, of_old_run=True)
+    assert config.cycles.start == ("last" if key == "cycles.start" else "initial")
+    assert config.slices.size == 0.5
+
+
+def test_values_at_which_they_change_nothing_are_read(tmp_path):
+    for key, value in RETIRED.items():
+        assert parse(["--config", write(tmp_path / "c.yaml", key, value)])[0] == Config()
+
+
+def test_no_retired_option_is_written():
+    assert not [key for key in RETIRED if f" {key.split('.')[1]}:" in dump(Config())]
+
+
+def test_an_old_run_that_had_one_is_not_gone_on_with(tmp_path):
+    config = replace(Config(), runs=str(tmp_path), name="old")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "config.yaml").write_text(dump(config))
+    check_folder(replace(config, resume=True))
+    asked = dump(config).replace("fusion:\n", "fusion:\n  anneal: linear\n")
+    (tmp_path / "old" / "config.yaml").write_text(asked)
+    with pytest.raises(UserError, match=f"fusion.anneal 'linear', which is retired.*{FINDINGS}"):
+        check_folder(replace(config, resume=True))
