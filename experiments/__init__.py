@@ -1,1 +1,14 @@
-"""Accuracy: `python -m rws.compare` runs the arms of an experiment; its folders hold the records."""
+"""Records and their YAML files; the code that makes them is rws/compare. The old commands say the new one."""
+
+import sys
+
+from rws.moved import say
+
+NEW = {
+    "experiments.compare": "rws.compare",
+    "experiments.refine": "rws.compare.at_test_time",
+    "experiments.join": "rws.compare.join",
+}
+# `python -m experiments.compare` imports this file first; orig_argv still has the words of the command line.
+for old in NEW.keys() & set(sys.orig_argv):
+    say(old, NEW[old])

@@ -1,6 +1,11 @@
 """Refined Weak Slices: a segmentation network improves itself where its own heat maps look away."""
 
+from pathlib import Path
+
 __all__ = ["RWS", "coordinates"]
+
+# Where commands under their old names lie, which say the new ones.
+__path__.append(str(Path(__file__).parent / "moved"))
 
 
 def __getattr__(name: str) -> object:
