@@ -24,8 +24,8 @@ class View:
 
 @dataclass(frozen=True)
 class TrainBatch:
-    """images (N, 3, H, W); labels (N, H, W); where (N, 3, H, W) coordinate maps, and what `attach` gave for
-    each image, both absent without `attach`."""
+    """images (N, 3, H, W); labels (N, H, W), or (N, K) for a classification; where (N, 3, H, W) coordinate
+    maps, and what `attach` gave for each image, both absent without `attach`."""
 
     images: Tensor
     labels: Tensor

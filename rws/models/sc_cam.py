@@ -3,7 +3,7 @@
 Source: Chang et al., CVPR 2020; class activation maps: Zhou et al., CVPR 2016.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -37,17 +37,7 @@ class SubCategoryNetwork(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Shape: (N, 3, H, W) -> (N, C, h, w)."""
-        found = self.backbone(images)
-        return found["out"] if isinstance(found, Mapping) else found
-
-    def scores(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits of the classes and of their sub-categories.
-
-        Shape: (N, C, h, w) -> (N, F), (N, F * SUB_CATEGORIES) for F foreground classes.
-        """
-        pooled = F.adaptive_avg_pool2d(features, 1)
-        classes, sub_categories = (head(pooled).flatten(1) for head in self.classifier.values())
-        return classes, sub_categories
+        return _features(self.backbone, images)
 
     def activation(self, features: Tensor) -> Tensor:
         """Class activation maps of the classes, not scaled.
@@ -58,13 +48,38 @@ class SubCategoryNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         features = self.features(images)
-        present = self.scores(features)[0] >= 0
+        present = self.classifier["classes"](F.adaptive_avg_pool2d(features, 1)).flatten(1) >= 0
         maps = F.interpolate(
             self.activation(features), images.shape[-2:], mode="bilinear", align_corners=False
         )
         maps = unit_maximum(maps) * present[..., None, None]
         background = self.threshold.to(maps).expand(len(maps), 1, *maps.shape[-2:])
         return {"out": torch.cat([background, maps], 1)}
+
+
+class Classifier(nn.Module):
+    """The classification part of a network, for its training: the same weights, logits in place of maps.
+
+    heads: those that are trained; the others are left out.
+
+    Shape: (N, 3, H, W) -> {head: logits}, of "classes" (N, F) for F foreground classes, of "sub_categories"
+        (N, F * SUB_CATEGORIES).
+    """
+
+    def __init__(self, network: SubCategoryNetwork, heads: Sequence[str]):
+        super().__init__()
+        self.backbone = network.backbone
+        self.classifier = nn.ModuleDict({head: network.classifier[head] for head in heads})
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        pooled = F.adaptive_avg_pool2d(_features(self.backbone, images), 1)
+        return {name: head(pooled).flatten(1) for name, head in self.classifier.items()}
+
+
+def _features(backbone: nn.Module, images: Tensor) -> Tensor:
+    """Of a backbone that returns them alone, or as "out" among others."""
+    found = backbone(images)
+    return found["out"] if isinstance(found, Mapping) else found
 
 
 def unit_maximum(maps: Tensor) -> Tensor:

@@ -3,13 +3,22 @@
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 from tqdm import tqdm
 
 from rws.data import Split
-from rws.data.batches import SeededBatches
+from rws.data.classes import ClassSet
 from rws.data.transforms import to_tensors
+from rws.data.views import TrainViews, View
+from rws.runtime.distributed import is_first
+
+
+def classes_in(label: np.ndarray, classes: ClassSet) -> np.ndarray:
+    """Which foreground classes a label holds.
+
+    Shape: (H, W) -> (F,) bool.
+    """
+    return np.isin(classes.foreground, np.unique(label))
 
 
 def image_labels(split: Split) -> np.ndarray:
@@ -17,31 +26,25 @@ def image_labels(split: Split) -> np.ndarray:
 
     Shape: (N, F) float32, 0 or 1.
     """
-    foreground = np.array(split.classes.foreground)
-    rows = [
-        np.isin(foreground, np.unique(split.label(image_id)))
-        for image_id in tqdm(split.ids, desc="image labels", unit="image", leave=False)
-    ]
-    return np.stack(rows).astype(np.float32)
+    ids = tqdm(split.ids, desc="image labels", unit="image", leave=False, disable=not is_first())
+    return np.stack([classes_in(split.label(image_id), split.classes) for image_id in ids]).astype(np.float32)
 
 
-class TrainImages(Dataset):
-    """Augmented images, each with its index; an index comes with the seed of its augmentation."""
+class ClassifiedImages(TrainViews):
+    """Augmented crops of a split's images, each with its row of `labels` in place of the label of its pixels.
 
-    def __init__(self, split: Split, transform: v2.Transform):
-        self.split, self.transform = split, transform
+    Shape: labels (N, K).
+    """
 
-    def __len__(self) -> int:
-        return len(self.split)
+    def __init__(self, split: Split, transform: v2.Transform, labels: Tensor):
+        super().__init__(split, [View(image_id) for image_id in split.ids], transform)
+        self.labels = labels
 
-    def __getitem__(self, index_and_seed: tuple[int, int]) -> tuple[Tensor, int]:
+    def __getitem__(self, index_and_seed: tuple[int, int]) -> tuple:
         index, seed = index_and_seed
-        image, _ = to_tensors(self.split.image(self.split.ids[index]), np.zeros((1, 1), np.uint8))
+        image_id = self.split.ids[index]
+        image, _ = to_tensors(self.split.image(image_id), np.zeros((1, 1), np.uint8))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return self.transform(image).as_subclass(Tensor), index
-
-
-def train_loader(images: TrainImages, batches: SeededBatches, workers: int) -> DataLoader:
-    """Batches (N, 3, H, W) with the images' indices (N,)."""
-    return DataLoader(images, batch_sampler=batches, num_workers=workers)
+            image = self.transform(image).as_subclass(Tensor)
+        return image_id, [image, self.labels[index]], None

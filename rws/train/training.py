@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
@@ -36,6 +36,8 @@ class Job:
     fusion: gives the context in which the forward pass of a batch, at a step, is fused, as a value of which
         a list of losses to add, or None; without it the training is plain.
     steps_before: steps that count towards the epochs but were taken elsewhere.
+    loss: gives the loss of a batch from the network's output and the batch's labels; None takes that of a
+        segmentation. Of several processes each calls it with its part of the batch; the losses are summed.
     teacher: follows the network: is updated after each step, and stored with the training.
     slices: the last so many of the views are slices, and `slice_mix` of each batch is taken from them.
     """
@@ -50,6 +52,7 @@ class Job:
     evaluate: Callable[[nn.Module], dict] | None = None
     fusion: Callable[[TrainBatch, int], AbstractContextManager] | None = None
     steps_before: int = 0
+    loss: Callable[[dict[str, Tensor], Tensor], Tensor] | None = None
     teacher: AveragedModel | None = None
     slices: int = 0
     slice_mix: float = 0.0
@@ -188,7 +191,7 @@ class Training:
         half = torch.bfloat16 if config.precision == "bf16" else torch.float16
         with fusion as more, torch.autocast(self.device.type, half, enabled=config.precision != "fp32"):
             output = self.parallel(images)
-        loss = loss_of(self.network, output, labels, self.ignore_index, config.aux_loss)
+        loss = self._loss(output, labels)
         for term in more or ():
             loss = loss + term / world()
         self.optimizer.zero_grad(set_to_none=True)
@@ -208,6 +211,11 @@ class Training:
         self.loss_sum += value
         self.step += 1
         return stops > 0
+
+    def _loss(self, output: dict[str, Tensor], labels: Tensor) -> Tensor:
+        if self.job.loss is not None:
+            return self.job.loss(output, labels)
+        return loss_of(self.network, output, labels, self.ignore_index, self.config.aux_loss)
 
     def _refuse(self, loss: float, batch: TrainBatch) -> None:
         """Raises: UserError; the ids of the batch are left in a file beside the training's state."""

@@ -1,4 +1,7 @@
-"""A run of a small network, as one process or under torchrun: `python processes.py DATA RUNS`."""
+"""A run of a small network, as one process or under torchrun: `python processes.py METHOD DATA RUNS`.
+
+METHOD is rws or sc_cam.
+"""
 
 import sys
 from dataclasses import replace
@@ -13,8 +16,10 @@ from torch import nn
 from rws.cycle.loop import Run
 from rws.cycle.setup import prepare
 from rws.models import FAMILIES
+from rws.models.sc_cam import SubCategoryNetwork
 from rws.runtime import distributed
 from rws.runtime.device import choose_device
+from rws.sc_cam.rounds import Rounds
 
 
 class GroupNormNetwork(TinyNetwork):
@@ -27,15 +32,24 @@ class GroupNormNetwork(TinyNetwork):
         self.classifier[0] = nn.Identity()
 
 
-def main(root: str, runs: str) -> None:
+def sub_category_network(num_classes: int, aux: bool = True) -> SubCategoryNetwork:
+    return SubCategoryNetwork(GroupNormNetwork(num_classes).backbone, 8, num_classes)
+
+
+METHODS = {"rws": (GroupNormNetwork, Run), "sc_cam": (sub_category_network, Rounds)}
+
+
+def main(method: str, root: str, runs: str) -> None:
     torch.set_num_threads(1)
-    FAMILIES["tiny"] = replace(TINY, build=GroupNormNetwork)
+    build, run = METHODS[method]
+    FAMILIES["tiny"] = replace(TINY, build=build)
     config = tiny_config(Path(root), Path(runs))
     # Adam divides by the gradient's size, so that a gradient near 0 turns rounding into whole steps.
     config = replace(config, train=replace(config.train, optimizer="sgd", lr=0.02))
     config = replace(config, slices=replace(config.slices, most_per_image=None))
+    config = replace(config, sc_cam=replace(config.sc_cam, rounds=2, scales=(1.0,)))
     with distributed.processes(choose_device("cpu")):
-        Run(prepare(config)[0]).run()
+        run(prepare(config)[0]).run()
 
 
 if __name__ == "__main__":

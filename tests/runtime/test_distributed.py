@@ -31,9 +31,9 @@ def run(*command: str, launcher: tuple[str, ...]) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def start(root: Path, runs: Path, *launcher: str) -> Path:
+def start(root: Path, runs: Path, *launcher: str, method: str = "rws") -> Path:
     """Run to the end; the run's folder."""
-    run(str(SCRIPT), str(root), str(runs), launcher=launcher)
+    run(str(SCRIPT), method, str(root), str(runs), launcher=launcher)
     (folder,) = runs.iterdir()
     return folder
 
@@ -95,11 +95,36 @@ def test_each_process_wrote_a_shard_of_the_bank_and_the_first_everything_else(fo
     assert min(sizes) > 0.2 * max(sizes)
     names = [sorted(str(p.relative_to(f)) for p in f.rglob("*.pt")) for f in folders]
     assert names[0] == names[1]
-    weights = [checkpoint.load(f / "last.pt")["model"] for f in folders]
-    apart = max((weights[1][key].float() - weights[0][key].float()).abs().max() for key in weights[0])
-    print(f"largest difference of a weight: {apart:.1e}")
-    for key in weights[0]:
-        torch.testing.assert_close(weights[1][key], weights[0][key], rtol=0, atol=2e-3)
+    assert_close_weights(folders)
+
+
+def assert_close_weights(folders: tuple[Path, Path]) -> None:
+    one, two = (checkpoint.load(f / "last.pt")["model"] for f in folders)
+    print(f"largest difference of a weight: {max((two[k] - one[k]).abs().max() for k in one):.1e}")
+    torch.testing.assert_close(two, one, rtol=0, atol=2e-3)
+
+
+def test_two_processes_run_the_rounds_of_one(root, tmp_path):
+    """SC-CAM: the same sub-categories, the same networks, the same label maps."""
+    folders = (
+        start(root, tmp_path / "one", method="sc_cam"),
+        start(root, tmp_path / "two", *TORCHRUN, method="sc_cam"),
+    )
+    assert_close_weights(folders)
+    for r in ("1", "2"):
+        one, two = (checkpoint.load(f / "rounds" / r / "sub_categories.pt")["labels"] for f in folders)
+        assert torch.equal(one, two)
+    one, two = (json.loads((f / "summary.json").read_text()) for f in folders)
+    assert two["last"]["miou"] == pytest.approx(one["last"]["miou"], abs=0.02)
+    for a, b in zip(one["rounds"], two["rounds"], strict=True):
+        assert b["loss"] == pytest.approx(a["loss"], abs=1e-5)
+        assert b["threshold"] == a["threshold"]
+        assert [b[s]["miou"] for s in ("train", "val")] == pytest.approx(
+            [a[s]["miou"] for s in ("train", "val")], abs=0.02
+        )
+    names = [sorted(p.name for p in (f / "labels").iterdir()) for f in folders]
+    assert names[0] == names[1]
+    assert len(names[0]) == 6
 
 
 FOLLOW = f"""

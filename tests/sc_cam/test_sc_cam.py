@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from tiny import TINY, TinyNetwork, demo_set, same_tensors, tiny_config
+from tiny import TINY, TinyNetwork, demo_set, same_tensors, tiny_config, with_train
 from torch import Tensor, nn
 
 from rws.cycle.setup import prepare
@@ -17,6 +17,7 @@ from rws.errors import UserError
 from rws.models import FAMILIES, Family
 from rws.models.sc_cam import (
     SUB_CATEGORIES,
+    Classifier,
     SubCategoryNetwork,
     sc_cam_efficientnet_lite0,
     sc_cam_resnet50,
@@ -28,8 +29,11 @@ from rws.runs.model_file import load_trained
 from rws.sc_cam import rounds
 from rws.sc_cam.cams import label_map, multi_scale_maps
 from rws.sc_cam.clusters import sub_category_labels
-from rws.sc_cam.images import TrainImages, image_labels
-from rws.sc_cam.rounds import Rounds, classification_loss
+from rws.sc_cam.images import ClassifiedImages, image_labels
+from rws.sc_cam.label_maps import LabelMaps
+from rws.sc_cam.loss import classification_loss
+from rws.sc_cam.rounds import Rounds
+from rws.train.training import Training
 
 
 def build(num_classes: int, aux: bool = True) -> SubCategoryNetwork:
@@ -81,8 +85,17 @@ def test_loss_is_that_of_the_classes_and_the_weighted_one_of_their_sub_categorie
         return -(y * p.log() + (1 - y) * (1 - p).log()).mean()
 
     parents, subs = (entropy(s, y) for s, y in zip(scores, known))
-    torch.testing.assert_close(classification_loss(scores, (known[0], None), 5.0), parents)
-    torch.testing.assert_close(classification_loss(scores, known, 5.0), parents + 5 * subs)
+    output = dict(zip(("classes", "sub_categories"), scores))
+    torch.testing.assert_close(classification_loss({"classes": scores[0]}, known[0], 5.0), parents)
+    torch.testing.assert_close(classification_loss(output, torch.cat(known, 1), 5.0), parents + 5 * subs)
+
+
+def test_classifier_is_the_mean_of_its_heads_at_every_place(network):
+    images = torch.randn(2, 3, 32, 40)
+    logits = Classifier(network, ["classes", "sub_categories"])(images)
+    for name, head in network.classifier.items():
+        torch.testing.assert_close(logits[name], head(network.features(images)).mean((2, 3)))
+    assert list(Classifier(network, ["classes"])(images)) == ["classes"]
 
 
 # Maps.
@@ -124,8 +137,7 @@ def test_network_puts_out_its_maps_of_the_classes_it_finds(network):
         network.threshold.fill_(0.4)
         network.classifier["classes"].weight[1].abs_().neg_()  # features are not negative: a class less
         out = network(images)["out"]
-        features = network.features(images)
-        found = network.scores(features)[0] >= 0
+        found = Classifier(network, ["classes"])(images)["classes"] >= 0
     assert out.shape == (2, 4, 32, 40)
     assert found.any()
     assert not found.all()
@@ -145,7 +157,7 @@ def setup(monkeypatch, tmp_path):
     config = tiny_config(demo_set(tmp_path / "demo", train=6, val=3), tmp_path / "runs")
     config.model.name = "sc_cam_tiny"
     config.sc_cam.rounds, config.sc_cam.scales, config.resume = 1, (1.0,), True
-    return partial(lambda config: prepare(config)[0], config)
+    return partial(lambda config, **train: prepare(with_train(config, **train))[0], config)
 
 
 def test_rounds_leave_a_network_and_label_maps(setup):
@@ -162,6 +174,9 @@ def test_rounds_leave_a_network_and_label_maps(setup):
         assert picture.mode == "P"
         assert label.shape == split.size(image_id)
         assert set(np.unique(label)) <= {0, *(1 + np.flatnonzero(present))}
+    # Whole images are seen in eval mode: their statistics do not find their way into the network.
+    trained = checkpoint.load(folder / "rounds/1/network.pt")["model"]
+    assert same_tensors(network.state_dict(), trained | {"threshold": network.threshold})
     image = split.image(split.ids[0])
     assert predict_label(network, card, image).shape == (image.height, image.width)
 
@@ -202,12 +217,74 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(setup, monkeypatch, tmp_path)
     assert same_tensors(checkpoint.load(setup().folder / "last.pt")["model"], weights)
 
 
+STEPS = 6  # of a round
+
+
+@pytest.mark.parametrize("calls", [0, 1, 4, 5, STEPS, STEPS + 2, 2 * STEPS - 1])
+def test_stopped_within_a_round_it_goes_on_at_the_next_step(setup, monkeypatch, tmp_path, calls):
+    whole = Rounds(setup()).run()
+    weights = checkpoint.load(setup().folder / "last.pt")["model"]
+    setup().folder.rename(tmp_path / "runs/whole")
+    real, taken = Training._one_step, []
+
+    def counted(self, *args):
+        taken.append((self.job.key, self.step))
+        return 1 / 0 if len(taken) == calls + 1 else real(self, *args)
+
+    monkeypatch.setattr(Training, "_one_step", counted)
+    with pytest.raises(ZeroDivisionError):
+        Rounds(setup()).run()
+    if calls >= STEPS:  # those of a run that is resumed are those that it has begun with
+        monkeypatch.setattr(rounds, "sub_category_labels", lambda *args: 1 / 0)
+    assert Rounds(setup()).run() == whole
+    assert same_tensors(checkpoint.load(setup().folder / "last.pt")["model"], weights)
+    del taken[calls]  # the step that was cut off
+    assert taken == [(f"round-{r}", step) for r in (0, 1) for step in range(STEPS)]
+    assert not (setup().folder / "training.pt").exists()
+
+
+def test_a_round_that_is_trained_is_only_scored(setup, monkeypatch, tmp_path):
+    whole = Rounds(setup()).run()
+    setup().folder.rename(tmp_path / "runs/whole")
+    real, calls = LabelMaps.scores, []
+
+    def cut_off(self, *args):
+        calls.append(args)
+        return 1 / 0 if len(calls) == 4 else real(self, *args)
+
+    monkeypatch.setattr(LabelMaps, "scores", cut_off)
+    with pytest.raises(ZeroDivisionError):
+        Rounds(setup()).run()
+    monkeypatch.setattr(Training, "run", lambda self: 1 / 0)
+    assert Rounds(setup()).run() == whole
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_precision_is_taken(setup, tmp_path, precision):
+    whole = Rounds(setup()).run()
+    setup().folder.rename(tmp_path / "runs/whole")
+    half = Rounds(setup(precision=precision)).run()
+    for one, other in zip(whole["rounds"], half["rounds"], strict=True):
+        assert other["loss"] != one["loss"]
+        assert other["loss"] == pytest.approx(one["loss"], rel=0.05)
+
+
+def test_a_loss_that_is_not_finite_is_refused(setup, monkeypatch):
+    monkeypatch.setattr(
+        rounds, "classification_loss", lambda output, *_, **__: output["classes"].sum() * np.nan
+    )
+    with pytest.raises(UserError, match="round-0: loss nan at step 0"):
+        Rounds(setup()).run()
+
+
 def test_training_sees_no_label(setup, monkeypatch):
     split = setup().train
+    labels = torch.from_numpy(image_labels(split))
     monkeypatch.setattr(split, "label", lambda image_id: 1 / 0)
-    image, index = TrainImages(split, setup().card.transform())[2, 5]
-    assert index == 2
+    image_id, (image, label), _ = ClassifiedImages(split, setup().card.transform(), labels)[2, 5]
+    assert image_id == split.ids[2]
     assert image.shape[0] == 3
+    assert torch.equal(label, labels[2])
 
 
 def test_a_set_without_background_is_refused(setup):

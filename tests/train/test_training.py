@@ -92,6 +92,22 @@ def test_a_batch_without_any_label_gives_zero_and_finite_gradients():
     assert all(torch.equal(logits.grad, torch.zeros_like(logits)) for logits in output.values())
 
 
+def test_a_loss_that_is_handed_in_takes_the_place_of_the_segmentation_loss(tmp_path):
+    seen = []
+
+    def loss(output, labels):
+        seen.append((sorted(output), labels.shape))
+        return output["out"].square().mean() + 2
+
+    network = fresh()
+    before = network.aux_classifier.weight.clone()
+    config = TrainConfig(lr=0.01, weight_decay=0.0)
+    history = Training(network, job(loss=loss), config, tmp_path / "t.pt", 255).run()
+    assert seen == [(["aux", "out"], (2, 16, 16))] * 6
+    assert 2 < history[-1]["loss"] < history[0]["loss"]
+    assert torch.equal(network.aux_classifier.weight, before), "nothing of the segmentation loss is left"
+
+
 # The schedule and the optimizer.
 
 
