@@ -30,6 +30,8 @@ STAGES = {
     "sc_cam_resnet50": ((256, 4), (512, 8), (1024, 16), (2048, 16)),
     "sc_cam_efficientnet_lite0": ((24, 4), (40, 8), (112, 16), (320, 16)),
     LITE: ((24, 4), (40, 8), (112, 16), (320, 16)),
+    "fpn_efficientnet_lite0": ((24, 4), (40, 8), (112, 16), (320, 32)),
+    "fpn_efficientnet_lite2": ((24, 4), (48, 8), (120, 16), (352, 32)),
 }
 DEEPLABS = [name for name in STAGES if name.startswith("deeplabv3")]
 HEADS = {"aux_classifier.4.bias", "aux_classifier.4.weight", "classifier.4.bias", "classifier.4.weight"}
