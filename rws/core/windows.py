@@ -1,0 +1,119 @@
+"""Where to look again: windows that hold what a network is unsure of, and how what they show is put in place.
+
+No backward pass and no stages are needed: the class probabilities of any network will do.
+Boxes are `(y, x, h, w)` in pixels of the image they cut, integer, top left corner first.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rws.core.slices import window_boxes
+
+STEP = 0.125  # between windows, over the image's side
+DISCOUNT = 0.15  # what is left of the uncertainty inside a window that is taken
+FADE = 0.2  # share of a window's side over which its weight rises from 0 at an edge inside the image
+PRIOR_REACH = 0.05  # of the height: how far from where the whole image sees a class a window may see it
+
+
+def uncertainty(probabilities: Tensor) -> Tensor:
+    """Entropy of the class probabilities over the largest that there is: 0 is sure, 1 knows nothing.
+
+    Shape: (C, H, W) -> (H, W).
+    """
+    p = probabilities.float()
+    entropy = -(p * p.clamp_min(1e-12).log()).sum(0)
+    return entropy / math.log(max(2, len(p)))
+
+
+def candidate_windows(height: int, width: int, sides: Sequence[float]) -> Tensor:
+    """The windows of an image among which is chosen, of each of some sides over the image's.
+
+    Shape: (K, 4) int64.
+    Raises: ValueError for a side outside [STEP, 1).
+    """
+    if bad := [side for side in sides if not STEP <= side < 1]:
+        raise ValueError(f"a window of {bad[0]:g} of the sides: must be at least {STEP} and below 1")
+    return torch.cat([window_boxes(height, width, size=side, step=STEP) for side in sides])
+
+
+def choose_windows(unsure: Tensor, boxes_yxhw: Tensor, most: int) -> tuple[list[int], list[float]]:
+    """Greedily the windows that are worth a pass most, and what each is worth.
+
+    A window is worth the uncertainty that it holds, a mean over the image, times the doublings by which it is
+    enlarged. What lies in a window that is taken counts for little in those after it. Worth never rises from
+    one window to the next.
+
+    Shape: unsure (H, W), boxes (K, 4) -> at most `most` indices and values.
+    """
+    height, width = unsure.shape
+    unsure, boxes = unsure.double().clone(), boxes_yxhw.tolist()
+    doublings = [math.log2(math.sqrt(height * width / (h * w))) for _, _, h, w in boxes]
+    taken: list[int] = []
+    worth: list[float] = []
+    for _ in range(min(most, len(boxes))):
+        table = F.pad(unsure.cumsum(0).cumsum(1), (1, 0, 1, 0))
+        y, x, h, w = boxes_yxhw.to(table.device).unbind(1)
+        held = table[y + h, x + w] - table[y, x + w] - table[y + h, x] + table[y, x]
+        value = held.cpu() / (height * width) * torch.tensor(doublings, dtype=torch.float64)
+        value[taken] = -1
+        best = int(value.argmax())
+        taken.append(best)
+        worth.append(float(value[best]))
+        top, left, h, w = boxes[best]
+        unsure[top : top + h, left : left + w] *= DISCOUNT
+    return taken, worth
+
+
+def edge_weights(box_yxhw: tuple[int, int, int, int], size: tuple[int, int], fade: float = FADE) -> Tensor:
+    """Weights of a window's pixels: 1, falling to 0 at its edges, but not where these are the image's own.
+
+    Shape: `size` = (H, W) of the image -> (h, w) float32.
+    """
+    y, x, h, w = box_yxhw
+    return _ramp(h, y > 0, y + h < size[0], fade)[:, None] * _ramp(w, x > 0, x + w < size[1], fade)
+
+
+def _ramp(length: int, rises: bool, falls: bool, fade: float) -> Tensor:
+    up = ((torch.arange(length) + 0.5) / max(fade * length, 0.5)).clamp_max(1)
+    weights = torch.ones(length)
+    weights = torch.minimum(weights, up) if rises else weights
+    return torch.minimum(weights, up.flip(0)) if falls else weights
+
+
+def class_prior(whole: Tensor, reach: float = PRIOR_REACH) -> Tensor:
+    """How probable the whole image finds each class near each pixel; a part alone may not tell its class.
+
+    Shape: (C, H, W) -> (C, H, W), the largest probability within `reach` times the height.
+    """
+    side = 2 * max(1, round(reach * whole.shape[-2] / 2)) + 1
+    return F.max_pool2d(whole[None], side, stride=1, padding=side // 2)[0]
+
+
+def with_prior(slices: Tensor, prior: Tensor) -> Tensor:
+    """Probabilities of slices times a prior, renormalised.
+
+    Shape: (K, C, h, w) and (K, C, h, w) -> (K, C, h, w).
+    """
+    product = slices * prior
+    return product / product.sum(1, keepdim=True).clamp_min(1e-12)
+
+
+def put_in_place(whole: Tensor, slices: list[Tensor], boxes_yxhw: Tensor) -> Tensor:
+    """The mean of what the whole image and the slices show: half each where slices lie, else the whole.
+
+    Towards a slice's edges its share falls to 0, so that there are no seams.
+
+    Shape: whole (C, H, W); slices K times (C, h, w), at the size of their boxes (K, 4) -> (C, H, W).
+    """
+    size = tuple(whole.shape[-2:])
+    total, weight = torch.zeros_like(whole), whole.new_zeros(size)
+    for part, (y, x, h, w) in zip(slices, boxes_yxhw.tolist()):
+        own = edge_weights((y, x, h, w), size).to(whole.device)
+        total[:, y : y + h, x : x + w] += own * part
+        weight[y : y + h, x : x + w] += own
+    share = 0.5 * weight.clamp_max(1)
+    return whole + share * (total / weight.clamp_min(1e-12) - whole)

@@ -1,0 +1,150 @@
+"""Where to look again, against plain loops, and what is put in place against what it promises."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rws.core.windows import (
+    DISCOUNT,
+    candidate_windows,
+    choose_windows,
+    class_prior,
+    edge_weights,
+    put_in_place,
+    uncertainty,
+    with_prior,
+)
+
+
+def probabilities(classes=3, height=12, width=16, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(classes, height, width, generator=generator).mul(2).softmax(0)
+
+
+def test_uncertainty_is_0_where_sure_and_1_where_nothing_is_known():
+    p = torch.tensor([[1.0, 0.25, 0.5], [0.0, 0.25, 0.5], [0.0, 0.25, 0.0], [0.0, 0.25, 0.0]])[:, None]
+    torch.testing.assert_close(uncertainty(p)[0], torch.tensor([0.0, 1.0, 0.5]))
+    assert uncertainty(torch.ones(1, 2, 2)).tolist() == [[0, 0], [0, 0]], "a single class is never in doubt"
+
+
+def test_candidates_lie_inside_have_their_sides_and_reach_every_corner():
+    boxes = candidate_windows(100, 61, (0.5, 0.7)).tolist()
+    assert {(h, w) for _, _, h, w in boxes} == {(50, 31), (70, 43)}
+    assert all(y >= 0 and x >= 0 and y + h <= 100 and x + w <= 61 for y, x, h, w in boxes)
+    assert len(boxes) == len({tuple(box) for box in boxes}) == 25 + 16
+    with pytest.raises(ValueError, match="a window of 1 of the sides"):
+        candidate_windows(100, 61, (1.0,))
+
+
+def by_loop(unsure, boxes, most):
+    """Plain Python over pixels."""
+    height, width = unsure.shape
+    left = {(r, c): unsure[r, c].item() for r in range(height) for c in range(width)}
+    taken, worth = [], []
+    for _ in range(most):
+        values = {}
+        for k, (y, x, h, w) in enumerate(boxes):
+            held = sum(left[r, c] for r in range(y, y + h) for c in range(x, x + w))
+            values[k] = held / (height * width) * math.log2(math.sqrt(height * width / (h * w)))
+        best = max((k for k in values if k not in taken), key=lambda k: (values[k], -k))
+        taken.append(best)
+        worth.append(values[best])
+        y, x, h, w = boxes[best]
+        for r in range(y, y + h):
+            for c in range(x, x + w):
+                left[r, c] *= DISCOUNT
+    return taken, worth
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_windows_are_those_of_the_plain_loop(seed):
+    unsure = uncertainty(probabilities(seed=seed)) ** 2
+    boxes = candidate_windows(*unsure.shape, (0.5, 0.7))
+    taken, worth = choose_windows(unsure, boxes, 5)
+    expected, values = by_loop(unsure, boxes.tolist(), 5)
+    assert taken == expected
+    assert worth == pytest.approx(values)
+    assert worth == sorted(worth, reverse=True)
+
+
+def test_the_first_window_lies_over_what_is_unsure_and_the_next_elsewhere():
+    unsure = torch.zeros(40, 40)
+    unsure[2:12, 25:38], unsure[30:36, 4:10] = 1.0, 0.9
+    boxes = candidate_windows(40, 40, (0.5,))
+    taken, _ = choose_windows(unsure, boxes, 2)
+    (y, x, h, w), (y2, x2, h2, w2) = boxes[taken].tolist()
+    assert unsure[y : y + h, x : x + w].sum() == 130
+    assert unsure[y2 : y2 + h2, x2 : x2 + w2].sum() == pytest.approx(32.4)
+
+
+def test_no_more_windows_than_there_are():
+    taken, worth = choose_windows(torch.ones(8, 8), candidate_windows(8, 8, (0.5,))[:3], 9)
+    assert sorted(taken) == [0, 1, 2]
+    assert len(worth) == 3
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(4, 30), st.integers(4, 30), st.data())
+def test_weights_fall_to_an_edge_inside_the_image_and_not_to_the_images_own(height, width, data):
+    y, x = data.draw(st.integers(0, height - 2)), data.draw(st.integers(0, width - 2))
+    h, w = data.draw(st.integers(2, height - y)), data.draw(st.integers(2, width - x))
+    weights = edge_weights((y, x, h, w), (height, width))
+    assert weights.shape == (h, w)
+    assert 0 < weights.min() <= weights.max() <= 1
+    whole = edge_weights((0, 0, height, width), (height, width))
+    assert (whole == 1).all()
+    if y == 0 and x == 0:
+        assert weights[0, 0] == 1
+    if y > 0 and h >= 10:
+        assert (weights[0] <= 0.3).all()
+
+
+def test_what_is_seen_alike_stays_and_what_no_slice_holds_is_the_wholes():
+    whole = probabilities(3, 20, 24)
+    boxes = torch.tensor([[0, 0, 10, 12], [5, 6, 12, 12]])
+    parts = [whole[:, y : y + h, x : x + w] for y, x, h, w in boxes.tolist()]
+    torch.testing.assert_close(put_in_place(whole, parts, boxes), whole)
+    others = [torch.zeros_like(part) for part in parts]
+    found = put_in_place(whole, others, boxes)
+    assert torch.equal(found[:, 17:], whole[:, 17:])
+    assert torch.equal(found[:, 0, 0], whole[:, 0, 0] / 2)
+
+
+def test_no_seam_is_larger_than_the_step_of_its_neighbours():
+    """A slice that says 1 over a whole that says 0: along a row the result rises by even steps."""
+    whole = torch.zeros(1, 60, 80)
+    found = put_in_place(whole, [torch.ones(1, 40, 50)], torch.tensor([[10, 15, 40, 50]]))[0, 30]
+    steps = found.diff().abs()
+    assert found.max() == 0.5
+    assert steps.max() <= 0.5 / (0.2 * 50) + 1e-6
+    assert found[14] == found[65] == 0
+
+
+def test_put_in_place_is_a_mean_of_probabilities():
+    whole = probabilities(4, 20, 24)
+    boxes = candidate_windows(20, 24, (0.5, 0.7))[::7]
+    parts = [probabilities(4, h, w, seed=k) for k, (_, _, h, w) in enumerate(boxes.tolist())]
+    found = put_in_place(whole, parts, boxes)
+    torch.testing.assert_close(found.sum(0), torch.ones(20, 24))
+    assert found.min() >= 0
+
+
+def test_the_prior_is_the_largest_probability_nearby():
+    whole = probabilities(2, 40, 30)
+    found = class_prior(whole)  # reach: 2 rows and columns around
+    for y, x in ((0, 0), (20, 15), (39, 29)):
+        part = whole[:, max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
+        assert torch.equal(found[:, y, x], part.amax((1, 2)))
+
+
+def test_with_a_prior_of_0_a_class_is_gone_and_an_even_prior_changes_nothing():
+    slices = torch.stack([probabilities(3, 6, 6, seed=k) for k in range(2)])
+    torch.testing.assert_close(with_prior(slices, torch.full_like(slices, 0.3)), slices)
+    prior = torch.ones_like(slices)
+    prior[:, 1] = 0
+    found = with_prior(slices, prior)
+    assert (found[:, 1] == 0).all()
+    torch.testing.assert_close(found.sum(1), torch.ones(2, 6, 6))
