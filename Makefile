@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-slow lint bench figures clean
+.PHONY: setup demo test test-slow lint bench figures tables clean
 
 setup: .venv/.done
 
@@ -30,6 +30,9 @@ bench: setup
 figures: demo
 	$(BIN)/python train.py --config configs/demo_cycles.yaml --overwrite
 	$(BIN)/python -m tools.figures
+
+tables: setup
+	$(BIN)/python -m tools.fill_tables
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis *.egg-info

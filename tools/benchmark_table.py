@@ -1,4 +1,4 @@
-"""Print a record of the benchmarks as a table for the README: `python tools/benchmark_table.py RECORD`."""
+"""Print a record of the benchmarks as a table for docs/: python -m tools.benchmark_table RECORD"""
 
 import json
 import sys

@@ -1,36 +1,41 @@
-"""Print the README's tables of experiments from their records: python -m tools.evidence_table
+"""Print a table of experiments from their records: python -m tools.evidence_table TABLE
 
-The first has the trainings, the second what predictions of their networks gain at test time.
+trained: what the arms differ from plain training. at-test-time: what other ways of prediction gain.
+selection: of the first, what the README shows. `python -m tools.fill_tables` writes them into the pages.
 """
 
 import json
 import statistics
+import sys
 from pathlib import Path
 
 from rws.compare.tables import interval, mean_and_deviation, table
 
+FOLDER = Path(__file__).parents[1] / "experiments"
 RECORDS = ("camvid", "voc_cat", "voc_dog", "voc_cow", "voc_animals")
 ARMS = ("slices", "aimed", "random", "rws")
 AT_TEST = ("camvid", "voc_cat", "voc_cow", "voc_animals")
+# What the README shows: six rows at most, the mean among them.
+SELECTED, SELECTED_ARMS = RECORDS, ("slices", "random", "rws")
 
 
-def row(name: str, found: dict) -> list[str]:
-    """One experiment: what plain training reaches, and what the other arms differ from it."""
-    budget = found["budget"][str(found["seeds"][0])]["plain"]
-    plain = found["differences"]["plain"]
-    cells = [interval(plain[arm]["miou"]) if arm in plain else "-" for arm in ARMS]
-    seeds = len(found["seeds"])
-    record = f"[{name}](experiments/{name}/table.md)"
-    against_slices = interval(found["differences"]["slices"]["rws"]["miou"])
-    return [
-        record,
-        found["list"],
-        f"{budget:,} x {seeds}",
-        mean_and_deviation(found["arms"]["plain"]["miou"]),
-        *cells,
-        against_slices,
-        f"{since_before(found):+.2f}",
-    ]
+def read(names: tuple[str, ...], file: str) -> dict[str, dict]:
+    """The records of experiments that are there."""
+    paths = {name: FOLDER / name / file for name in names}
+    return {name: json.loads(path.read_text()) for name, path in paths.items() if path.is_file()}
+
+
+def plain(name: str, found: dict) -> list[str]:
+    """One experiment: its record, its images and seeds, and what plain training reaches."""
+    images = found["budget"][str(found["seeds"][0])]["plain"]
+    score = mean_and_deviation(found["arms"]["plain"]["miou"])
+    return [f"[{name}](experiments/{name}/table.md)", f"{images:,} x {len(found['seeds'])}", score]
+
+
+def differences(found: dict, arms: tuple[str, ...], to: str = "plain") -> list[str]:
+    """What arms of an experiment differ from another, with intervals; - for those that it lacks."""
+    known = found["differences"][to]
+    return [interval(known[arm]["miou"]) if arm in known else "-" for arm in arms]
 
 
 def since_before(found: dict) -> float:
@@ -39,46 +44,59 @@ def since_before(found: dict) -> float:
     return statistics.fmean(a - b for a, b in zip(last, found["arms"]["rws"]["first_training_miou"]))
 
 
-def mean_row(records: list[dict]) -> list[str]:
-    """Means over the experiments that have the arm."""
-
-    def mean(to: str, arm: str) -> str:
-        differences = [found["differences"][to] for found in records]
-        means = [d[arm]["miou"]["mean"] for d in differences if arm in d]
-        return f"{statistics.fmean(means):+.2f}" if means else "-"
-
-    gains = f"{statistics.fmean(map(since_before, records)):+.2f}"
-    return ["mean", "", "", "", *(mean("plain", arm) for arm in ARMS), mean("slices", "rws"), gains]
+def means(records: list[dict], arms: tuple[str, ...], to: str = "plain") -> list[str]:
+    """Means of these differences over the experiments that have the arm."""
+    known = [found["differences"][to] for found in records]
+    each = [[d[arm]["miou"]["mean"] for d in known if arm in d] for arm in arms]
+    return [f"{statistics.fmean(values):+.2f}" if values else "-" for values in each]
 
 
-def at_test_time(name: str, found: dict) -> list[list[str]]:
+def ways(name: str, found: dict) -> list[list[str]]:
     """One record of rws.compare.at_test_time: plain, and aimed if it has it, in every way against plain."""
     aimed = found["results"].get("aimed")
     rows = []
-    for way, plain in found["results"]["plain"].items():
+    for way, alone in found["results"]["plain"].items():
         record = f"[{name}](experiments/{name}/refine.md)"
-        score = mean_and_deviation(plain["miou"])
-        gain = "-" if way == "plain" else interval(plain["against_plain"])
+        score = mean_and_deviation(alone["miou"])
+        gain = "-" if way == "plain" else interval(alone["against_plain"])
         cells = [interval(aimed[way][to]) if aimed else "-" for to in ("against_plain", "against_plain_so")]
-        rows.append([record, way, f"{plain['passes']:.0f}", score, gain, *cells])
+        rows.append([record, way, f"{alone['passes']:.0f}", score, gain, *cells])
     return rows
 
 
-def main() -> None:
-    """Print the tables of all records that are there."""
-    folder = Path(__file__).parents[1] / "experiments"
-    paths = {name: folder / name / "results.json" for name in RECORDS}
-    found = {name: json.loads(path.read_text()) for name, path in paths.items() if path.is_file()}
-    head = ["record", "list", "images x seeds", "plain mIoU"]
-    head += [f"{arm} - plain" for arm in ARMS] + ["rws - slices", "rws - before"]
-    print(table(head, [*(row(name, each) for name, each in found.items()), mean_row(list(found.values()))]))
-    paths = {name: folder / name / "refine.json" for name in AT_TEST}
+def trained() -> str:
+    """What the arms of every experiment differ from plain training."""
+    found = read(RECORDS, "results.json")
+    head = ["record", "list", "images x seeds", "plain mIoU", *(f"{arm} - plain" for arm in ARMS)]
+    rows = []
+    for name, each in found.items():
+        record, *score = plain(name, each)
+        last = [*differences(each, ("rws",), "slices"), f"{since_before(each):+.2f}"]
+        rows.append([record, each["list"], *score, *differences(each, ARMS), *last])
+    records = list(found.values())
+    gain = statistics.fmean(map(since_before, records))
+    last = [*means(records, ARMS), *means(records, ("rws",), "slices"), f"{gain:+.2f}"]
+    return table([*head, "rws - slices", "rws - before"], [*rows, ["mean", "", "", "", *last]])
+
+
+def selection() -> str:
+    """What some arms of some experiments differ from plain training."""
+    found = read(SELECTED, "results.json")
+    head = ["record", "images x seeds", "plain mIoU", *(f"{arm} - plain" for arm in SELECTED_ARMS)]
+    rows = [[*plain(name, each), *differences(each, SELECTED_ARMS)] for name, each in found.items()]
+    return table(head, [*rows, ["mean", "", "", *means(list(found.values()), SELECTED_ARMS)]])
+
+
+def at_test_time() -> str:
+    """What other ways of prediction gain over the plain network's single pass."""
     head = ["record", "prediction", "passes", "plain", "plain - plain alone"]
     head += ["aimed - plain alone", "aimed - plain, same prediction"]
-    read = {name: json.loads(path.read_text()) for name, path in paths.items() if path.is_file()}
-    rows = [row for name, each in read.items() for row in at_test_time(name, each)]
-    print("\n" + table(head, rows))
+    return table(
+        head, [row for name, each in read(AT_TEST, "refine.json").items() for row in ways(name, each)]
+    )
 
+
+TABLES = {"trained": trained, "at-test-time": at_test_time, "selection": selection}
 
 if __name__ == "__main__":
-    main()
+    print(TABLES[sys.argv[1]]())

@@ -1,8 +1,6 @@
-"""Print the options of train.py as the table of the README.
+"""Print the options of train.py as the tables of docs/options.md: python -m tools.options_table
 
-    python tools/options_table.py
-
-Made from the docstrings and defaults in rws/config.py; a test holds the README to it.
+Made from the docstrings and defaults in rws/config.py; tools.fill_tables writes them into the page.
 """
 
 import dataclasses
@@ -27,11 +25,13 @@ def rows(cls: type, prefix: str = "") -> list[tuple[str, str, str]]:
     return out
 
 
-def table() -> str:
-    """The whole table in Markdown."""
-    lines = [f"| `{key}` | `{default}` | {meaning} |" for key, default, meaning in rows(Config)]
-    return "\n".join(["| option | default | meaning |", "|---|---|---|", *lines])
+def table(group: str) -> str:
+    """The options of one group in Markdown under a heading; the group "" has those of the run itself."""
+    held = [row for row in rows(Config) if row[0].rpartition(".")[0] == group]
+    lines = [f"| `{key}` | `{default}` | {meaning} |" for key, default, meaning in held]
+    return "\n".join([f"### {group or 'run'}\n", "| option | default | meaning |", "|---|---|---|", *lines])
 
 
 if __name__ == "__main__":
-    print(table())
+    groups = dict.fromkeys(key.rpartition(".")[0] for key, _, _ in rows(Config))
+    print("\n\n".join(map(table, groups)))
