@@ -9,26 +9,21 @@ again, and what was stopped goes on. Writes config.yaml, results.json, table.md 
 experiments/<name>. All flags of train.py are taken, too, for all arms.
 """
 
-import argparse
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
-from rws.errors import UserError, exit_code
+from rws.cli import KEYS
+from rws.errors import Parser, UserError, exit_code
 from rws.runs.checkpoint import write_json, write_text
 from rws.runtime.signals import handled
 
 
-def options(prog: str, description: str) -> argparse.ArgumentParser:
+def options(prog: str, description: str) -> Parser:
     """The flags by which a command names an experiment and its part; those of train.py come on top."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {prog}",
-        description=description,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = Parser(f"python -m {prog}", description, further=(f"--{key}" for key in ("config", *KEYS)))
     parser.add_argument("--config", required=True, help="experiment, a file in experiments/")
     parser.add_argument("--name", help="name of the results and runs; default: the experiment's")
     parser.add_argument("--seeds", nargs="+", type=int, help="default: the experiment's")
@@ -76,9 +71,9 @@ def write_results(plan, out: Path) -> dict:
 
 def main(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
-    chosen, flags = options("rws.compare", __doc__).parse_known_args(arguments)
 
     def command() -> None:
+        chosen, flags = options("rws.compare", __doc__).parse_known_args(arguments)
         from rws.compare.plan import make_plan, read_experiment
 
         experiment = read_experiment(chosen.config)

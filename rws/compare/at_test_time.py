@@ -189,9 +189,9 @@ def main(arguments: list[str]) -> int:
     parser = options("rws.compare.at_test_time", __doc__)
     parser.add_argument("--most", type=int, default=4, help="slices an image at most")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="default: all")
-    chosen, flags = parser.parse_known_args(arguments)
 
     def command() -> None:
+        chosen, flags = parser.parse_known_args(arguments)
         experiment = read_experiment(chosen.config)
         experiment = replace(experiment, name=chosen.name or experiment.name)
         plan = make_plan(experiment, flags, chosen.seeds, chosen.arms)

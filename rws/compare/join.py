@@ -8,7 +8,6 @@ is none a warning says so. The seconds are means over the records, by their numb
 rws.compare writes.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
@@ -20,7 +19,7 @@ from rws.compare.curves import draw
 from rws.compare.results import assembled, shared_and_own
 from rws.compare.tables import render
 from rws.config import Config
-from rws.errors import UserError, exit_code
+from rws.errors import Parser, UserError, exit_code
 from rws.runs.checkpoint import write_json, write_text
 from rws.runs.identity import FREE
 
@@ -150,14 +149,13 @@ def join_settings(settings: list[dict], seeds: list[int]) -> dict:
 
 def main(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
-    form = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser("python -m rws.compare.join", description=__doc__, formatter_class=form)
+    parser = Parser("python -m rws.compare.join", __doc__)
     parser.add_argument("records", nargs="+", type=Path, help="folders of records")
     parser.add_argument("--arms", nargs="+", help="default: all")
     parser.add_argument("--out", type=Path, required=True, help="folder of the joined record")
-    chosen = parser.parse_args(arguments)
 
     def command() -> None:
+        chosen = parser.parse_args(arguments)
         folders = dict.fromkeys(folder.resolve() for folder in chosen.records)  # seconds count each once
         settings, found = zip(*map(read_record, folders))
         for arm in chosen.arms or ():

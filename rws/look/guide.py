@@ -8,22 +8,21 @@ Without --config the data is that of the run in whose folder the checkpoint lies
 train.py: --data.*, --model.*, --slices.missing-images (how many images, evenly spread), --device.
 """
 
-import argparse
 import copy
 import os
 import sys
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
 
-from rws.cli import parse
+from rws.cli import KEYS, parse
 from rws.config import Config
 from rws.cycle.guidance import guidance, text
 from rws.cycle.setup import check_stages, make_network, open_list, stages_of
 from rws.data import Split
 from rws.data.eval_images import eval_loader
-from rws.errors import UserError, exit_code
+from rws.errors import Parser, UserError, exit_code
 from rws.method.cams import Scored
 from rws.method.score import Scores, looked_at, score_images
 from rws.runs import checkpoint as files
@@ -31,20 +30,30 @@ from rws.runs.model_file import Card, load_trained
 from rws.runtime.device import choose_device, memory_format
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m rws.look.guide",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+@dataclass(frozen=True)
+class GuideOptions:
+    """What the flags say that are not those of train.py."""
+
+    checkpoint: Path | None
+    split: str
+    output: Path | None
+
+
+def parse_guide(arguments: list[str]) -> tuple[GuideOptions, list[str]]:
+    """The options of a command line, and what it holds of flags of train.py.
+
+    Raises: UserError for a wrong flag.
+    """
+    further = (f"--{key}" for key in ("config", *KEYS))
+    parser = Parser("python -m rws.look.guide", __doc__, further=further)
     parser.add_argument("--checkpoint", type=Path, help="best.pt, last.pt or another network of a run")
     parser.add_argument("--split", choices=("train", "val"), default="val", help="images to look at (val)")
     parser.add_argument("--output", type=Path, help="folder for guidance.json and guidance.png")
-    return parser
+    options, flags = parser.parse_known_args(arguments)
+    return GuideOptions(**vars(options)), flags
 
 
-def _configuration(options: argparse.Namespace, flags: list[str]) -> Config:
+def _configuration(options: GuideOptions, flags: list[str]) -> Config:
     """Flags over --config, or over the configuration beside the checkpoint, or over the defaults."""
     names = {flag.split("=")[0].replace("-", "_") for flag in flags}
     if options.checkpoint is None and not names & {"__model.name", "__config"}:
@@ -98,7 +107,7 @@ def _write(folder: Path, facts: dict, cycles: list[dict]) -> None:
     print(f"written: {folder}")
 
 
-def guide(options: argparse.Namespace, flags: list[str]) -> None:
+def guide(options: GuideOptions, flags: list[str]) -> None:
     """Look at a network and say what it misses.
 
     Raises: UserError for whatever is wrong.
@@ -131,9 +140,8 @@ def guide(options: argparse.Namespace, flags: list[str]) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
-    options, flags = _parser().parse_known_args(arguments)
     return exit_code(
-        partial(guide, options, flags),
+        lambda: guide(*parse_guide(arguments)),
         results="results are written into --output",
         interrupted="interrupted; nothing was written",
     )

@@ -83,7 +83,7 @@ def test_wrong_input_is_one_line(finished, root, tmp_path, capsys):
     assert "give --checkpoint FILE, or --model.name NETWORK" in refused(capsys)
     assert "drop --model.name" in refused(capsys, "--checkpoint", last, "--model.name", "tiny")
     assert "no such checkpoint" in refused(capsys, "--checkpoint", tmp_path / "no.pt", "--data.root", root)
-    assert "nearest known one is 'data.root'" in refused(capsys, "--checkpoint", last, "--data.rot", root)
+    assert "nearest known one is --data.root" in refused(capsys, "--checkpoint", last, "--data.rot", root)
     gone = refused(capsys, "--checkpoint", last, "--data.root", tmp_path / "gone")
     assert "gone: no such folder" in gone
     (tmp_path / "file").write_text("")

@@ -178,7 +178,7 @@ def test_without_its_data_it_has_numbers_and_no_pictures(finished, tmp_path, cap
     ("flags", "line"),
     [
         (["{}/nothing"], "nothing/config.yaml: not there; give the folder of a finished run, runs/<name>"),
-        (["{}", "--data.rot", "x"], "unknown key 'data.rot'; the nearest known one is 'data.root'"),
+        (["{}", "--data.rot", "x"], "--data.rot: unknown; the nearest known one is --data.root"),
     ],
 )
 def test_wrong_calls_are_one_line(finished, capsys, flags, line):

@@ -7,7 +7,6 @@ Goes on where it broke off, checks what has a published checksum, and unpacks in
 `--data.root data` finds the set. The archives stay in <root>/downloads and may be deleted afterwards.
 """
 
-import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from pathlib import Path
 from rws.data.download.fetch import Remote, fetch
 from rws.data.download.unpack import unpack
 from rws.data.sets.sbd import make_aug
-from rws.errors import UserError
+from rws.errors import Parser, UserError
 
 
 @dataclass(frozen=True)
@@ -177,15 +176,11 @@ def download(name: str, root: Path | None = None) -> Path:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m rws.data.download",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = Parser("python -m rws.data.download", __doc__)
     parser.add_argument("name", help=", ".join([*SOURCES, *ACCOUNTS]))
     parser.add_argument("--root", type=Path, help="folder for it (default: data; weights for coco_weights)")
-    options = parser.parse_args(arguments)
     try:
+        options = parser.parse_args(arguments)
         root = download(options.name, options.root)
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -3,7 +3,6 @@
 python -m rws.data.sets.demo --root data/demo --seed 0
 """
 
-import argparse
 import shutil
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from rws.data.classes import DEMO
 from rws.data.lists import LIST_FOLDERS
 from rws.data.sets.demo_scene import scene
 from rws.data.sets.voc import IMAGES, LABELS
-from rws.errors import UserError
+from rws.errors import Parser, UserError
 
 TRAIN_IMAGES, VAL_IMAGES = 240, 80
 
@@ -90,13 +89,13 @@ def _write_pair(root: Path, seed: int, split: str, index: int) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m rws.data.sets.demo", description=__doc__.splitlines()[0])
+    parser = Parser("python -m rws.data.sets.demo", __doc__.splitlines()[0])
     parser.add_argument(
         "--root", type=Path, default=Path("data/demo"), help="new folder (default: data/demo)"
     )
     parser.add_argument("--seed", type=int, default=0, help="another seed draws another set (default: 0)")
-    options = parser.parse_args(arguments)
     try:
+        options = parser.parse_args(arguments)
         root = generate(options.root, options.seed)
     except (UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

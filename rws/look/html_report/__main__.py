@@ -6,25 +6,21 @@ python -m rws.look.html_report runs/cow --data.root elsewhere      where the dat
 Further flags are those of train.py, above all --data.root and --device.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
-from rws.errors import exit_code
+from rws.cli import KEYS
+from rws.errors import Parser, exit_code
 
 
 def main(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m rws.look.html_report",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    further = (f"--{key}" for key in ("config", *KEYS))
+    parser = Parser("python -m rws.look.html_report", __doc__, further=further)
     parser.add_argument("run", type=Path, help="folder of the run, runs/<name>")
-    options, flags = parser.parse_known_args(arguments)
 
     def command() -> None:
+        options, flags = parser.parse_known_args(arguments)
         # Late, since all that loads torch takes a while.
         from rws.look.html_report.write import rebuild
 
