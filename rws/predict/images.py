@@ -65,6 +65,35 @@ def find_images(source: Path, output: Path) -> tuple[list[Path], list[str]]:
     return images, notes
 
 
+def make_output(folder: Path) -> None:
+    """Raises: UserError for a folder of results that cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = "is a file" if folder.is_file() else f"cannot be made ({error.strerror})"
+        raise UserError(f"{folder}: the output {reason}; give a folder with --output") from None
+
+
+def refuse_overwriting(images: Sequence[Path], results: Sequence[Path]) -> None:
+    """Raises: UserError where a result would take the place of an input."""
+    inputs = {path.resolve() for path in images}
+    for result in results:
+        if result.resolve() in inputs:
+            raise UserError(
+                f"{result.resolve()}: the result would overwrite this input; give another --output"
+            )
+
+
+def write_pictures(pictures: Sequence[Image.Image], paths: Sequence[Path]) -> None:
+    """Raises: UserError naming the file that could not be written."""
+    for picture, path in zip(pictures, paths):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture.save(path, **({"quality": 92} if path.suffix == ".jpg" else {}))
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
 def result_stems(images: Sequence[Path], source: Path, endings: Sequence[str]) -> dict[Path, Path]:
     """Where each image's results go, relative to the output and still without one of the `endings`.
 

@@ -12,7 +12,8 @@ from rws.core.labels import likeliest, resized_scores
 from rws.core.stages import find_stages
 from rws.errors import UserError
 from rws.predict.images import displayed
-from rws.predict.tta import augmented_scores, check, has_quarters, with_quarters
+from rws.predict.tta import augmented_scores, with_quarters
+from rws.predict.ways import check_tta, has_quarters
 from rws.runs.model_file import Card
 from rws.runtime.device import to_network
 
@@ -26,7 +27,7 @@ def network_input(card: Card, image: Image.Image, tta: str = "none") -> Tensor:
     Shape: (1, 3, h, w), the short side `card.base_size`; (5, 3, h, w) where `tta` `has_quarters`.
     Raises: UserError for an unknown `tta`, and an image more than MAX_ASPECT times as long as wide.
     """
-    check(tta)
+    check_tta(tta)
     if max(image.size) > MAX_ASPECT * min(image.size):
         size = f"{image.width} x {image.height} pixels"
         raise UserError(f"{size}: longer than {MAX_ASPECT} times its width; cut it into pieces")
@@ -35,7 +36,7 @@ def network_input(card: Card, image: Image.Image, tta: str = "none") -> Tensor:
     return with_quarters(pixels, whole, card.transform()) if has_quarters(tta) else whole
 
 
-def for_prediction(network: nn.Module, device: torch.device) -> nn.Module:
+def prepare_for_prediction(network: nn.Module, device: torch.device) -> nn.Module:
     """Bring a network to the device in eval mode and channels_last, without its auxiliary head.
 
     torchvision's networks would compute that head in eval mode too; the logits do not depend on it.

@@ -1,4 +1,4 @@
-"""What predict.py does with a photograph: look, draw, write; by one network. Several: side_by_side.py."""
+"""Photographs through one network: read, predicted, drawn and written. Several networks: side_by_side.py."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,27 +8,30 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from rws.core.advantage import missing_weights
 from rws.errors import UserError
 from rws.look.cam_methods import TITLES, cam_method
 from rws.look.viz import file_label, overlay, stage_figure
-from rws.predict.images import open_image
+from rws.predict.images import open_image, write_pictures
 from rws.predict.inference import class_maps
-from rws.predict.predictor import Viewer, views
-from rws.runs.model_file import Card
+from rws.predict.predictor import Predictor, network_inputs
 
 LABEL, OVERLAY, CAM = ".png", "_overlay.jpg", "_cam.png"
 
 
-def cam_figure(
-    network: nn.Module, card: Card, image: Image.Image, label: np.ndarray, category: str, method: str
+def draw_cam_figure(
+    predictor: Predictor, image: Image.Image, label: np.ndarray, category: str, method: str
 ) -> tuple[Image.Image, bool]:
-    """The heat maps for the pixels predicted as `category`, and whether there were any."""
+    """The heat maps for the pixels predicted as `category`, and whether there are such pixels.
+
+    Shape: label (H, W).
+    """
+    card = predictor.card
     index, other = card.classes.index(category), card.classes.background
-    maps, own = class_maps(network, card, image, label, index, cam_method(method))
+    maps, own = class_maps(predictor.network, card, image, label, index, cam_method(method))
     small = image.resize(own.shape[::-1], Image.Resampling.BICUBIC)
     shown = np.where(own, index, card.classes.ignore_index if other is None else other)
     title = (
@@ -52,14 +55,14 @@ class Photograph:
 
 
 @dataclass(frozen=True)
-class Photographs:
-    """What is done with every photograph.
+class ImageJob:
+    """What one network does with every photograph of a command.
 
     stems: where the results of each go, without their endings. category, cam_method: of the heat maps that
     are drawn as well, or None.
     """
 
-    viewer: Viewer
+    predictor: Predictor
     stems: dict[Path, Path]
     category: str | None = None
     cam_method: str = "gradcam"
@@ -68,7 +71,7 @@ class Photographs:
         """Raises: UserError naming an image that cannot be read or used."""
         image = open_image(path)
         try:
-            return Photograph(path, image, views([self.viewer], image)[0])
+            return Photograph(path, image, network_inputs([self.predictor], image)[0])
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
 
@@ -79,7 +82,7 @@ class Photographs:
         """
         path, image = photograph.path, photograph.image
         try:
-            label = self.viewer.label(image, photograph.seen, path.name)
+            label = self.predictor.label(image, photograph.seen, path.name)
             figures = {CAM: self._maps(photograph, label)} if self.category else {}
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
@@ -88,8 +91,9 @@ class Photographs:
         return partial(self.finish, photograph, label, figures)
 
     def _maps(self, photograph: Photograph, label: np.ndarray) -> Image.Image:
-        network, card = self.viewer.network, self.viewer.card
-        figure, found = cam_figure(network, card, photograph.image, label, self.category, self.cam_method)
+        figure, found = draw_cam_figure(
+            self.predictor, photograph.image, label, self.category, self.cam_method
+        )
         if not found:
             tqdm.write(
                 f"{photograph.path}: no pixel is predicted as {self.category}, its heat maps are empty"
@@ -101,17 +105,7 @@ class Photographs:
 
         Raises: UserError naming the result that could not be written.
         """
-        classes, stem = self.viewer.card.classes, self.stems[photograph.path]
+        classes, stem = self.predictor.card.classes, self.stems[photograph.path]
         pictures = {LABEL: file_label(label, classes), OVERLAY: overlay(photograph.image, label, classes)}
         pictures |= figures
-        write(list(pictures.values()), [stem.with_name(stem.name + ending) for ending in pictures])
-
-
-def write(pictures: list[Image.Image], paths: list[Path]) -> None:
-    """Raises: UserError naming the file that could not be written."""
-    for picture, path in zip(pictures, paths):
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            picture.save(path, **({"quality": 92} if path.suffix == ".jpg" else {}))
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
+        write_pictures(list(pictures.values()), [stem.with_name(stem.name + ending) for ending in pictures])

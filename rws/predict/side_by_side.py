@@ -12,8 +12,8 @@ from torch import Tensor
 from rws.errors import UserError
 from rws.look.panels import Panels, fitted, panel_size
 from rws.look.viz import overlay
-from rws.predict.images import open_image
-from rws.predict.predictor import Viewer, views
+from rws.predict.images import open_image, write_pictures
+from rws.predict.predictor import Predictor, network_inputs
 
 COMPARED = "_compare.jpg"
 PHOTOGRAPH = "photograph"
@@ -22,22 +22,20 @@ WIDEST = 3840  # pixels of all pictures together, unless somebody asks for more
 
 @dataclass(frozen=True)
 class SideBySide:
-    """What is done with every photograph.
+    """What several networks do with every photograph of a command.
 
-    stems: where the results of each go, without their endings. width: of a picture in pixels. write: how
-    pictures come into files.
+    width: of a picture in pixels. stems: where the results of each photograph go, without their endings.
     """
 
-    viewers: Sequence[Viewer]
+    predictors: Sequence[Predictor]
     width: int | None
     stems: dict[Path, Path]
-    write: Callable[[list[Image.Image], list[Path]], None]
 
     def read(self, path: Path) -> tuple[Path, Image.Image, list[Tensor | None]]:
         """Raises: UserError naming an image that cannot be read or used."""
         image = open_image(path)
         try:
-            return path, image, views(self.viewers, image)
+            return path, image, network_inputs(self.predictors, image)
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
 
@@ -48,7 +46,7 @@ class SideBySide:
         """
         path, image, seen = photograph
         try:
-            labels = [viewer.label(image, own, path.name) for viewer, own in zip(self.viewers, seen)]
+            labels = [predictor.label(image, own, path.name) for predictor, own in zip(self.predictors, seen)]
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
         return partial(self.finish, path, image, labels)
@@ -59,19 +57,19 @@ class SideBySide:
         Raises: UserError naming the result that could not be written.
         """
         stem = self.stems[path]
-        picture = drawn_beside(image, self.viewers, labels, self.width)
-        self.write([picture], [stem.with_name(stem.name + COMPARED)])
+        picture = draw_side_by_side(image, self.predictors, labels, self.width)
+        write_pictures([picture], [stem.with_name(stem.name + COMPARED)])
 
 
-def drawn_beside(
-    image: Image.Image, viewers: Sequence[Viewer], labels: Sequence[np.ndarray], width: int | None
+def draw_side_by_side(
+    image: Image.Image, predictors: Sequence[Predictor], labels: Sequence[np.ndarray], width: int | None
 ) -> Image.Image:
     """The photograph and beside it as each network sees it, with titles and legend.
 
     Shape: labels (H, W).
     """
-    size = panel_size(image.size, 1 + len(viewers), width=width, most=WIDEST, titled=True)
-    classes = [viewer.card.classes for viewer in viewers]
-    panels = Panels([PHOTOGRAPH, *(viewer.title for viewer in viewers)], [None, *classes], size)
+    size = panel_size(image.size, 1 + len(predictors), width=width, most=WIDEST, titled=True)
+    classes = [predictor.card.classes for predictor in predictors]
+    panels = Panels([PHOTOGRAPH, *(predictor.title for predictor in predictors)], [None, *classes], size)
     tinted = [overlay(image, label, kind) for label, kind in zip(labels, classes)]
     return panels.drawn([fitted(picture, size) for picture in (image, *tinted)], [None, *labels])

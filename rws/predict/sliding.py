@@ -4,7 +4,6 @@ A pixel gets the mean of the softmax probabilities of all windows that hold it. 
 window, and of the width of the image only the rows that the next row of windows shares.
 """
 
-import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,70 +16,10 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as TF
 from tqdm import tqdm
 
-from rws.errors import UserError
 from rws.predict.inference import probabilities
-from rws.predict.tta import has_quarters
+from rws.predict.ways import Windows
 from rws.runs.model_file import Card
 from rws.runtime.device import device_of
-
-SMALLEST_WINDOW = 32  # the stride of many networks' last stage: in less they see nothing
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Square windows of `side` pixels, `step` pixels apart; the last of each row and column ends at the edge.
-
-    A side that is smaller than a window is covered by one window of that side.
-    """
-
-    side: int
-    step: int
-
-    def starts(self, length: int) -> list[int]:
-        """Where the windows along a side of `length` pixels start."""
-        last = max(length - self.side, 0)
-        return [*range(0, last, self.step), last]
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """`--slide` and `--stride`."""
-    parser.add_argument(
-        "--slide",
-        type=int,
-        metavar="PIXELS",
-        help="windows of this side over the image at its own resolution",
-    )
-    parser.add_argument("--stride", type=int, metavar="PIXELS", help="between windows; two thirds of --slide")
-
-
-def windows_of(args: argparse.Namespace) -> Windows | None:
-    """The windows that a command line asks for, if any.
-
-    Raises: UserError for a window or a stride that cannot be used, and for another way to look at parts
-        beside them.
-    """
-    side, step = args.slide, args.stride
-    if side is None:
-        if step is not None:
-            raise UserError(f"command line: --stride {step} is for sliding windows; give --slide as well")
-        return None
-    if side < SMALLEST_WINDOW:
-        raise UserError(f"command line: --slide {side}: a window needs {SMALLEST_WINDOW} pixels at least")
-    step = max(1, 2 * side // 3) if step is None else step
-    if not 1 <= step <= side:
-        raise UserError(
-            f"command line: --stride {step}: must be 1 to {side}, the window, or pixels are missed"
-        )
-    if args.refine:
-        raise UserError(
-            "command line: --refine looks at slices of the whole image, --slide at no whole; choose one"
-        )
-    if has_quarters(args.tta):
-        raise UserError(
-            f"command line: --tta {args.tta} enlarges parts of the whole image, --slide sees parts at their "
-            "own size; choose one"
-        )
-    return Windows(side, step)
 
 
 @contextmanager

@@ -9,19 +9,12 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
 
 from rws.core.stages import logits_of
-from rws.errors import UserError
+from rws.predict.ways import check_tta, has_quarters
 from rws.runtime.device import to_network
 
-TTA = ("none", "flip", "ms_flip", "quarters", "quarters_flip")
 TTA_SCALES = (0.75, 1.0, 1.25)
 # ttach's Scale truncates on the way there and back; sides that are multiples of this survive both exactly.
 TTA_MULTIPLE = 4
-
-
-def check(tta: str) -> None:
-    """Raises: UserError for an unknown augmentation."""
-    if tta not in TTA:
-        raise UserError(f"tta {tta!r}: must be one of {', '.join(TTA)}")
 
 
 def augmented_scores(network: nn.Module, images: Tensor, tta: str) -> Tensor:
@@ -31,7 +24,7 @@ def augmented_scores(network: nn.Module, images: Tensor, tta: str) -> Tensor:
         made, (5, 3, h, w) -> (1, C, 2h, 2w).
     Raises: UserError for an unknown `tta`; ValueError where the quarters are not there.
     """
-    check(tta)
+    check_tta(tta)
     images = to_network(images, network)
     if tta == "none":
         return logits_of(network(images))
@@ -46,11 +39,6 @@ def augmented_scores(network: nn.Module, images: Tensor, tta: str) -> Tensor:
         return found
     mirrored = _Probabilities(network)(images.flip(-1)).flip(-1)
     return (found + _whole_and_quarters(mirrored)) / 2
-
-
-def has_quarters(tta: str) -> bool:
-    """Whether the network sees parts of the image beside the whole."""
-    return tta.startswith("quarters")
 
 
 class _Probabilities(nn.Module):

@@ -25,12 +25,13 @@ from rws.look.panels import GAP
 from rws.look.viz import overlay
 from rws.models import FAMILIES
 from rws.predict.inference import predict_label
-from rws.predict.predictor import Manner, load_viewers
+from rws.predict.predictor import load_predictors
 from rws.predict.refine import refined_label
 from rws.predict.video import camera, projection
 from rws.predict.video.frames import Frame, Source
 from rws.predict.video.projection import Projection, Shown
 from rws.predict.video.scores import Scores
+from rws.predict.ways import PredictOptions
 from rws.runs.model_file import load_trained
 
 predict = load_script("predict")
@@ -305,11 +306,11 @@ class Drawn(Source):
 
 @pytest.mark.parametrize("form", ["mp4", "gif"])
 def test_as_many_frames_are_alive_in_a_long_film_as_in_a_short_one(checkpoint, tmp_path, form):
-    viewers = load_viewers([checkpoint], None, torch.device("cpu"), Manner())
+    predictors = load_predictors([checkpoint], None, torch.device("cpu"), PredictOptions())
     most = {}
     for count in (60, 600):
         source, path = Drawn(count), tmp_path / f"{count}.{form}"
-        made = Projection(source, viewers, Scores(viewers, None), path, Shown(form, None, False)).run()
+        made = Projection(source, predictors, Scores(predictors, None), path, Shown(form, None, False)).run()
         assert made.frames == count
         most[count] = source.most
     gc.collect()
@@ -321,10 +322,10 @@ import resource, sys
 sys.path[:0] = ["tests/predict", "tests/helpers"]
 from test_films import *
 FAMILIES["tiny"] = TINY
-viewers = load_viewers([Path(sys.argv[1])], None, torch.device("cpu"), Manner())
+predictors = load_predictors([Path(sys.argv[1])], None, torch.device("cpu"), PredictOptions())
 source = Drawn(int(sys.argv[2]))
 path = Path(sys.argv[3])
-Projection(source, viewers, Scores(viewers, None), path, Shown(path.suffix[1:], 960, False)).run()
+Projection(source, predictors, Scores(predictors, None), path, Shown(path.suffix[1:], 960, False)).run()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

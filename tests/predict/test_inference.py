@@ -8,13 +8,15 @@ from PIL import Image, ImageOps
 from torch import nn
 from torchvision.models.segmentation import deeplabv3_resnet50
 
+from rws.core import labels
 from rws.data.classes import DEMO
 from rws.errors import UserError
 from rws.models import FAMILIES, build_network
 from rws.predict import inference
-from rws.predict.images import find_images, open_image
+from rws.predict.images import find_images, open_image, result_stems
 from rws.predict.inference import class_maps, predict_label, predict_logits
-from rws.predict.tta import TTA, TTA_MULTIPLE, TTA_SCALES
+from rws.predict.tta import TTA_MULTIPLE, TTA_SCALES
+from rws.predict.ways import TTA
 from rws.runs.model_file import Card, load_trained, save_trained
 
 LIGHT = "deeplabv3_efficientnet_lite0"
@@ -83,10 +85,10 @@ def test_classes_in_parts_give_the_same_label(monkeypatch, at_once, layout):
     generator = torch.Generator().manual_seed(0)
     # Few values, so that many pixels have two classes that are exactly equal.
     scores = torch.randint(0, 3, (1, 7, 6, 8), generator=generator).float().to(memory_format=layout)
-    monkeypatch.setattr(inference, "VALUES_AT_ONCE", at_once * 13 * 17)
+    monkeypatch.setattr(labels, "VALUES_AT_ONCE", at_once * 13 * 17)
     for size in ((6, 8), (13, 17)):
         full = F.interpolate(scores, size, mode="bilinear", align_corners=False)[0].numpy()
-        assert np.array_equal(inference.likeliest(scores, size).numpy(), full.argmax(0))
+        assert np.array_equal(labels.likeliest(scores, size).numpy(), full.argmax(0))
 
 
 def test_flip_is_the_mean_of_both_sides(light):
@@ -250,7 +252,7 @@ def test_results_never_share_a_name(tmp_path):
     names = ["a.jpg", "a.png", "b.jpg", "c.v2.jpg", "d.jpg", "d_cam.jpg", "sub/b.jpg"]
     images = [tmp_path / name for name in names]
     endings = (".png", "_overlay.jpg", "_cam.png")
-    stems = inference.result_stems(images, tmp_path, endings)
+    stems = result_stems(images, tmp_path, endings)
     assert [stems[path].as_posix() for path in images] == [
         *("a.jpg", "a.png", "b", "c.v2", "d.jpg", "d_cam.jpg", "sub/b")
     ]

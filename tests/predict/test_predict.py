@@ -13,12 +13,14 @@ from PIL import Image
 
 from rws.data.classes import DEMO
 from rws.models import FAMILIES, build_network
-from rws.predict import predictor as viewer
+from rws.predict import predictor
 from rws.predict.images import open_image
-from rws.predict.inference import for_prediction, predict_logits
+from rws.predict.inference import predict_logits, prepare_for_prediction
 from rws.predict.refine import refined_label
-from rws.predict.sliding import Windows, sliding_label
+from rws.predict.sliding import sliding_label
+from rws.predict.ways import Windows
 from rws.runs.model_file import Card, load_trained, save_trained
+from rws.runtime.prefetch import ahead
 
 SCRIPT = Path(__file__).resolve().parents[2] / "predict.py"
 LIGHT = "deeplabv3_efficientnet_lite0"
@@ -160,7 +162,7 @@ def test_errors_come_in_the_images_order(checkpoint, photos, tmp_path, capsys):
 def test_interrupted_it_leaves_whole_results_of_the_images_before(
     checkpoint, photos, tmp_path, monkeypatch, capsys
 ):
-    real, seen = viewer.label_of_input, []
+    real, seen = predictor.label_of_input, []
 
     def interrupted(*args):
         if len(seen) == 2:
@@ -168,7 +170,7 @@ def test_interrupted_it_leaves_whole_results_of_the_images_before(
         seen.append(args)
         return real(*args)
 
-    monkeypatch.setattr(viewer, "label_of_input", interrupted)
+    monkeypatch.setattr(predictor, "label_of_input", interrupted)
     assert predict.main(command(checkpoint, photos, tmp_path / "out")) == 130
     assert "interrupted" in capsys.readouterr().err
     names = ["a.jpg.png", "a.jpg_overlay.jpg", "a.png.png", "a.png_overlay.jpg"]
@@ -187,7 +189,7 @@ def test_work_ahead_keeps_its_order_and_its_bound():
             yield i
 
     with ThreadPoolExecutor(3) as pool:
-        for i, future in enumerate(predict.ahead(pool, lambda x: x * x, items(), most=4)):
+        for i, future in enumerate(ahead(pool, lambda x: x * x, items(), most=4)):
             assert future.result() == i * i
             assert len(taken) <= i + 4, "what is not yet used does not pile up"
     assert taken == list(range(20))
@@ -197,7 +199,7 @@ def test_without_auxiliary_head_the_logits_are_exactly_the_networks(checkpoint, 
     image = open_image(photos / "a.jpg")
     plain, card = load_trained(checkpoint)
     plain = plain.to(memory_format=torch.channels_last)
-    faster = for_prediction(load_trained(checkpoint)[0], torch.device("cpu"))
+    faster = prepare_for_prediction(load_trained(checkpoint)[0], torch.device("cpu"))
     assert faster.aux_classifier is None
     assert torch.equal(predict_logits(faster, card, image), predict_logits(plain, card, image))
 
@@ -241,7 +243,11 @@ BAD = {
     "unknown class": ("--cam", lambda p: "spidr", "did you mean 'spider'? the classes are kite, fish, lamp"),
     "unknown augmentation": ("--tta", lambda p: "rotate", "invalid choice: 'rotate'"),
     "unknown device": ("--device", lambda p: "tpu9", "device 'tpu9' cannot be used"),
-    "unknown flag": ("--camm", lambda p: "spider", "unrecognized arguments"),
+    "unknown flag": (
+        "--camm",
+        lambda p: "spider",
+        "--camm: unknown; the nearest known one is --cam",
+    ),
 }
 
 
@@ -270,7 +276,7 @@ def test_sliding_windows(checkpoint, photos, tmp_path, monkeypatch):
     network, card = load_trained(checkpoint)
     with Image.open(tmp_path / "out/a.png") as label:
         got = np.array(label)
-    network = for_prediction(network, torch.device("cpu"))
+    network = prepare_for_prediction(network, torch.device("cpu"))
     want = sliding_label(network, card, open_image(source), Windows(48, 32), "flip")
     assert np.array_equal(got, want)
 

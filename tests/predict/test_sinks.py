@@ -10,7 +10,7 @@ from PIL import Image
 
 from rws.errors import UserError
 from rws.predict.video import sinks
-from rws.predict.video.sinks import Gif, Mp4, encoder_of
+from rws.predict.video.sinks import Gif, Mp4, require_encoder
 
 
 def written(sink, pictures, times=None, rate=Fraction(24), last=None):
@@ -125,7 +125,7 @@ def test_encoder_missing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(sinks.av.codec, "Codec", none)
     with pytest.raises(UserError, match=r"a\.mp4: this PyAV has no encoder libx264; .*write a \.gif"):
-        encoder_of("libx264", tmp_path / "a.mp4")
+        require_encoder("libx264", tmp_path / "a.mp4")
 
 
 def test_folder_that_cannot_be_made(tmp_path):

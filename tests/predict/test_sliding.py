@@ -1,6 +1,5 @@
 """Sliding windows against one plain sum over all windows of a whole image."""
 
-import argparse
 from itertools import pairwise
 
 import numpy as np
@@ -10,11 +9,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from rws.data.classes import DEMO, ClassSet, voc_colour
-from rws.errors import UserError
 from rws.models import FAMILIES
 from rws.predict import sliding
 from rws.predict.inference import predict_label
-from rws.predict.sliding import Windows, mean_probabilities, sliding_label, windows_of
+from rws.predict.sliding import mean_probabilities, sliding_label
+from rws.predict.ways import Windows
 from rws.runs.model_file import Card
 
 
@@ -123,30 +122,3 @@ def test_memory_is_that_of_a_band_of_rows(monkeypatch):
         largest = max(largest, mean.numel())
     assert largest <= 151 * 48 * 64
     assert largest < 150 * 2000 * 64 / 40
-
-
-def arguments(**given) -> argparse.Namespace:
-    return argparse.Namespace(**{"slide": None, "stride": None, "refine": False, "tta": "none", **given})
-
-
-def test_windows_of_a_command_line():
-    assert windows_of(arguments()) is None
-    assert windows_of(arguments(slide=513)) == Windows(513, 342)
-    assert windows_of(arguments(slide=100, stride=100)) == Windows(100, 100)
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"stride": 5}, "--stride 5 is for sliding windows; give --slide"),
-        ({"slide": 0}, "--slide 0: a window needs 32 pixels"),
-        ({"slide": -513}, "--slide -513: a window needs 32 pixels"),
-        ({"slide": 100, "stride": 101}, "--stride 101: must be 1 to 100, the window"),
-        ({"slide": 100, "stride": 0}, "--stride 0: must be 1 to 100"),
-        ({"slide": 100, "refine": True}, "--refine looks at slices of the whole image"),
-        ({"slide": 100, "tta": "quarters"}, "--tta quarters enlarges parts of the whole image"),
-    ],
-)
-def test_refused(given, message):
-    with pytest.raises(UserError, match=message.replace("(", r"\(")):
-        windows_of(arguments(**given))

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from rws.errors import UserError
 from rws.look.panels import Panels, fitted, panel_size
 from rws.look.viz import overlay
-from rws.predict.predictor import Viewer, views
+from rws.predict.predictor import Predictor, network_inputs
 from rws.predict.video.frames import Frame, Source
 from rws.predict.video.scores import Scores
 from rws.predict.video.sinks import SINKS, Sink
@@ -60,7 +60,7 @@ class Projection:
     """One film: read by a thread, predicted by this one, drawn, measured and written by a third."""
 
     source: Source
-    viewers: Sequence[Viewer]
+    predictors: Sequence[Predictor]
     scores: Scores
     path: Path
     shown: Shown
@@ -113,7 +113,7 @@ class Projection:
         """The next frame and what each network sees of it; None at the end."""
         frame = next(self._frames, None)
         try:
-            return frame and (frame, views(self.viewers, frame.image))
+            return frame and (frame, network_inputs(self.predictors, frame.image))
         except UserError as error:
             raise UserError(f"{self.source.name}: {error}") from None
 
@@ -125,14 +125,14 @@ class Projection:
             if signalled() or (found := future.result()) is None:
                 return
             frame, seen = found
-            labels = [viewer.label(frame.image, own) for viewer, own in zip(self.viewers, seen)]
+            labels = [predictor.label(frame.image, own) for predictor, own in zip(self.predictors, seen)]
             yield partial(self._finish, frame, labels)
 
     def _finish(self, frame: Frame, labels: Sequence[np.ndarray]) -> None:
         """Draw, measure and write a frame."""
         if self.sink is None:
             self._open(frame.image.size)
-        pictures = [overlay(frame.image, label, v.card.classes) for v, label in zip(self.viewers, labels)]
+        pictures = [overlay(frame.image, label, p.card.classes) for p, label in zip(self.predictors, labels)]
         drawn = self.panels.drawn(pictures, labels) if self.panels else fitted(pictures[0], self.size)
         self.sink.add(drawn, frame.time, frame.duration)
         self.done += 1
@@ -145,16 +145,16 @@ class Projection:
     def _open(self, frame: tuple[int, int]) -> None:
         """Lay the film out for frames as large as the first, and begin to write it."""
         shown, most = self.shown, WIDEST[self.shown.form]
-        self.size = panel_size(frame, len(self.viewers), width=shown.width, most=most, titled=shown.titled)
+        self.size = panel_size(frame, len(self.predictors), width=shown.width, most=most, titled=shown.titled)
         size = self.size
         if shown.titled:
-            classes = [viewer.card.classes for viewer in self.viewers]
-            self.panels = Panels([viewer.title for viewer in self.viewers], classes, self.size)
+            classes = [predictor.card.classes for predictor in self.predictors]
+            self.panels = Panels([predictor.title for predictor in self.predictors], classes, self.size)
             size = self.panels.whole
         self.sink = SINKS[shown.form](self.path, size, self.source.rate, self.source.tick)
 
 
-def report(projection: Projection, outcome: Outcome) -> bool:
+def print_outcome(projection: Projection, outcome: Outcome) -> bool:
     """Say what became of a film; whether all went well."""
     source = projection.source
     for problem in source.problems:

@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from rws.errors import UserError
-from rws.predict.predictor import Viewer
+from rws.predict.predictor import Predictor
 from rws.predict.video.j_and_f import contour_accuracy, region_similarity, statistics
 
 VOID = 255
 COLUMNS = ("J", "recall", "decay", "F", "recall", "decay", "J&F", "frames")
 
 
-def foreground_of(viewer: Viewer, category: str | None) -> tuple[int, ...]:
+def foreground_of(predictor: Predictor, category: str | None) -> tuple[int, ...]:
     """The classes of a network that count as the object: the one named, or all but the background.
 
     Raises: UserError for an unknown class.
     """
-    classes = viewer.card.classes
+    classes = predictor.card.classes
     return classes.foreground if category is None else (classes.index(category),)
 
 
@@ -26,7 +26,7 @@ def foreground_of(viewer: Viewer, category: str | None) -> tuple[int, ...]:
 class Scores:
     """J and F of each network in each frame that has a mask."""
 
-    viewers: Sequence[Viewer]
+    predictors: Sequence[Predictor]
     category: str | None
     values: list[list[tuple[float, float]]] = field(default_factory=list)
 
@@ -38,35 +38,36 @@ class Scores:
         """
         void, truth = mask == VOID, (mask > 0) & (mask != VOID)
         row = []
-        for viewer, label in zip(self.viewers, labels):
+        for predictor, label in zip(self.predictors, labels):
             if label.shape != mask.shape:
                 sizes = f"{mask.shape[1]} x {mask.shape[0]}, its frame {label.shape[1]} x {label.shape[0]}"
                 raise UserError(f"mask of frame {name}: is {sizes} pixels; replace one of them")
-            found = np.isin(label, foreground_of(viewer, self.category))
+            found = np.isin(label, foreground_of(predictor, self.category))
             row.append((region_similarity(found, truth, void), contour_accuracy(found, truth, void)))
         self.values.append(row)
 
     def rows(self) -> list[list[float]]:
         """For each network mean, recall and decay of J and of F in percent, and the mean of both means."""
         rows = []
-        for place in range(len(self.viewers)):
+        for place in range(len(self.predictors)):
             j, f = (statistics([frame[place][which] for frame in self.values]) for which in (0, 1))
             numbers = [j.mean, j.recall, j.decay, f.mean, f.recall, f.decay, (j.mean + f.mean) / 2]
             rows.append([100 * number for number in numbers])
         return rows
 
 
-def table(measured: dict[str, Scores]) -> list[str]:
+def score_table(measured: dict[str, Scores]) -> list[str]:
     """Lines with the numbers of each sequence and network, and their means if there are several sequences."""
     rows = [("sequence", "network", *COLUMNS)]
     measured = {name: scores for name, scores in measured.items() if scores.values}
     for name, scores in measured.items():
-        for viewer, numbers in zip(scores.viewers, scores.rows()):
-            rows.append((name, viewer.title, *(f"{n:.1f}" for n in numbers), str(len(scores.values))))
+        for predictor, numbers in zip(scores.predictors, scores.rows()):
+            rows.append((name, predictor.title, *(f"{n:.1f}" for n in numbers), str(len(scores.values))))
     if len(measured) > 1:
         of_all = np.mean([scores.rows() for scores in measured.values()], axis=0)
-        viewers, frames = next(iter(measured.values())).viewers, sum(len(s.values) for s in measured.values())
-        rows += [("mean", v.title, *(f"{n:.1f}" for n in ns), str(frames)) for v, ns in zip(viewers, of_all)]
+        frames = str(sum(len(scores.values) for scores in measured.values()))
+        for predictor, numbers in zip(next(iter(measured.values())).predictors, of_all):
+            rows.append(("mean", predictor.title, *(f"{n:.1f}" for n in numbers), frames))
     widths = [max(map(len, column)) for column in zip(*rows)]
     return ["  ".join(_aligned(row, widths)).rstrip() for row in rows] if measured else []
 

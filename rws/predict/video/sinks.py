@@ -42,7 +42,7 @@ class Sink(ABC):
         self.path, self.tick, self.written, self.is_open = path, tick, 0, True
         self._part = path.with_name(path.name + ".part")
         self._last, self._lasting = -1, {}
-        encoder_of(self.codec, path)
+        require_encoder(self.codec, path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._container = av.open(str(self._part), "w", format=self.form, options=self.file_options)
@@ -157,7 +157,7 @@ class Gif(Sink):
 SINKS: dict[str, type[Sink]] = {"mp4": Mp4, "gif": Gif}
 
 
-def encoder_of(codec: str, path: Path) -> None:
+def require_encoder(codec: str, path: Path) -> None:
     """Raises: UserError where PyAV was built without the encoder."""
     try:
         av.codec.Codec(codec, "w")

@@ -1,0 +1,92 @@
+"""What predict.py does once its flags are read: films in video/command.py, photographs here."""
+
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from rws.errors import UserError
+from rws.predict.images import find_images, make_output, refuse_overwriting, result_stems
+from rws.predict.options import PredictCommand
+from rws.predict.photographs import CAM, LABEL, OVERLAY, ImageJob
+from rws.predict.predictor import load_predictors
+from rws.predict.side_by_side import COMPARED, SideBySide
+from rws.predict.sliding import any_size
+from rws.predict.video.command import find_films, make_films
+from rws.runtime.device import choose_device
+from rws.runtime.prefetch import ahead, finishing, one_thread
+
+
+def predict(command: PredictCommand) -> int:
+    """Predict the films or the photographs that a command names; the exit code.
+
+    Raises: UserError for an input, an output or a checkpoint that cannot be used.
+    """
+    films = find_films(command)
+    return make_films(films, command) if films else predict_photographs(command)
+
+
+def predict_photographs(command: PredictCommand) -> int:
+    """Predict an image, or all of a folder; the exit code, 2 where one of them failed.
+
+    Raises: UserError for what is wrong with all of them.
+    """
+    refuse_film_flags(command)
+    images, notes = find_images(command.source, command.output)
+    endings = result_endings(command)
+    stems = {p: command.output / s for p, s in result_stems(images, command.source, endings).items()}
+    job = load_job(command, stems)
+    refuse_overwriting(images, [s.with_name(s.name + ending) for s in stems.values() for ending in endings])
+    make_output(command.output)
+    print(*notes, sep="\n", end="\n" if notes else "")
+    with any_size(command.options.windows is not None):
+        failed = predict_all(job, images)
+    print(f"{len(images) - failed} of {len(images)} images predicted, in {command.output}")
+    return 2 if failed else 0
+
+
+def refuse_film_flags(command: PredictCommand) -> None:
+    """Raises: UserError for a flag that photographs do not have."""
+    for value, flag in ((command.films.rate, "--fps"), (command.films.foreground, "--foreground")):
+        if value is not None:
+            raise UserError(f"{flag}: is for films; {command.source} holds photographs")
+    for value, flag in ((command.titles, "--titles"), (command.width, "--width")):
+        if not command.side_by_side and value is not None:
+            raise UserError(f"{flag}: is for films and pictures side by side; give --compare with it")
+
+
+def result_endings(command: PredictCommand) -> tuple[str, ...]:
+    """The endings of the results of a photograph."""
+    if command.side_by_side:
+        return (COMPARED,)
+    return (LABEL, OVERLAY) if command.cam is None else (LABEL, OVERLAY, CAM)
+
+
+def load_job(command: PredictCommand, stems: dict[Path, Path]) -> ImageJob | SideBySide:
+    """The networks of a command and what they do with a photograph; `stems` say where its results go.
+
+    Raises: UserError for a checkpoint or a device that cannot be used, and for an unknown class.
+    """
+    device = choose_device(command.device)
+    predictors = load_predictors(command.checkpoints, command.titles, device, command.options)
+    if command.side_by_side:
+        return SideBySide(predictors, command.width, stems)
+    if command.cam is not None:
+        predictors[0].card.classes.index(command.cam)
+    return ImageJob(predictors[0], stems, command.cam, command.cam_method)
+
+
+def predict_all(job: ImageJob | SideBySide, images: list[Path]) -> int:
+    """Predict and write, the next images read and the last ones written beside it; the number that failed."""
+    failed = 0
+    # An interruption lets the writer end.
+    with one_thread() as reader, one_thread() as writer:
+        predicted = finishing(job.predict, ahead(reader, job.read, images))
+        written = ahead(writer, lambda finish: finish(), predicted)
+        for result in tqdm(written, total=len(images), unit="image", disable=None):
+            try:
+                result.result()
+            except UserError as error:
+                failed += 1
+                tqdm.write(f"error: {error}", file=sys.stderr)
+    return failed

@@ -1,0 +1,226 @@
+"""The command line of predict.py: its flags, and the commands that they become.
+
+Nothing here loads torch: a wrong flag is answered at once.
+"""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import get_type_hints
+
+from rws.config import Config
+from rws.errors import Parser, UserError
+from rws.predict.ways import TTA, PredictOptions, Windows
+
+PROG = "python predict.py"
+FILM_FORMS = ("mp4", "gif")
+CAM_METHODS = get_type_hints(Config)["cam_method"].__args__
+EXPORT_FLAGS = ("--export", "--export-size")
+
+
+@dataclass(frozen=True)
+class FilmOptions:
+    """What is asked for films alone.
+
+    sequence: names of sequences of DAVIS, with commas. form: mp4 or gif. rate: frames per second.
+    foreground: the class that is measured against the masks.
+    """
+
+    sequence: str | None = None
+    form: str | None = None
+    rate: Fraction | None = None
+    foreground: str | None = None
+
+
+@dataclass(frozen=True)
+class PredictCommand:
+    """What to predict, by which networks, in which way, and where the results go.
+
+    source: image, folder, film, or number of a camera. cam: class whose heat maps are drawn as well, by
+    `cam_method`. titles: one a checkpoint. width: in pixels, of a film or of one picture side by side.
+
+    Raises: UserError for settings that contradict each other.
+    """
+
+    checkpoints: tuple[Path, ...]
+    source: Path
+    output: Path
+    options: PredictOptions = field(default_factory=PredictOptions)
+    films: FilmOptions = field(default_factory=FilmOptions)
+    cam: str | None = None
+    cam_method: str = "gradcam"
+    titles: tuple[str, ...] | None = None
+    width: int | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        titles, checkpoints = self.titles, self.checkpoints
+        if self.cam is None and self.cam_method != "gradcam":
+            raise UserError(f"command line: --cam-method {self.cam_method} is of heat maps; give --cam CLASS")
+        if self.cam is not None and self.side_by_side:
+            raise UserError(
+                "--cam: heat maps are drawn of one network; take --checkpoint instead of --compare"
+            )
+        if titles is not None and len(titles) != len(checkpoints):
+            raise UserError(
+                f"--titles: {len(titles)} titles for {len(checkpoints)} checkpoints; give each one of its "
+                "own, in quotes if it holds a space"
+            )
+
+    @property
+    def side_by_side(self) -> bool:
+        """Whether several networks are compared."""
+        return len(self.checkpoints) > 1
+
+
+@dataclass(frozen=True)
+class ExportCommand:
+    """A network to write for other programs; size (H, W) fixes its input."""
+
+    form: str
+    path: Path
+    checkpoint: Path
+    size: tuple[int, int] | None = None
+
+
+def parse(flags: Sequence[str], description: str | None = None) -> PredictCommand:
+    """The prediction that a command line asks for; `description` stands at the top of --help.
+
+    Raises: UserError for a wrong flag, and for flags that contradict each other.
+    """
+    parser = _make_parser(description)
+    args = parser.parse_args(flags)
+    if (args.checkpoint is None) == (args.compare is None):
+        parser.error("give --checkpoint, or --compare with two checkpoints or more")
+    if args.compare is not None and len(args.compare) < 2:
+        raise UserError("--compare: needs two checkpoints or more; take --checkpoint for one")
+    return PredictCommand(
+        tuple(args.compare or [args.checkpoint]),
+        args.input,
+        args.output,
+        PredictOptions(args.tta, args.refine, sliding_windows(args.slide, args.stride)),
+        FilmOptions(args.sequence, args.format, args.fps, args.foreground),
+        args.cam,
+        args.cam_method,
+        None if args.titles is None else tuple(args.titles),
+        args.width,
+        args.device,
+    )
+
+
+def sliding_windows(side: int | None, step: int | None) -> Windows | None:
+    """The windows of `--slide` and `--stride`, if any; without a stride two thirds of a window apart.
+
+    Raises: UserError for a window or a stride that cannot be used.
+    """
+    if side is None:
+        if step is not None:
+            raise UserError(f"command line: --stride {step} is for sliding windows; give --slide as well")
+        return None
+    return Windows(side, max(1, 2 * side // 3) if step is None else step)
+
+
+def positive(text: str) -> Fraction:
+    """A rate such as 24, 23.976 or 30000/1001."""
+    rate = Fraction(text).limit_denominator(1001)
+    if not 0 < rate <= 1000:
+        raise ValueError
+    return rate
+
+
+def _make_parser(description: str | None) -> Parser:
+    parser = Parser(PROG, description, further=EXPORT_FLAGS)
+    parser.add_argument("--checkpoint", type=Path, help="best.pt or last.pt of a run")
+    parser.add_argument(
+        "--input",
+        type=Path,
+        required=True,
+        help="an image, a folder of them (searched recursively), a film, or the number of a camera",
+    )
+    parser.add_argument(
+        "--output", type=Path, required=True, help="folder for the results, made if missing, or .mp4, or .gif"
+    )
+    parser.add_argument("--tta", choices=TTA, default="none", help="test-time augmentation")
+    parser.add_argument(
+        "--refine", action="store_true", help="look again at weak slices, and blend in what they show better"
+    )
+    parser.add_argument(
+        "--cam", metavar="CLASS", help="also draw the heat maps of every stage for this class"
+    )
+    parser.add_argument("--cam-method", choices=CAM_METHODS, default="gradcam", help="of the maps of --cam")
+    parser.add_argument(
+        "--slide",
+        type=int,
+        metavar="PIXELS",
+        help="windows of this side over the image at its own resolution",
+    )
+    parser.add_argument("--stride", type=int, metavar="PIXELS", help="between windows; two thirds of --slide")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    _add_films(parser.add_argument_group("films"))
+    _add_side_by_side(parser.add_argument_group("side by side"))
+    return parser
+
+
+def _add_films(films: argparse._ArgumentGroup) -> None:
+    films.add_argument(
+        "--sequence", metavar="NAME", help="sequences of DAVIS, whose root is the input; with commas"
+    )
+    films.add_argument(
+        "--format", choices=FILM_FORMS, help="of a film; mp4, unless the output's ending says it"
+    )
+    films.add_argument("--fps", type=positive, help="frames per second of images as a film; 24")
+    films.add_argument("--foreground", metavar="CLASS", help="measure this class alone against the masks")
+
+
+def _add_side_by_side(several: argparse._ArgumentGroup) -> None:
+    several.add_argument(
+        "--compare",
+        type=Path,
+        nargs="+",
+        metavar="CHECKPOINT",
+        help="two or more checkpoints, instead of one",
+    )
+    several.add_argument(
+        "--titles", nargs="+", metavar="TITLE", help="of the checkpoints; gives one alone a title, too"
+    )
+    several.add_argument(
+        "--width", type=int, metavar="PIXELS", help="of a film, and of pictures side by side"
+    )
+
+
+def is_export(flags: Sequence[str]) -> bool:
+    """Whether a command line asks for an export, which takes nothing that prediction takes."""
+    return any(flag.split("=")[0] in EXPORT_FLAGS for flag in flags)
+
+
+def parse_export(flags: Sequence[str]) -> ExportCommand:
+    """The export that a command line asks for.
+
+    Raises: UserError for a wrong flag.
+    """
+    parser = Parser(
+        PROG,
+        "Write a trained network for other programs.",
+        further=_make_parser(None).flags,
+        advice="--export goes with --checkpoint and --export-size alone, and writes the plain network",
+    )
+    parser.add_argument(
+        "--export",
+        nargs=2,
+        required=True,
+        metavar=("FORMAT", "OUT"),
+        help="onnx, torchscript or torch_export, and the file",
+    )
+    parser.add_argument("--checkpoint", type=Path, required=True, help="best.pt or last.pt of a run")
+    parser.add_argument(
+        "--export-size",
+        nargs=2,
+        type=int,
+        metavar=("H", "W"),
+        help="fix the input to one image of this size; without it the input is as free as the network allows",
+    )
+    args = parser.parse_args(flags)
+    form, path = args.export
+    return ExportCommand(form, Path(path), args.checkpoint, args.export_size and tuple(args.export_size))

@@ -1,0 +1,77 @@
+"""Settings of the ways in which a network looks at an image.
+
+Nothing here loads torch, so that flags are checked at once.
+"""
+
+from dataclasses import dataclass
+
+from rws.errors import UserError
+
+TTA = ("none", "flip", "ms_flip", "quarters", "quarters_flip")
+SMALLEST_WINDOW = 32  # the stride of many networks' last stage: in less they see nothing
+
+
+def check_tta(tta: str) -> None:
+    """Raises: UserError for an unknown augmentation."""
+    if tta not in TTA:
+        raise UserError(f"tta {tta!r}: must be one of {', '.join(TTA)}")
+
+
+def has_quarters(tta: str) -> bool:
+    """Whether the network sees parts of the image beside the whole."""
+    return tta.startswith("quarters")
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Square windows of `side` pixels, `step` pixels apart; the last of each row and column ends at the edge.
+
+    A side that is smaller than a window is covered by one window of that side.
+
+    Raises: UserError for windows in which networks see nothing, or between which pixels are missed.
+    """
+
+    side: int
+    step: int
+
+    def __post_init__(self) -> None:
+        side, step = self.side, self.step
+        if side < SMALLEST_WINDOW:
+            raise UserError(f"command line: --slide {side}: a window needs {SMALLEST_WINDOW} pixels at least")
+        if not 1 <= step <= side:
+            raise UserError(
+                f"command line: --stride {step}: must be 1 to {side}, the window, or pixels are missed"
+            )
+
+    def starts(self, length: int) -> list[int]:
+        """Where the windows along a side of `length` pixels start."""
+        last = max(length - self.side, 0)
+        return [*range(0, last, self.step), last]
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """How a network looks at an image: at the whole once, with augmentation, by weak slices, or in windows.
+
+    Raises: UserError for ways that exclude each other.
+    """
+
+    tta: str = "none"
+    refine: bool = False
+    windows: Windows | None = None
+
+    def __post_init__(self) -> None:
+        check_tta(self.tta)
+        if self.refine and self.tta != "none":
+            raise UserError(
+                f"command line: --refine and --tta {self.tta} are two ways to average; choose one"
+            )
+        if self.refine and self.windows:
+            raise UserError(
+                "command line: --refine looks at slices of the whole image, --slide at no whole; choose one"
+            )
+        if has_quarters(self.tta) and self.windows:
+            raise UserError(
+                f"command line: --tta {self.tta} enlarges parts of the whole image, --slide sees parts at "
+                "their own size; choose one"
+            )
