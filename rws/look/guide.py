@@ -16,7 +16,7 @@ from pathlib import Path
 
 from torch import nn
 
-from rws.cli import KEYS, parse
+from rws.cli import KEYS, RETIRED, parse
 from rws.config import Config
 from rws.cycle.guidance import guidance, text
 from rws.cycle.setup import check_stages, make_network, open_list, stages_of
@@ -44,7 +44,7 @@ def parse_guide(arguments: list[str]) -> tuple[GuideOptions, list[str]]:
 
     Raises: UserError for a wrong flag.
     """
-    further = (f"--{key}" for key in ("config", *KEYS))
+    further = (f"--{key}" for key in ("config", *KEYS, *RETIRED))
     parser = Parser("python -m rws.look.guide", __doc__, further=further)
     parser.add_argument("--checkpoint", type=Path, help="best.pt, last.pt or another network of a run")
     parser.add_argument("--split", choices=("train", "val"), default="val", help="images to look at (val)")

@@ -39,6 +39,12 @@ def test_a_wrong_flag_comes_with_the_nearest_even_where_others_are_missing(comma
     assert line == f"error: command line: {wrong}: unknown; the nearest known one is {nearest}"
 
 
+def test_a_retired_flag_of_training_still_says_so(capsys):
+    main = importlib.import_module("rws.look.guide").main
+    assert main(["--model.name", "lraspp_mobilenet_v3_large", "--train.slice-aim", "0.5"]) == 2
+    assert "train.slice_aim '0.5' is retired" in capsys.readouterr().err
+
+
 def test_what_is_no_flag_is_left_alone():
     parser = Parser("command", None, further=["--data.cam_vis"])
     parser.add_argument("--shift", type=int)
