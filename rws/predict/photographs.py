@@ -76,7 +76,7 @@ class ImageJob:
             raise UserError(f"{path}: {error}") from None
 
     def predict(self, photograph: Photograph) -> Callable[[], None]:
-        """Run the network; what is left to do, which is drawing and writing the results.
+        """Run the network; returns a function that draws and writes the results.
 
         Raises: UserError naming the image.
         """

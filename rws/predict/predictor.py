@@ -1,4 +1,4 @@
-"""Trained networks that look at the same pictures: loaded, titled, and asked for labels."""
+"""Trained networks that predict the same pictures: loaded, given titles, and asked for labels."""
 
 import os
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from rws.runs.model_file import Card, load_trained
 
 @dataclass(frozen=True)
 class Predictor:
-    """A network for prediction, what it is called, and how it looks."""
+    """A trained network with its title and the way in which it looks at images."""
 
     title: str
     network: nn.Module
@@ -47,7 +47,7 @@ class Predictor:
 def load_predictors(
     checkpoints: Sequence[Path], titles: Sequence[str] | None, device: torch.device, options: PredictOptions
 ) -> list[Predictor]:
-    """The networks of some checkpoints; without `titles` each is called by what its path has of its own.
+    """Load the networks of some checkpoints; without `titles` they are named by `path_titles`.
 
     Raises: UserError for a checkpoint that cannot be used.
     """
@@ -59,7 +59,7 @@ def load_predictors(
 
 
 def path_titles(paths: Sequence[Path]) -> list[str]:
-    """What each path has between the folders that all begin with and the end that all have.
+    """The part of each path in which the paths differ, without the beginning and the end that all share.
 
     runs/a/plain/last.pt and runs/a/rws/last.pt are "plain" and "rws"; one alone is called by its run.
     """

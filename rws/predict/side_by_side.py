@@ -40,7 +40,7 @@ class SideBySide:
             raise UserError(f"{path}: {error}") from None
 
     def predict(self, photograph: tuple[Path, Image.Image, list[Tensor | None]]) -> Callable[[], None]:
-        """Run the networks; what is left to do, which is drawing and writing.
+        """Run the networks; returns a function that draws and writes the result.
 
         Raises: UserError naming the image.
         """

@@ -52,7 +52,7 @@ def sliding_label(
 def mean_probabilities(
     network: nn.Module, card: Card, image: Image.Image, windows: Windows, tta: str = "none", name: str = ""
 ) -> Iterator[tuple[int, int, Tensor]]:
-    """Blocks (y, x, probabilities) that together tile the image, each as soon as no window comes any more.
+    """Blocks (y, x, probabilities) that tile the image, each yielded once no further window overlaps it.
 
     Of C classes and width W there are at most C x side x (W + 2 side) numbers held, and in all but the last
     row of windows C x (side - step) x W of those that grow with W.
@@ -95,7 +95,7 @@ class _Shared:
 class _Row:
     """One row of windows, from left to right.
 
-    finished: its upper rows, in which the next row of windows has no part.
+    finished: number of its upper rows, which the next row of windows does not reach.
     """
 
     def __init__(self, before: _Shared, height: int, width: int, finished: int):

@@ -343,7 +343,7 @@ def test_wrong_flags_are_told(root, tmp_path, capsys):
     assert "no arm 'rvs'" in refused(path, capsys, "--arms", "rvs")
     assert "--seeds" in refused(path, capsys, "--seed", "3")
     assert "what the arm random is about" in refused(path, capsys, "--fusion.positions", "advantaged")
-    assert "nearest known one is 'train.lr'" in refused(path, capsys, "--train.lrr", "3")
+    assert "nearest known one is --train.lr" in refused(path, capsys, "--train.lrr", "3")
     assert "no such experiment" in refused(tmp_path / "none.yaml", capsys)
 
 

@@ -1,4 +1,4 @@
-"""What a source of frames is."""
+"""Frame and Source: the pictures of a film, and where they come from."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,10 +26,10 @@ class Source:
     """Frames one after the other, of which it never holds more than a few.
 
     name: what its results are called. rate: frames per second, of a film with a variable rate the mean.
-    tick: of which every time is a multiple, in seconds. count: number of frames, None if unknown.
-    paths: files that it reads, which no result may take the place of.
-    problems: what went wrong so far while reading, which did not stop it; a line each.
-    endless: it ends only when somebody ends it.
+    tick: unit of time in seconds; every time is a multiple of it. count: number of frames, None if unknown.
+    paths: files that it reads; no result may overwrite them.
+    problems: one line for each fault in reading that did not stop it.
+    endless: the frames go on until somebody ends them.
     """
 
     name: str

@@ -120,7 +120,7 @@ class Projection:
     def _predicted(
         self, read: Iterator[Future], signalled: Callable[[], int | None]
     ) -> Iterator[Callable[[], None]]:
-        """What is left to do for each frame."""
+        """Predict each frame; yields a function that draws, measures and writes it."""
         for future in read:
             if signalled() or (found := future.result()) is None:
                 return
@@ -155,7 +155,7 @@ class Projection:
 
 
 def print_outcome(projection: Projection, outcome: Outcome) -> bool:
-    """Say what became of a film; whether all went well."""
+    """Print what became of a film; returns whether all went well."""
     source = projection.source
     for problem in source.problems:
         print(f"error: {problem}", file=sys.stderr)
