@@ -11,7 +11,7 @@ from benchmarks import selecting_loop as loop
 from benchmarks.rows import Context, Row, Target, make_row
 from benchmarks.timing import Samples, alternate
 from rws.core.advantage import BestSlices
-from rws.core.slices import released_window_boxes, slice_iou, window_boxes
+from rws.core.slices import slice_iou, window_boxes
 
 SIZE, TINY_SIZE = (375, 500), (48, 64)
 CHUNK = 4  # slices a batch, the default eval_batch_size; their maps and features are used again by each batch
@@ -155,5 +155,5 @@ def _rows(context: Context, name: str, boxes: Tensor, size: tuple[int, int], sta
 def refine(context: Context) -> list[Row]:
     """The 25 windows of the released script and the 36 that cover the image."""
     size, stages = (TINY_SIZE, TINY_STAGES) if context.tiny else (SIZE, STAGES)
-    rows = _rows(context, "refine-25", released_window_boxes(*size), size, stages)
+    rows = _rows(context, "refine-25", loop.released_window_boxes(*size), size, stages)
     return rows + _rows(context, "refine-36", window_boxes(*size), size, stages)

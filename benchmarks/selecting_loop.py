@@ -99,3 +99,13 @@ def features(
     cells = [(i, j) for i in range(grid[0]) for j in range(grid[1]) if winner[i, j] >= 0]
     rows = [feature(f[places[winner[cell]]], boxes[winner[cell]], size, cell, grid) for cell in cells]
     return np.array(rows).reshape(len(cells), f.shape[1])
+
+
+def released_window_boxes(height: int, width: int) -> Tensor:
+    """The 25 half-size windows of the released script, which leave the last tenth of the sides out.
+
+    Shape: (25, 4) int64, rows (y, x, h, w).
+    """
+    h, w, dy, dx = height // 2, width // 2, height // 10, width // 10
+    boxes = [(i * dy, j * dx, h, w) for i in range(5) for j in range(5)]
+    return torch.tensor(boxes, dtype=torch.int64)

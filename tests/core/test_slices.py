@@ -5,9 +5,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from released import released_window_boxes
 
-from benchmarks.selecting_loop import iou
+from benchmarks.selecting_loop import iou, released_window_boxes
 from rws.core.slices import (
     box_sums,
     crop,

@@ -18,7 +18,8 @@ from scipy.io import loadmat, savemat
 
 from rws.data import NAMES, open_split, require_official
 from rws.data.download import __main__ as download
-from rws.data.download.__main__ import ACCOUNTS, SOURCES, Item, Source, fetch
+from rws.data.download import fetch
+from rws.data.download.__main__ import ACCOUNTS, SOURCES, Item, Source
 from rws.data.download.fetch import Remote
 from rws.data.download.unpack import unpack
 from rws.data.sets.sbd import make_aug

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import torch
 from golden import golden
-from released import released_window_boxes
 
+from benchmarks.selecting_loop import released_window_boxes
 from rws.core.advantage import advantage, select
 from rws.core.slices import slice_iou, weak_slices
 
