@@ -12,9 +12,10 @@ from typing import get_type_hints
 
 from rws.config import Config
 from rws.errors import Parser, UserError
-from rws.predict.ways import TTA, PredictOptions, Windows
+from rws.predict.ways import TTA, LookAgain, PredictOptions, Windows
 
 PROG = "python predict.py"
+WAYS = (*TTA, "plain", "rws")
 FILM_FORMS = ("mp4", "gif")
 CAM_METHODS = get_type_hints(Config)["cam_method"].__args__
 EXPORT_FLAGS = ("--export", "--export-size")
@@ -100,7 +101,12 @@ def parse(flags: Sequence[str], description: str | None = None) -> PredictComman
         tuple(args.compare or [args.checkpoint]),
         args.input,
         args.output,
-        PredictOptions(args.tta, args.refine, sliding_windows(args.slide, args.stride)),
+        PredictOptions(
+            "none" if args.way in ("plain", "rws") else args.way,
+            args.refine,
+            sliding_windows(args.slide, args.stride),
+            _look_again(args.way, args.passes, args.passes_most),
+        ),
         FilmOptions(args.sequence, args.format, args.fps, args.foreground),
         args.cam,
         args.cam_method,
@@ -120,6 +126,15 @@ def sliding_windows(side: int | None, step: int | None) -> Windows | None:
             raise UserError(f"command line: --stride {step} is for sliding windows; give --slide as well")
         return None
     return Windows(side, max(1, 2 * side // 3) if step is None else step)
+
+
+def _look_again(way: str, passes: float | None, most: int | None) -> LookAgain | None:
+    if way == "rws":
+        return LookAgain(3.0 if passes is None else passes, most)
+    for value, flag in ((passes, "--passes"), (most, "--passes-most")):
+        if value is not None:
+            raise UserError(f"command line: {flag} {value:g} is of --ways rws; give that as well")
+    return None
 
 
 def positive(text: str) -> Fraction:
@@ -142,7 +157,16 @@ def _make_parser(description: str | None) -> Parser:
     parser.add_argument(
         "--output", type=Path, required=True, help="folder for the results, made if missing, or .mp4, or .gif"
     )
-    parser.add_argument("--tta", choices=TTA, default="none", help="test-time augmentation")
+    parser.add_argument(
+        "--ways",
+        "--tta",
+        dest="way",
+        choices=WAYS,
+        default="none",
+        help="to look: once, several times and averaged, or again where the network is unsure (rws)",
+    )
+    parser.add_argument("--passes", type=float, metavar="K", help="of --ways rws: on the average an image; 3")
+    parser.add_argument("--passes-most", type=int, metavar="K", help="for one image at most; twice --passes")
     parser.add_argument(
         "--refine", action="store_true", help="look again at weak slices, and blend in what they show better"
     )

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rws.errors import UserError
 from rws.predict.inference import label_of_input, network_input, prepare_for_prediction
+from rws.predict.look_again import PassBudget, look_again
 from rws.predict.refine import refined_label
 from rws.predict.sliding import sliding_label
 from rws.predict.ways import PredictOptions
@@ -26,6 +27,7 @@ class Predictor:
     network: nn.Module
     card: Card
     options: PredictOptions
+    budget: PassBudget | None = None
 
     def label(self, image: Image.Image, seen: Tensor | None, name: str = "") -> np.ndarray:
         """The likeliest class of each pixel of an image in RGB, of which the network sees `seen`.
@@ -37,6 +39,8 @@ class Predictor:
         try:
             if options.refine:
                 return refined_label(self.network, self.card, image)
+            if options.look_again:
+                return look_again(self.network, self.card, image, options.look_again, self.budget).label()
             if options.windows:
                 return sliding_label(self.network, self.card, image, options.windows, options.tta, name)
             return label_of_input(self.network, seen, (image.height, image.width), options.tta)
@@ -54,7 +58,8 @@ def load_predictors(
     predictors = []
     for path, title in zip(checkpoints, titles or path_titles(checkpoints), strict=True):
         network, card = load_trained(path)
-        predictors.append(Predictor(title, prepare_for_prediction(network, device), card, options))
+        budget = PassBudget(options.look_again) if options.look_again else None
+        predictors.append(Predictor(title, prepare_for_prediction(network, device), card, options, budget))
     return predictors
 
 

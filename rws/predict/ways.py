@@ -3,6 +3,7 @@
 Nothing here loads torch, so that flags are checked at once.
 """
 
+import math
 from dataclasses import dataclass
 
 from rws.errors import UserError
@@ -50,8 +51,38 @@ class Windows:
 
 
 @dataclass(frozen=True)
+class LookAgain:
+    """RWS at test time: the whole image, and enlarged windows over what the network is unsure of.
+
+    passes: forward passes an image, the first one included; over a folder or a film their mean. most: passes
+    of one image at most. sides: of the windows over the image's. prior: a window sees a class only as far as
+    the whole image finds it likely nearby.
+
+    Raises: UserError for numbers that cannot be.
+    """
+
+    passes: float = 3.0
+    most: int | None = None
+    sides: tuple[float, ...] = (0.7,)
+    prior: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.passes <= 26:
+            raise UserError(f"command line: --passes {self.passes:g}: must be 1 to 26, the whole included")
+        if self.most is not None and self.most < self.passes:
+            raise UserError(
+                f"command line: --passes-most {self.most}: must be at least --passes {self.passes:g}"
+            )
+
+    @property
+    def most_passes(self) -> int:
+        """Of one image: `most`, or twice the mean."""
+        return self.most if self.most is not None else math.ceil(2 * self.passes)
+
+
+@dataclass(frozen=True)
 class PredictOptions:
-    """How a network looks at an image: at the whole once, with augmentation, by weak slices, or in windows.
+    """How a network looks at an image: once, with augmentation, again at parts, or in windows.
 
     Raises: UserError for ways that exclude each other.
     """
@@ -59,9 +90,13 @@ class PredictOptions:
     tta: str = "none"
     refine: bool = False
     windows: Windows | None = None
+    look_again: LookAgain | None = None
 
     def __post_init__(self) -> None:
         check_tta(self.tta)
+        if self.look_again and (self.refine or self.windows):
+            other = "--refine" if self.refine else "--slide"
+            raise UserError(f"command line: --ways rws and {other} are two ways to look at parts; choose one")
         if self.refine and self.tta != "none":
             raise UserError(
                 f"command line: --refine and --tta {self.tta} are two ways to average; choose one"

@@ -1,0 +1,151 @@
+"""RWS at test time (`--ways rws`): windows over what the network is unsure of, seen enlarged, put in place.
+
+The first pass sees the whole image, the windows are seen in one batch. There is no backward pass and no stage
+is needed, so any network will do.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as TF
+
+from rws.core.labels import likeliest_of, resized_scores
+from rws.core.stages import logits_of
+from rws.core.windows import (
+    candidate_windows,
+    choose_windows,
+    class_prior,
+    put_in_place,
+    uncertainty,
+    with_prior,
+)
+from rws.predict.inference import network_input
+from rws.predict.ways import LookAgain
+from rws.runs.model_file import Card
+from rws.runtime.device import to_network
+
+Choice = Callable[[Tensor], Tensor]
+
+
+class PassBudget:
+    """Shares forward passes out among the images of a folder or a film: `passes` an image on the average.
+
+    A window is taken only while it is worth more than those of other images so far: of n images the windows
+    of the n (passes - 1) largest worths. At no time have more been taken than the average allows.
+    """
+
+    def __init__(self, options: LookAgain):
+        self.windows, self.most = options.passes - 1, options.most_passes - 1
+        self.images = self.taken = 0
+        self._worths: list[float] = []
+
+    def take(self, worths: list[float]) -> int:
+        """How many of an image's windows, of falling worth, are taken."""
+        self.images += 1
+        self._worths = sorted([*self._worths, *worths], reverse=True)
+        allowed = int(self.windows * self.images + 1e-9)
+        if not allowed:
+            return 0
+        least = self._worths[min(allowed, len(self._worths)) - 1]
+        count = min(sum(worth >= least for worth in worths), self.most, allowed - self.taken)
+        self.taken += count
+        return count
+
+
+@dataclass(frozen=True)
+class SeenAgain:
+    """What a network saw of one image: the whole, and windows enlarged.
+
+    whole: (C, h, w) probabilities. slices: (K, C, h, w), of boxes (K, 4) in the image's own pixels.
+    unsure: (h, w), by which the windows were chosen. size: (H, W) of the image.
+    """
+
+    whole: Tensor
+    slices: Tensor
+    boxes_yxhw: Tensor
+    unsure: Tensor
+    size: tuple[int, int]
+
+    @property
+    def passes(self) -> int:
+        """Forward passes at the size of the network's input."""
+        return 1 + len(self.slices)
+
+    def probabilities(self, classes: slice = slice(None)) -> Tensor:
+        """Probabilities of some classes at the image's own size.
+
+        Shape: (C, H, W).
+        """
+        whole = resized_scores(self.whole[None, classes], self.size)[0]
+        boxes = self.boxes_yxhw.tolist()
+        parts = [resized_scores(s[None, classes], (h, w))[0] for s, (_, _, h, w) in zip(self.slices, boxes)]
+        return put_in_place(whole, parts, self.boxes_yxhw) if parts else whole
+
+    def label(self) -> np.ndarray:
+        """The likeliest class of each pixel.
+
+        Shape: (H, W) uint8.
+        """
+        return likeliest_of(self.probabilities, len(self.whole), self.size).cpu().numpy()
+
+
+@torch.inference_mode()
+def look_again(
+    network: nn.Module,
+    card: Card,
+    image: Image.Image,
+    options: LookAgain,
+    budget: PassBudget | None = None,
+    choice: Choice = uncertainty,
+) -> SeenAgain:
+    """See an image in RGB as a whole and, enlarged, the windows that are worth it most.
+
+    `budget` says how many; without one it is one of this image alone. `choice` makes the map (h, w) by which
+    they are chosen of the whole image's probabilities (C, h, w).
+
+    Raises: UserError for an image that is far longer than wide.
+    """
+    images = network_input(card, image)
+    height, width = images.shape[-2:]
+    whole = _probabilities(network, images)[0]
+    unsure = choice(whole)
+    candidates = candidate_windows(height, width, options.sides)
+    chosen, worth = choose_windows(unsure, candidates, options.most_passes - 1)
+    count = (budget or PassBudget(options)).take(worth)
+    inside = candidates[chosen[:count]]
+    boxes = _in_image(inside, (height, width), (image.height, image.width))
+    slices = _see(network, card, image, boxes, (height, width)) if count else whole[None][:0]
+    if options.prior and count:
+        slices = with_prior(slices, _prior(whole, inside))
+    return SeenAgain(whole, slices, boxes, unsure, (image.height, image.width))
+
+
+def _probabilities(network: nn.Module, images: Tensor) -> Tensor:
+    return logits_of(network(to_network(images, network))).float().softmax(1)
+
+
+def _in_image(boxes: Tensor, size: tuple[int, int], image: tuple[int, int]) -> Tensor:
+    """Boxes of the network's input of `size` in the pixels of the image; shape (K, 4)."""
+    scale = torch.tensor([image[0] / size[0], image[1] / size[1]] * 2, dtype=torch.float64)
+    corners = torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
+    corners = (corners * scale).round().long()
+    return torch.cat([corners[:, :2], (corners[:, 2:] - corners[:, :2]).clamp_min(1)], 1)
+
+
+def _see(network: nn.Module, card: Card, image: Image.Image, boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Probabilities of the parts of an image in boxes, each enlarged to `size`, in one batch."""
+    pixels, transform = tv_tensors.Image(TF.pil_to_tensor(image)), card.transform()
+    parts = (TF.resize(TF.crop(pixels, *box), list(size), antialias=True) for box in boxes.tolist())
+    return _probabilities(network, torch.stack([transform(part).as_subclass(Tensor) for part in parts]))
+
+
+def _prior(whole: Tensor, boxes: Tensor) -> Tensor:
+    """The prior of each window at the size of the network's input; shape (K, C, h, w)."""
+    prior, size = class_prior(whole), tuple(whole.shape[-2:])
+    parts = (prior[None, :, y : y + h, x : x + w] for y, x, h, w in boxes.tolist())
+    return torch.cat([resized_scores(part, size) for part in parts])

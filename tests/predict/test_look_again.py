@@ -1,0 +1,176 @@
+"""RWS at test time: how many windows are taken, what the network sees of them, and what comes out."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tiny import STAGES, TinyNetwork
+from torch import nn
+
+from rws.data.classes import DEMO
+from rws.errors import UserError
+from rws.predict.inference import predict_label
+from rws.predict.look_again import PassBudget, look_again
+from rws.predict.options import parse
+from rws.predict.ways import LookAgain, PredictOptions, Windows
+from rws.runs.model_file import Card
+
+CARD = Card("lraspp_mobilenet_v3_large", False, STAGES, DEMO, base_size=32)
+
+
+def photo(height: int, width: int, seed: int = 0) -> Image.Image:
+    small = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), np.uint8)
+    return Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)
+
+
+class Counting(nn.Module):
+    """A trained-looking network that notes the batches that it sees."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(3)
+        self.inner = TinyNetwork(DEMO.num_classes, aux=False)
+        nn.init.normal_(self.inner.classifier[1].weight, std=2.0)
+        self.inner.eval()
+        self.seen: list[tuple[int, ...]] = []
+
+    def forward(self, x):
+        self.seen.append(tuple(x.shape))
+        return self.inner(x)
+
+
+@pytest.fixture
+def network() -> Counting:
+    return Counting().eval()
+
+
+@pytest.mark.parametrize("passes", [2, 3, 5])
+def test_the_windows_go_through_in_one_batch_and_count_as_passes(network, passes):
+    found = look_again(network, CARD, photo(60, 80), LookAgain(passes))
+    assert network.seen == [(1, 3, 32, 42), (passes - 1, 3, 32, 42)]
+    assert found.passes == passes
+    assert found.slices.shape == (passes - 1, DEMO.num_classes, 32, 42)
+
+
+def test_one_pass_is_the_plain_prediction(network):
+    image = photo(60, 80)
+    found = look_again(network, CARD, image, LookAgain(1))
+    assert found.passes == 1
+    plain = predict_label(network, CARD, image)  # of resized logits; the other of resized probabilities
+    assert (found.label() == plain).mean() > 0.97
+    assert np.array_equal(found.label(), found.probabilities().argmax(0).numpy())
+
+
+def test_what_is_seen_are_parts_of_the_image_and_what_no_window_holds_is_the_plain_prediction(network):
+    image = photo(64, 84)
+    found = look_again(network, CARD, image, LookAgain(2, sides=(0.5,)))
+    [(y, x, h, w)] = found.boxes_yxhw.tolist()
+    assert (h, w) == (32, 42)
+    alone = look_again(network, CARD, image.crop((x, y, x + w, y + h)), LookAgain(1)).whole
+    torch.testing.assert_close(found.slices[0], alone)
+    plain = look_again(network, CARD, image, LookAgain(1)).probabilities()
+    mine = found.probabilities()
+    outside = torch.ones(64, 84, dtype=torch.bool)
+    outside[y : y + h, x : x + w] = False
+    assert torch.equal(mine[:, outside], plain[:, outside])
+    assert (mine[:, ~outside] - plain[:, ~outside]).abs().max() > 0.01
+
+
+def test_the_label_is_the_argmax_of_the_probabilities_also_class_by_class(network, monkeypatch):
+    found = look_again(network, CARD, photo(60, 80), LookAgain(4))
+    expected = found.probabilities().argmax(0).numpy()
+    assert np.array_equal(found.label(), expected)
+    monkeypatch.setattr("rws.core.labels.VALUES_AT_ONCE", 1)
+    assert np.array_equal(found.label(), expected)
+
+
+def test_the_windows_lie_over_what_the_choice_says(network):
+    def corner(whole):
+        unsure = torch.zeros(whole.shape[-2:])
+        unsure[-8:, :8] = 1
+        return unsure
+
+    found = look_again(network, CARD, photo(60, 80), LookAgain(2), choice=corner)
+    [(y, x, h, _)] = found.boxes_yxhw.tolist()
+    assert y + h >= 59
+    assert x == 0
+
+
+def test_a_prior_hides_what_the_whole_does_not_see(network):
+    plain = look_again(network, CARD, photo(60, 80), LookAgain(3))
+    found = look_again(network, CARD, photo(60, 80), LookAgain(3, prior=True))
+    torch.testing.assert_close(found.slices.sum(1), torch.ones_like(found.slices[:, 0]))
+    assert torch.equal(found.boxes_yxhw, plain.boxes_yxhw)
+    assert (found.slices - plain.slices).abs().max() > 0.01
+
+
+def test_a_network_of_bare_logits_without_stages_is_taken():
+    torch.manual_seed(0)
+    bare = nn.Conv2d(3, DEMO.num_classes, 3, padding=1).eval()
+    card = Card("a.transformer:net", False, (), DEMO, base_size=32)
+    object.__setattr__(card, "network", CARD.network)  # for its normalisation alone
+    assert look_again(bare, card, photo(40, 50), LookAgain(3)).label().shape == (40, 50)
+
+
+# How many windows an image gets.
+
+
+def test_each_image_gets_as_many_where_all_are_alike():
+    budget = PassBudget(LookAgain(3))
+    assert [budget.take([0.3, 0.2, 0.1, 0.05, 0.02]) for _ in range(5)] == [2] * 5
+
+
+def test_images_of_which_more_is_unsure_get_more():
+    """Mean of 3 passes: by then as many windows are taken as the average allows, and never more before."""
+    budget, counts = PassBudget(LookAgain(3, most=6)), []
+    for k in range(40):
+        counts.append(budget.take([0.5, 0.4, 0.3, 0.2, 0.1] if k % 2 else [0.05, 0.01, 0.01, 0.01, 0.01]))
+        assert sum(counts) <= 2 * (k + 1)
+    assert set(counts[9::2]) <= {3, 4}
+    assert max(counts[10::2]) <= 1
+    assert sum(counts) >= 2 * 40 - 4
+
+
+def test_no_image_gets_more_than_the_most():
+    budget = PassBudget(LookAgain(3, most=4))
+    counts = [budget.take([v, v, v, v, v]) for v in (0.1, 0.1, 0.1, 0.9, 0.9)]
+    assert max(counts) <= 3
+
+
+def test_a_fraction_of_a_pass_comes_out_over_the_images():
+    budget = PassBudget(LookAgain(1.5))
+    assert sum(budget.take([0.2, 0.1]) for _ in range(20)) == 10
+
+
+# The command line.
+
+
+def test_flags():
+    where = ["--checkpoint", "c.pt", "--input", "i", "--output", "o"]
+    assert parse([*where, "--ways", "rws"]).options.look_again == LookAgain(3.0)
+    given = parse([*where, "--ways", "rws", "--passes", "2.5", "--passes-most", "4"]).options
+    assert given.look_again == LookAgain(2.5, 4)
+    assert parse([*where, "--ways", "plain"]).options == PredictOptions()
+    assert parse([*where, "--tta", "flip"]).options == parse([*where, "--ways", "flip"]).options
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--ways", "rws", "--passes", "0"], "--passes 0: must be 1 to 26"),
+        (["--ways", "rws", "--passes", "nan"], "--passes nan: must be"),
+        (["--ways", "rws", "--passes", "4", "--passes-most", "3"], "--passes-most 3: must be at least"),
+        (["--passes", "4"], "--passes 4 is of --ways rws"),
+        (["--ways", "flip", "--passes-most", "4"], "--passes-most 4 is of --ways rws"),
+        (["--ways", "rws", "--refine"], "--ways rws and --refine"),
+        (["--ways", "rws", "--slide", "64"], "--ways rws and --slide"),
+    ],
+)
+def test_wrong_flags(flags, said):
+    with pytest.raises(UserError, match=said):
+        parse(["--checkpoint", "c.pt", "--input", "i", "--output", "o", *flags])
+
+
+def test_windows_are_not_looked_at_again():
+    with pytest.raises(UserError, match="--ways rws and --slide"):
+        PredictOptions(windows=Windows(64, 32), look_again=LookAgain())
