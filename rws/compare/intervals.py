@@ -2,8 +2,10 @@
 
 import math
 import statistics
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import torch
 from scipy.stats import t as student_t
 
@@ -48,6 +50,26 @@ def difference(ours: list[float], theirs: list[float]) -> dict:
         return asdict(Difference(mean, None, None, each))
     half = float(student_t.ppf((1 + CONFIDENCE) / 2, n - 1)) * statistics.stdev(each) / math.sqrt(n)
     return asdict(Difference(mean, mean - half, mean + half, each))
+
+
+DRAWS = 1000  # of a bootstrap
+
+
+def bootstrap(ours: np.ndarray, theirs: np.ndarray, score: Callable[[np.ndarray], float]) -> dict:
+    """Mean difference of a score over seeds, and its 95 % interval over a bootstrap of the images.
+
+    Every draw takes as many images with replacement, the same ones for all seeds and for both sides.
+
+    Shape: (seeds, images, ...) each; `score` takes (images, ...).
+    """
+    each = [score(a) - score(b) for a, b in zip(ours, theirs, strict=True)]
+    generator, count = np.random.default_rng(0), ours.shape[1]
+    drawn = []
+    for _ in range(DRAWS):
+        images = generator.integers(count, size=count)
+        drawn.append(np.mean([score(a[images]) - score(b[images]) for a, b in zip(ours, theirs)]))
+    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return asdict(Difference(statistics.fmean(each), float(low), float(high), each))
 
 
 def class_ious(confusion: list[list[int]]) -> list[float | None]:

@@ -102,11 +102,12 @@ def look_again(
     options: LookAgain,
     budget: PassBudget | None = None,
     choice: Choice = uncertainty,
+    among: Choice | None = None,
 ) -> SeenAgain:
     """See an image in RGB as a whole and, enlarged, the windows that are worth it most.
 
     `budget` says how many; without one it is one of this image alone. `choice` makes the map (h, w) by which
-    they are chosen of the whole image's probabilities (C, h, w).
+    they are chosen of the whole image's probabilities (C, h, w); `among` picks the candidates (K, 4).
 
     Raises: UserError for an image that is far longer than wide.
     """
@@ -115,6 +116,7 @@ def look_again(
     whole = _probabilities(network, images)[0]
     unsure = choice(whole)
     candidates = candidate_windows(height, width, options.sides)
+    candidates = among(candidates) if among else candidates
     chosen, worth = choose_windows(unsure, candidates, options.most_passes - 1)
     count = (budget or PassBudget(options)).take(worth)
     inside = candidates[chosen[:count]]

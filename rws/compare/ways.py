@@ -1,0 +1,268 @@
+"""Ways to predict with finished networks at equal compute, image by image, nothing retrained.
+
+    python -m rws.compare.ways --config experiments/fair_cow.yaml --data.root DIR
+
+Takes the finished runs of an experiment, predicts the list that it reports in every way, and writes ways.json
+and ways.md into experiments/<name>. A unit is one forward pass at the size of the network's input. An image
+at s times that size costs s^2, a window 1. `--half first` takes the first of every two images by id, `second`
+the others: what is chosen is chosen on other images than what is reported. `--ways` measures some alone.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as TF
+from tqdm import tqdm
+
+from rws.compare.__main__ import options
+from rws.compare.arms import folder_of
+from rws.compare.intervals import bootstrap, spread
+from rws.compare.measure import confusion_of
+from rws.compare.plan import Plan, make_plan, read_experiment
+from rws.compare.tables import interval, mean_and_deviation, table
+from rws.config import Config
+from rws.core.labels import likeliest, resized_scores
+from rws.core.stages import logits_of
+from rws.cycle.setup import open_list
+from rws.errors import UserError, exit_code
+from rws.predict.inference import network_input, predict_label
+from rws.predict.look_again import PassBudget, look_again
+from rws.predict.ways import LookAgain
+from rws.runs.checkpoint import write_json, write_text
+from rws.runs.model_file import Card, load_trained
+from rws.runtime.device import choose_device, memory_format, to_network
+from rws.runtime.seeding import derive_seed
+
+HALVES = ("all", "first", "second")
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An image with its label, by which a way may choose only where it says so."""
+
+    image_id: str
+    image: Image.Image
+    label: np.ndarray
+
+
+@dataclass(frozen=True)
+class Eye:
+    """A network with its card."""
+
+    network: nn.Module
+    card: Card
+
+
+Predicted = tuple[np.ndarray, float]  # label (H, W) uint8, and its units
+
+
+def augmented(tta: str, units: float, eye: Eye, photo: Photo) -> Predicted:
+    """A way of `--ways` that averages augmentations."""
+    return predict_label(eye.network, eye.card, photo.image, tta), units
+
+
+def enlarged(scales: Sequence[float], eye: Eye, photo: Photo) -> Predicted:
+    """The mean of the probabilities at several scales of the network's input."""
+    size = (photo.image.height, photo.image.width)
+    seen = [resized_scores(_at_scale(eye, photo.image, scale), size) for scale in scales]
+    return likeliest(torch.stack(seen).mean(0), size).cpu().numpy(), sum(s * s for s in scales)
+
+
+def _at_scale(eye: Eye, image: Image.Image, scale: float) -> Tensor:
+    """Probabilities of an image at a multiple of the network's input; shape (1, C, h, w)."""
+    height, width = network_input(eye.card, image).shape[-2:]
+    pixels = tv_tensors.Image(TF.pil_to_tensor(image))
+    large = TF.resize(pixels, [round(scale * height), round(scale * width)], antialias=True)
+    images = eye.card.at_own_size()(large).as_subclass(Tensor)[None]
+    return logits_of(eye.network(to_network(images, eye.network))).float().softmax(1)
+
+
+def by_uncertainty(look: LookAgain, budget: PassBudget | None, eye: Eye, photo: Photo) -> Predicted:
+    """RWS, `--ways rws`; without a budget of all images each gets as many windows."""
+    found = look_again(eye.network, eye.card, photo.image, look, budget)
+    return found.label(), found.passes
+
+
+def by_chance(look: LookAgain, eye: Eye, photo: Photo) -> Predicted:
+    """The control of any choice: random windows, for each image always the same."""
+    generator = torch.Generator().manual_seed(derive_seed(0, "random windows", photo.image_id))
+
+    def some(candidates: Tensor) -> Tensor:
+        order = torch.randperm(len(candidates), generator=generator)
+        return candidates[order[: int(look.passes) - 1]]
+
+    found = look_again(eye.network, eye.card, photo.image, look, among=some)
+    return found.label(), found.passes
+
+
+def by_error(look: LookAgain, eye: Eye, photo: Photo) -> Predicted:
+    """Windows over the errors of the first pass: what a choice could reach, no way to predict."""
+    found = look_again(eye.network, eye.card, photo.image, look, choice=partial(_errors, photo))
+    return found.label(), found.passes
+
+
+def _errors(photo: Photo, whole: Tensor) -> Tensor:
+    """Where the prediction is wrong; shape (C, h, w) -> (h, w)."""
+    label = Image.fromarray(photo.label).resize(whole.shape[:0:-1], Image.Resampling.NEAREST)
+    label = torch.from_numpy(np.array(label)).to(whole.device)
+    return ((whole.argmax(0) != label) & (label < len(whole))).float()
+
+
+SCALES = (1.25, 1.5, 2.0)
+PASSES = (2, 3, 4, 6)
+SIDES = {"": (0.7,), "_half": (0.5,)}
+MEANINGS = {
+    "plain": "the network alone",
+    "flip, ms_flip, quarters": "as `--ways`",
+    "at_S": "the image at S times the size, alone",
+    "with_S": "the mean of the image's own size and S times it",
+    "rws_K": "whole and windows of 0.7 of the sides by uncertainty, K passes for each image",
+    "rws_mean_K": "the same, K passes on the average over the list (`--ways rws`)",
+    "_half, _prior": "windows of half the sides; with the whole image as a prior for the classes",
+    "random_K, oracle_K": "the same windows chosen by chance, and by the true errors",
+}
+
+
+def make_ways() -> dict[str, Callable[[Eye, Photo], Predicted]]:
+    """Every way by name; those with a budget are good for one list."""
+    ways = {
+        "plain": partial(augmented, "none", 1.0),
+        "flip": partial(augmented, "flip", 2.0),
+        "ms_flip": partial(augmented, "ms_flip", 2 * (0.75**2 + 1 + 1.25**2)),
+        "quarters": partial(augmented, "quarters", 5.0),
+    }
+    for scale in SCALES:
+        ways[f"at_{scale:g}"] = partial(enlarged, (scale,))
+        ways[f"with_{scale:g}"] = partial(enlarged, (1.0, scale))
+    for kind, sides in SIDES.items():
+        for passes in PASSES:
+            look = LookAgain(passes, passes, sides)
+            ways[f"rws{kind}_{passes}"] = partial(by_uncertainty, look, None)
+            ways[f"random{kind}_{passes}"] = partial(by_chance, look)
+        ways[f"oracle{kind}_3"] = partial(by_error, LookAgain(3, 3, sides))
+        ways[f"rws{kind}_prior_3"] = partial(by_uncertainty, LookAgain(3, 3, sides, prior=True), None)
+    ways["rws_mean_3"] = partial(by_uncertainty, LookAgain(3), PassBudget(LookAgain(3)))
+    return ways
+
+
+NAMES = tuple(make_ways())
+
+
+def measure_run(config: Config, list_name: str, half: str, names: Sequence[str]) -> dict:
+    """Pixels in common and in either, by image and class, and mean units of some ways, for one finished run.
+
+    Raises: UserError for a run that has not been finished.
+    """
+    folder = folder_of(config)
+    if not (folder / "report.json").is_file():
+        raise UserError(f"{folder}: not finished; run python -m rws.compare first")
+    network, card = load_trained(folder / "last.pt")
+    device = choose_device(config.device)
+    network = network.eval().to(device, memory_format=memory_format(config.model.channels_last))
+    eye, split = Eye(network, card), open_list(config.data, "val", list_name)
+    ids = {"all": split.ids, "first": sorted(split.ids)[::2], "second": sorted(split.ids)[1::2]}[half]
+    made = {name: way for name, way in make_ways().items() if name in names}
+    counts: dict[str, list] = {name: [] for name in made}
+    units = dict.fromkeys(made, 0.0)
+    for image_id in tqdm(ids, desc=f"ways {folder}", unit="image", leave=False):
+        photo = Photo(image_id, split.image(image_id), split.label(image_id))
+        with torch.inference_mode():
+            for name, way in made.items():
+                label, cost = way(eye, photo)
+                counts[name].append(_overlaps(label, photo.label, card))
+                units[name] += cost / len(ids)
+    return {"list": list_name, "half": half, "ids": list(ids), "overlaps": counts, "units": units}
+
+
+def _overlaps(predicted: np.ndarray, label: np.ndarray, card: Card) -> list[list[int]]:
+    """Of one image and each class the pixels in prediction and label, and in either; shape (2, C)."""
+    known = label != card.classes.ignore_index
+    confusion = confusion_of(predicted, label, known, card.classes.num_classes)
+    both = confusion.diagonal()
+    return [both.tolist(), (confusion.sum(0) + confusion.sum(1) - both).tolist()]
+
+
+def miou(overlaps: np.ndarray) -> float:
+    """Mean over the classes that are labelled or predicted, in percent.
+
+    Shape: (images, 2, C).
+    """
+    both, either = overlaps.sum(0)
+    return float(100 * (both[either > 0] / either[either > 0]).mean())
+
+
+def results(runs: list[dict]) -> dict:
+    """mIoU and units of every way over the runs, and its difference to plain with an interval over images."""
+    overlaps = {name: np.array([run["overlaps"][name] for run in runs]) for name in runs[0]["overlaps"]}
+    plain = overlaps["plain"]
+    found = {}
+    for name, each in overlaps.items():
+        found[name] = {
+            "units": float(np.mean([run["units"][name] for run in runs])),
+            "miou": spread([miou(one) for one in each]),
+            "against_plain": bootstrap(each, plain, miou),
+        }
+    return found
+
+
+def render(name: str, found: dict, runs: list[dict], seeds: list[int]) -> str:
+    """ways.md."""
+    first = runs[0]
+    images = f"{len(first['ids'])} images of the list `{first['list']}`"
+    part = "" if first["half"] == "all" else f" (the {first['half']} of every two by id)"
+    said = (
+        f"{images}{part}; networks of seeds {', '.join(map(str, seeds))}, nothing retrained. mIoU in "
+        "percent, ± standard deviation over seeds; differences to one plain pass of the same networks, in brackets "
+        "95 % over a bootstrap of the images. A unit is one forward pass at the size of the network's input."
+    )
+    rows = [
+        [way, f"{each['units']:.2f}", mean_and_deviation(each["miou"]), interval(each["against_plain"])]
+        for way, each in sorted(found.items(), key=lambda pair: pair[1]["units"])
+    ]
+    rows = table(["way", "units", "mIoU", "to plain"], rows)
+    meanings = "\n".join(f"- {way}: {meaning}" for way, meaning in MEANINGS.items())
+    return f"# {name}: ways to predict\n\n{said}\n\n{rows}\n\n{meanings}\n"
+
+
+def run(plan: Plan, out: Path, half: str, names: Sequence[str]) -> None:
+    """Measure the arm plain of a plan in some ways, `plain` among them, and write the results."""
+    experiment = plan.experiment
+    configs = [plan.config("plain", seed) for seed in plan.seeds]
+    runs = [measure_run(c, experiment.report_list or c.data.val_list, half, names) for c in configs]
+    found = results(runs)
+    write_json(out / "ways.json", {"seeds": plan.seeds, "results": found, "runs": runs})
+    write_text(out / "ways.md", render(experiment.name, found, runs, plan.seeds))
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; the exit code."""
+    parser = options("rws.compare.ways", __doc__)
+    parser.add_argument("--ways", nargs="+", choices=NAMES, default=list(NAMES), help="default: all")
+    parser.add_argument("--half", choices=HALVES, default="all", help="of the list; default: all of it")
+
+    def command() -> None:
+        chosen, flags = parser.parse_known_args(arguments)
+        experiment = read_experiment(chosen.config)
+        experiment = replace(experiment, name=chosen.name or experiment.name)
+        plan = make_plan(experiment, flags, chosen.seeds, ["plain"])
+        if chosen.threads:
+            torch.set_num_threads(chosen.threads)
+        out = chosen.out or Path("experiments") / experiment.name
+        run(plan, out, chosen.half, [way for way in NAMES if way == "plain" or way in chosen.ways])
+        print((out / "ways.md").read_text())
+
+    return exit_code(
+        command, results="results are written into --out", interrupted="interrupted; nothing was written"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
