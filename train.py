@@ -10,23 +10,23 @@
     python train.py --config configs/sc_cam_voc.yaml                      SC-CAM, from image-level labels
     torchrun --nproc-per-node 4 train.py --config configs/voc2012_resnet50.yaml     four GPUs of one machine
 
-Flags win over the YAML file, which wins over the defaults in rws/config.py; `--help` lists them all.
+Flags win over the YAML file, which wins over the defaults; `--help` shows the options that most people need,
+`--help-all` every one.
 """
 
 import sys
 from contextlib import nullcontext
 from functools import partial
 
-from rws.cli import parse
-from rws.config import Config
+from rws.cli import Command, help_text, parse
 from rws.errors import exit_code
 
 
-def describe(config: Config, source: str, setup, loaded) -> str:
+def describe(command: Command, setup, loaded) -> str:
     """What is about to run, in a few lines."""
-    train = config.train
+    config, train = command.config, command.config.train
     return (
-        f"configuration: {source}; run folder: {setup.folder}\n"
+        f"configuration: {command.source}; run folder: {setup.folder}\n"
         f"{loaded}\n"
         f"{len(setup.train.ids)} training and {len(setup.val.ids)} validation images, "
         f"{setup.card.classes.num_classes} classes; device {setup.device}\n"
@@ -35,7 +35,7 @@ def describe(config: Config, source: str, setup, loaded) -> str:
     )
 
 
-def train(config: Config, source: str) -> None:
+def train(command: Command) -> None:
     """Run what the configuration says, alone in the run's folder."""
     import torch
 
@@ -50,19 +50,20 @@ def train(config: Config, source: str) -> None:
     from rws.runtime.signals import handled
     from rws.sc_cam.rounds import Rounds
 
+    config, existing = command.config, {"resume": command.resume, "overwrite": command.overwrite}
     # Fused batches bring many tensors; one file descriptor each soon exceeds the usual limit of 1024.
     torch.multiprocessing.set_sharing_strategy("file_system")
     if config.deterministic:
         take_deterministic_kernels()
-    folder = check_folder(config)
+    folder = check_folder(config, **existing)
     with (
         handled(),
         distributed.processes(choose_device(config.device)),
         only_one(folder) if distributed.is_first() else nullcontext(),
     ):
-        setup, loaded = prepare(config)
+        setup, loaded = prepare(config, **existing)
         if distributed.is_first():
-            print(describe(config, source, setup, loaded))
+            print(describe(command, setup, loaded))
         if config.model.name in sc_cam.FAMILIES:
             Rounds(setup).run()
         else:
@@ -74,19 +75,22 @@ def train(config: Config, source: str) -> None:
 
 
 def run(flags: list[str]) -> None:
-    """Do what the flags say: train, look at the data, or list stages."""
-    config, source = parse(flags)
+    """Do what the flags say: train, look at the data, list stages, or show help."""
+    if asked := {"-h", "--help", "--help-all"} & {flag.replace("_", "-") for flag in flags}:
+        print(help_text(__doc__, everything="--help-all" in asked))
+        return
+    command = parse(flags)
     # All that loads torch is imported late: a wrong flag is answered at once.
-    if config.check_data:
+    if command.check_data:
         from rws.look.check_data import check_data
 
-        check_data(config)
-    elif config.list_stages:
+        check_data(command.config)
+    elif command.list_stages:
         from rws.look.stage_table import stage_table
 
-        print(stage_table(config))
+        print(stage_table(command.config))
     else:
-        train(config, source)
+        train(command)
 
 
 def main(flags: list[str]) -> int:

@@ -62,7 +62,7 @@ def _of_demo(context: Context) -> Row:
         flags += [f"--data.root={name}/data"] + (TINY.split() if context.tiny else [])
         generate(Path(name) / "data", **({"train": 16, "val": 4} if context.tiny else {}), progress=False)
         start = time.perf_counter()
-        setup, _ = prepare(parse(flags)[0])
+        setup, _ = prepare(parse(flags).config)
         cycles = loop.Run(setup).run()["cycles"]
         total = time.perf_counter() - start
     sizes = {"config": "configs/demo.yaml", "cycles": len(cycles)}

@@ -3,19 +3,40 @@
 A YAML file may name another as its `base` and then holds only what differs.
 """
 
+import argparse
 import dataclasses
 import difflib
-from argparse import ArgumentError
-from dataclasses import MISSING
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import yaml
 from jsonargparse import ArgumentParser
 
-from rws.config import Config
+from rws.config import OPTIONS, PARTS, Config
+from rws.config.retired import RETIRED, is_retired, refusal, without_retired
 from rws.errors import UserError
 
 DEFAULT_CONFIG = "configs/demo.yaml"
+# Arguments of the command beside the options, and what each does.
+SWITCHES = {
+    "resume": "Go on with the run of this name where it stopped.",
+    "overwrite": "Throw away a run of the same name and begin anew.",
+    "check_data": "Check the data set, say what it holds, and stop.",
+    "list_stages": "List the modules that could be stages, and stop.",
+}
+
+
+class Command(NamedTuple):
+    """What a command line asks for; source: the YAML file that the configuration starts from."""
+
+    config: Config
+    source: str | None
+    resume: bool = False
+    overwrite: bool = False
+    check_data: bool = False
+    list_stages: bool = False
 
 
 def flatten(tree: dict, prefix: str = "") -> dict[str, object]:
@@ -27,61 +48,9 @@ def flatten(tree: dict, prefix: str = "") -> dict[str, object]:
     return flat
 
 
-KEYS = tuple(flatten(dataclasses.asdict(Config())))
-
-# Options of experiments that did not help: the value at which each changes nothing. The code that had them is
-# tagged FINDINGS; docs/findings.md has what they showed.
-FINDINGS = "findings-1"
-RETIRED = {
-    "train.slice_aim": 0.0,
-    "train.slice_aim_by": "image",
-    "slices.geometry": "covering",
-    "slices.iou_by": "image",
-    "fusion.normalise": False,
-    "fusion.anneal": "none",
-    "fusion.share": 1.0,
-    "fusion.distill": 0.0,
-    "fusion.replace": True,
-    "fusion.correct_only": False,
-}
-# Values that an option had once, and what a file of an old run is read with in their place.
-_RETIRED_STARTS = {"slices": "last"}
-
-
-def is_retired(key: str, value: object) -> bool:
-    """Whether an option, at this value, asks for an experiment whose code is gone."""
-    if key in RETIRED:
-        return value != RETIRED[key]
-    several_sizes = key == "slices.size" and (isinstance(value, list) or str(value).startswith("["))
-    return several_sizes or (key == "cycles.start" and value in _RETIRED_STARTS)
-
-
-def _said_retired(key: str, value: object, where: str) -> UserError:
-    return UserError(
-        f"{where}: {key} {value!r} is retired, for it did not help (docs/findings.md); "
-        f"the code that has it is tagged {FINDINGS}"
-    )
-
-
-def without_retired(values: dict[str, object], where: str, *, of_old_run: bool = False) -> dict[str, object]:
-    """Values by dotted key without retired options, which may ask for something in an old run's file alone.
-
-    Raises: UserError that names the tag.
-    """
-    kept = {}
-    for key, value in values.items():
-        if is_retired(key, value):
-            if not of_old_run:
-                raise _said_retired(key, value, where)
-            value = value[0] if isinstance(value, list) else _RETIRED_STARTS.get(value, value)
-        if key not in RETIRED:
-            kept[key] = value
-    return kept
-
-
-def _check_key(key: str, where: str) -> None:
-    if key not in KEYS:
-        near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.0)[0]
+def _check_key(key: str, where: str, known: Iterable[str] = OPTIONS) -> None:
+    if key not in known:
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
         raise UserError(f"{where}: unknown key {key!r}; the nearest known one is {near!r}")
 
 
@@ -130,11 +99,45 @@ def _nest(flat: dict[str, object]) -> dict:
 
 
 def make_parser() -> ArgumentParser:
-    """The command line of train.py: --config and a flag for each key."""
-    parser = ArgumentParser(exit_on_error=False, description="Train a network with RWS.")
-    parser.add_argument("--config", help=f"YAML file; without it {DEFAULT_CONFIG}")
-    parser.add_class_arguments(Config)
+    """The command line of train.py: --config, its switches, and a flag for each option."""
+    parser = ArgumentParser(exit_on_error=False, add_help=False)
+    parser.add_argument("--config", type=str)
+    for name in SWITCHES:
+        parser.add_argument(f"--{name}", type=bool, default=False)
+    for key, option in OPTIONS.items():
+        parser.add_argument(f"--{key}", type=option.type, default=option.default)
     return parser
+
+
+def default_text(key: str) -> str:
+    """The default of an option as one writes it in YAML."""
+    default = _plain(OPTIONS[key].default)
+    default = list(default) if isinstance(default, tuple) else default
+    return yaml.safe_dump(default, default_flow_style=True).replace("\n...", "").strip()
+
+
+def help_text(about: str, everything: bool) -> str:
+    """What `--help` shows: what the command is about, its arguments, and the basic options or all of them."""
+    parser = argparse.ArgumentParser(
+        usage="python train.py [--config FILE] [--OPTION VALUE ...]",
+        description=about,
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=28),
+        add_help=False,
+    )
+    command = parser.add_argument_group("The command")
+    command.add_argument("--config", metavar="FILE", help=f"YAML file of options; else {DEFAULT_CONFIG}.")
+    for name, meaning in SWITCHES.items():
+        command.add_argument(f"--{name.replace('_', '-')}", action="store_true", help=meaning)
+    command.add_argument("--help-all", action="store_true", help=f"Show all {len(OPTIONS)} options.")
+    shown = [key for key, o in OPTIONS.items() if everything or o.metadata["level"] == "basic"]
+    titles = {part: cls.__doc__.splitlines()[0].rstrip(".") for part, cls in PARTS.items()}
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for key in shown:
+        title = titles.get(key.rpartition(".")[0], "The run") if everything else "The most used options"
+        group = groups.get(title) or groups.setdefault(title, parser.add_argument_group(title))
+        text = f"{OPTIONS[key].metadata['meaning']} (default: {default_text(key)})".replace("%", "%%")
+        group.add_argument(f"--{key}", metavar=key.rpartition(".")[2].upper(), help=text)
+    return parser.format_help()
 
 
 def _said(error: Exception) -> str:
@@ -144,10 +147,9 @@ def _said(error: Exception) -> str:
 
 def _check_values(parser: ArgumentParser, values: dict[str, object], path: str) -> None:
     """Check each value's type by itself, so that the message names the file and the key."""
-    defaults = flatten(dataclasses.asdict(Config()))
     for key, value in values.items():
-        if value is None and defaults[key] is not None:
-            raise UserError(f"{path}: {key} is null; give a value such as {defaults[key]!r}")
+        if value is None and OPTIONS[key].default is not None:
+            raise UserError(f"{path}: {key} is null; give a value such as {OPTIONS[key].default!r}")
     try:
         parser.parse_object(_nest(values))
         return  # one by one, as below, takes a second
@@ -162,9 +164,7 @@ def _check_values(parser: ArgumentParser, values: dict[str, object], path: str) 
 
 def _normalise(flags: list[str]) -> list[str]:
     """Allow `--cam-vis` for `--cam_vis`, and a bare flag for a switch; refuse unknown keys."""
-    switches = {
-        key for key, value in flatten(dataclasses.asdict(Config())).items() if isinstance(value, bool)
-    }
+    known = ("config", *SWITCHES, *OPTIONS)
     out: list[str] = []
     for position, flag in enumerate(flags):
         if not flag.startswith("--"):
@@ -172,14 +172,15 @@ def _normalise(flags: list[str]) -> list[str]:
             continue
         name, equals, value = flag[2:].partition("=")
         name = name.replace("-", "_")
-        if name not in ("config", "help", *RETIRED):
-            _check_key(name, "command line")
+        if name not in RETIRED:
+            _check_key(name, "command line", known)
         out.append(f"--{name}{equals}{value}")
         last = position + 1 == len(flags) or flags[position + 1].startswith("--")
         given = value if equals or last else flags[position + 1]
         if name in RETIRED or is_retired(name, given):
-            raise _said_retired(name, given, "command line")
-        if name in switches and not equals and last:
+            raise refusal(name, given, "command line")
+        is_switch = name in SWITCHES or (name in OPTIONS and OPTIONS[name].type is bool)
+        if is_switch and not equals and last:
             out.append("true")
     return out
 
@@ -195,11 +196,8 @@ def _plain(value: object) -> object:
 
 def _build(values: dict[str, object], parser: ArgumentParser) -> Config:
     tree = _plain(parser.parse_object(_nest(values)).as_dict())
-    tree.pop("config", None)
-    parts = {
-        f.name: f.default_factory for f in dataclasses.fields(Config) if f.default_factory is not MISSING
-    }
-    return Config(**{k: parts[k](**v) if k in parts else v for k, v in tree.items()})
+    parts = {part: cls(**tree.pop(part)) for part, cls in PARTS.items()}
+    return Config(**parts, **{key: value for key, value in tree.items() if key in OPTIONS})
 
 
 def parse(
@@ -209,8 +207,8 @@ def parse(
     file: str | None = DEFAULT_CONFIG,
     *,
     of_old_run: bool = False,
-) -> tuple[Config, str | None]:
-    """The configuration of a command line, and the YAML file it starts from.
+) -> Command:
+    """What a command line asks for, with its configuration.
 
     `over` holds values, by dotted key, that win over the file and give way to flags; `source` says in errors
     where they are from. `file` is taken without --config; None takes the defaults alone. A file `of_old_run`
@@ -220,43 +218,20 @@ def parse(
     """
     parser = make_parser()
     try:
-        given = parser.parse_args(_normalise(flags), defaults=False)
-    except ArgumentError as error:
+        given = flatten(parser.parse_args(_normalise(flags), defaults=False).as_dict())
+    except argparse.ArgumentError as error:
         raise UserError(f"command line: {_said(error)}") from error
     file = given.pop("config", None) or file
+    switches = {name: given.pop(name) for name in SWITCHES if name in given}
     values = read_yaml(file, of_old_run=of_old_run) if file else {}
     _check_values(parser, values, str(file))
     over = without_retired(over or {}, source)
     for key in over:
         _check_key(str(key), source)
     _check_values(parser, over, source)
-    config = _build({**values, **over, **flatten(given.as_dict())}, parser)
-    _check_ranges(config)
-    return config, file
-
-
-def _check_ranges(config: Config) -> None:
-    """What the type of a single value cannot say."""
-    scale, slices = list(config.data.scale), config.slices
-    if scale[0] > scale[1]:
-        raise UserError(f"data.scale: {scale} must be [smallest, largest]")
-    if not slices.step <= slices.size <= 1:
-        raise UserError(
-            f"slices.size {slices.size:g} must be at most 1 and slices.step {slices.step:g} at most that: "
-            "windows must leave no gaps"
-        )
-    _check_recipe(config)
-    if config.resume and config.overwrite:
+    if switches.get("resume") and switches.get("overwrite"):
         raise UserError("--resume goes on with a run and --overwrite throws it away; give one of them")
-
-
-def _check_recipe(config: Config) -> None:
-    """Settings of the fusion and the slices that contradict each other."""
-    if config.bank.teacher_decay < 1 and not config.bank.online:
-        raise UserError(
-            f"bank.teacher_decay {config.bank.teacher_decay:g}: features that are stored follow nothing; "
-            "set bank.online true, or leave it at 1"
-        )
+    return Command(_build({**values, **over, **given}, parser), file, **switches)
 
 
 def dump(config: Config) -> str:

@@ -35,7 +35,7 @@ NETWORKS = (
 )
 TRAIN, VAL = 12, 8  # images, spread evenly over the lists
 FLAGS = (
-    "--config configs/camvid_light.yaml --cycles.limit 1 --cycles.plain false --overwrite --device cpu "
+    "--config configs/camvid_light.yaml --cycles.limit 1 --cycles.plain false --device cpu "
     "--data.base-size 96 --data.crop-size [96,128] --data.workers 0 --train.batch-size 4 "
     "--train.eval-batch-size 4 --train.first-epochs 6 --train.epochs 2 --train.eval-every 10 "
     "--slices.most-per-image 1 --cycles.delta 0"
@@ -62,7 +62,7 @@ def record_of(network: str, weights: str, root: Path, machine: dict) -> dict:
         data = few_images(root, Path(folder) / "data")
         flags = f"{FLAGS} --model.name {network} --model.weights {weights}"
         places = ["--data.root", str(data), "--runs", folder, "--name", "run"]
-        setup, loaded = prepare(parse([*flags.split(), *places])[0])
+        setup, loaded = prepare(parse([*flags.split(), *places]).config)
         start = time.monotonic()
         summary = Run(setup).run()
         seconds = time.monotonic() - start

@@ -15,7 +15,9 @@ from pathlib import Path
 
 import yaml
 
-from rws.cli import KEYS, RETIRED
+from rws.cli import SWITCHES
+from rws.config import OPTIONS
+from rws.config.retired import RETIRED
 from rws.errors import Parser, UserError, exit_code
 from rws.runs.checkpoint import write_json, write_text
 from rws.runtime.signals import handled
@@ -23,7 +25,7 @@ from rws.runtime.signals import handled
 
 def options(prog: str, description: str) -> Parser:
     """The flags by which a command names an experiment and its part; those of train.py come on top."""
-    further = (f"--{key}" for key in (*KEYS, *RETIRED))
+    further = (f"--{key}" for key in (*OPTIONS, *SWITCHES, *RETIRED))
     parser = Parser(f"python -m {prog}", description, further=further)
     parser.add_argument("--config", required=True, help="experiment, a file in experiments/")
     parser.add_argument("--name", help="name of the results and runs; default: the experiment's")

@@ -11,7 +11,8 @@ import yaml
 from rws.cli import dump, flatten
 from rws.compare.measure import measure
 from rws.compare.plan import Plan
-from rws.config import Config
+from rws.config import OPTIONS, Config
+from rws.config.option import STEPS
 from rws.cycle.loop import Run
 from rws.cycle.setup import prepare
 from rws.runs import checkpoint
@@ -20,19 +21,6 @@ from rws.runs.lock import only_one
 
 # What each step of cycle 0 leaves for the steps after it, in the folder of the cycle.
 LEFT = {"whole": "whole.pt", "score": "slices.json", "slices": "slices.pt", "select": "bank"}
-# Settings that a step and all before it do not depend on; the first ones say how whole images see slices.
-_AMONG = ("train.slice_mix",)
-_LATER = {
-    "whole": ("fusion.", "bank.", "slices.", "cycles.", *_AMONG, "train.slice_epochs"),
-    "score": ("fusion.", "bank.", *_AMONG, "train.slice_epochs"),
-    "slices": ("fusion.", "bank.", *_AMONG),
-    "select": (
-        "fusion.mode",
-        "fusion.stages",
-        "bank.teacher_decay",
-        *_AMONG,
-    ),
-}
 
 
 def folder_of(config: Config) -> Path:
@@ -42,16 +30,22 @@ def folder_of(config: Config) -> Path:
 
 def shared_steps(one: Config, other: Config) -> list[str]:
     """The steps of cycle 0 whose results are the same for both, in order."""
-    needed = _steps_of(other)
-    first = {"train.epochs": None, "data.check": None}
+    first = {"train.epochs": None}
     flat = [
         flatten(yaml.safe_load(dump(c)))
         | {"train.first_epochs": c.train.first_epochs or c.train.epochs}
         | first
         for c in (one, other)
     ]
-    differ = [key for key in flat[0] if flat[0][key] != flat[1][key] and key not in ("name", "resume")]
-    return [s for s in needed if s in _steps_of(one) and all(key.startswith(_LATER[s]) for key in differ)]
+    differ = [key for key in flat[0] if flat[0][key] != flat[1][key]]
+    both = [step for step in _steps_of(other) if step in _steps_of(one)]
+    return [step for step in both if not any(changes(key, step) for key in differ)]
+
+
+def changes(key: str, step: str) -> bool:
+    """Whether an option changes the result of a step of cycle 0, or of one before it."""
+    first = OPTIONS[key].metadata["step"]
+    return first is not None and STEPS.index(first) <= STEPS.index(step)
 
 
 def _steps_of(config: Config) -> list[str]:
@@ -82,7 +76,7 @@ def fork(source: Config, target: Config, step: str) -> None:
     _copy(old / f"cycles/0/after_{step}.json", part / "state.json")
     lines = (old / "log.jsonl").read_text().splitlines(keepends=True)
     (part / "log.jsonl").write_text("".join(line for line in lines if '-0"' in line))
-    checkpoint.write_text(part / "config.yaml", dump(replace(target, resume=False)))
+    checkpoint.write_text(part / "config.yaml", dump(target))
     os.replace(part, new)
 
 
@@ -132,9 +126,8 @@ def run_arm(plan: Plan, arm: str, seed: int) -> dict:
     Raises: UserError when the run was begun with other settings.
     """
     config = plan.config(arm, seed)
-    config = replace(config, resume=True)
     report = folder_of(config) / "report.json"
-    check_folder(config)
+    check_folder(config, resume=True)
     list_name = plan.experiment.report_list or config.data.val_list
     if report.is_file() and (found := checkpoint.read_json(report))["list"] == list_name:
         return found
@@ -147,7 +140,7 @@ def _run(plan: Plan, arm: str, seed: int, config: Config) -> dict:
     others = [plan.config(other, seed) for other in plan.arms if other != arm]
     if started := begin(config, others):
         print(f"{arm}, seed {seed}: starts from {started}", flush=True)
-    setup, _ = prepare(config)
+    setup, _ = prepare(config, resume=True)
     Run(setup).train()
     found = measure(setup, list_name)
     checkpoint.write_json(folder_of(config) / "report.json", found)

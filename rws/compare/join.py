@@ -14,11 +14,12 @@ from pathlib import Path
 
 import yaml
 
-from rws.cli import RETIRED, dump, flatten, is_retired
+from rws.cli import dump, flatten
 from rws.compare.curves import draw
 from rws.compare.results import assembled, shared_and_own
 from rws.compare.tables import render
 from rws.config import Config
+from rws.config.retired import RETIRED, is_retired, without_flags
 from rws.errors import Parser, UserError, exit_code
 from rws.runs.checkpoint import write_json, write_text
 from rws.runs.identity import FREE
@@ -129,10 +130,11 @@ def join_settings(settings: list[dict], seeds: list[int]) -> dict:
     """
     arms: dict[str, dict] = {}
     defaults = flatten(yaml.safe_load(dump(Config())))
-    defaults = {key: v for key, v in defaults.items() if key not in ("name", "seed", "resume")} | RETIRED
+    defaults = {key: v for key, v in defaults.items() if key not in ("name", "seed")} | RETIRED
     for each in settings:
         for arm, own in each["arms"].items():
-            flat = {**defaults, **each["settings"], **own}  # an option that was not there had its default
+            # An option that was not there had its default.
+            flat = without_flags({**defaults, **each["settings"], **own})
             known = arms.setdefault(arm, flat)
             for key in flat.keys() - FREE:
                 if known[key] != flat[key]:

@@ -7,11 +7,17 @@ from pathlib import Path
 
 import yaml
 
-from rws.cli import flatten, parse
-from rws.config import Config
+from rws.cli import SWITCHES, flatten, parse
+from rws.config import OPTIONS, Config
 from rws.errors import UserError
 
-_OURS = ("name", "runs", "seed", "resume", "overwrite", "check_data", "cycles.plain")
+# What a comparison itself sets for each of its runs, and what makes the arm `plain` plain.
+_OURS = (*SWITCHES, *(key for key, option in OPTIONS.items() if option.metadata["by_comparison"]))
+PLAIN = {
+    key: option.metadata["in_plain"]
+    for key, option in OPTIONS.items()
+    if option.metadata["in_plain"] is not None
+}
 
 
 @dataclass(frozen=True)
@@ -33,9 +39,6 @@ class Experiment:
     seeds: list[int]
     arms: dict[str, dict[str, object]]
     report_list: str | None = None
-
-
-PLAIN = {"fusion.enabled": False, "train.slice_mix": 0.0}
 
 
 def read_experiment(path: str | Path) -> Experiment:
@@ -114,7 +117,7 @@ def make_plan(
     for arm, own in chosen.items():
         over = {**experiment.settings, **own, "cycles.plain": False}
         where = f"experiment {experiment.name}, arm {arm}"
-        configs[arm], _ = parse(["--config", experiment.base, *flags], over, where)
+        configs[arm] = parse(["--config", experiment.base, *flags], over, where).config
         _check_budget(configs[arm], where)
     seeds = list(dict.fromkeys(experiment.seeds if seeds is None else seeds))
     if not seeds or not all(isinstance(s, int) and s >= 0 for s in seeds):
@@ -131,7 +134,7 @@ def _own(arm: str, experiment: Experiment) -> dict[str, object]:
 def _check_flags(flags: list[str], arms: dict[str, dict]) -> None:
     for flag in flags:
         key = flag[2:].partition("=")[0].replace("-", "_") if flag.startswith("--") else ""
-        if key in _OURS and key != "runs":
+        if key in _OURS:
             raise UserError(f"command line: --{key} is set by the comparison; see --seeds, --arms and --out")
         if about := [arm for arm, own in arms.items() if key in own]:
             raise UserError(

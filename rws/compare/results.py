@@ -174,7 +174,7 @@ def settings_of(plan: Plan) -> dict:
     """The resolved experiment: what all arms share, and what each has of its own, by dotted key."""
     flat = {arm: flatten(dataclasses.asdict(config)) for arm, config in plan.arms.items()}
     flat = {
-        arm: {key: _listed(v) for key, v in each.items() if key not in ("name", "seed", "resume")}
+        arm: {key: _listed(v) for key, v in each.items() if key not in ("name", "seed")}
         for arm, each in flat.items()
     }
     experiment = plan.experiment

@@ -127,14 +127,6 @@ def _check_batch_size(config: Config) -> None:
         )
 
 
-def _check_online(config: Config) -> None:
-    if config.bank.online and config.fusion.positions == "random":
-        raise UserError(
-            "bank.online: random positions need their features in the bank; drop --bank.online, or take "
-            "--fusion.positions advantaged"
-        )
-
-
 def _check_fused(chosen: list[str] | None, stages: tuple[str, ...]) -> None:
     if chosen is not None and (not chosen or not set(chosen) <= set(stages)):
         raise UserError(f"fusion.stages {chosen}: must be some of the stages {list(stages)}, or null for all")
@@ -154,14 +146,14 @@ def _check_batch_norm(network: nn.Module, config: Config, device: torch.device) 
         ) from error
 
 
-def prepare(config: Config) -> tuple[Setup, LoadReport]:
+def prepare(config: Config, *, resume: bool = False, overwrite: bool = False) -> tuple[Setup, LoadReport]:
     """Open and check the data, the network and the run's folder.
 
     Raises: UserError, in one line, for whatever is wrong.
     """
-    check_folder(config)
+    existing = {"resume": resume, "overwrite": overwrite}
+    check_folder(config, **existing)
     _check_batch_size(config)
-    _check_online(config)
     device = choose_device(config.device)
     train, val = open_splits(config.data)
     network, loaded = make_network(config, train.classes.num_classes, device)
@@ -178,7 +170,7 @@ def prepare(config: Config) -> tuple[Setup, LoadReport]:
     batch = config.train.eval_batch_size
     train_batches, val_batches = (eval_loader(s, card.transform(), batch, workers) for s in (train, val))
     barrier()  # all have seen the folder as it was
-    folder = claim_folder(config) if is_first() else Path(config.runs) / config.name
+    folder = claim_folder(config, **existing) if is_first() else Path(config.runs) / config.name
     barrier()
     write_json(folder / "env.json", environment(device))
     return Setup(config, folder, train, val, card, device, workers, train_batches, val_batches), loaded

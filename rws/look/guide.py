@@ -16,8 +16,9 @@ from pathlib import Path
 
 from torch import nn
 
-from rws.cli import KEYS, RETIRED, parse
-from rws.config import Config
+from rws.cli import parse
+from rws.config import OPTIONS, Config
+from rws.config.retired import RETIRED
 from rws.cycle.guidance import guidance, text
 from rws.cycle.setup import check_stages, make_network, open_list, stages_of
 from rws.data import Split
@@ -44,7 +45,7 @@ def parse_guide(arguments: list[str]) -> tuple[GuideOptions, list[str]]:
 
     Raises: UserError for a wrong flag.
     """
-    further = (f"--{key}" for key in ("config", *KEYS, *RETIRED))
+    further = (f"--{key}" for key in ("config", *OPTIONS, *RETIRED))
     parser = Parser("python -m rws.look.guide", __doc__, further=further)
     parser.add_argument("--checkpoint", type=Path, help="best.pt, last.pt or another network of a run")
     parser.add_argument("--split", choices=("train", "val"), default="val", help="images to look at (val)")
@@ -61,7 +62,7 @@ def _configuration(options: GuideOptions, flags: list[str]) -> Config:
     if options.checkpoint is not None and "__model.name" in names:
         raise UserError("--checkpoint holds its own network; drop --model.name, or drop --checkpoint")
     beside = options.checkpoint.parent / "config.yaml" if options.checkpoint else None
-    return parse(flags, file=str(beside) if beside and beside.is_file() else None, of_old_run=True)[0]
+    return parse(flags, file=str(beside) if beside and beside.is_file() else None, of_old_run=True).config
 
 
 def _untrained(config: Config, split: Split) -> tuple[nn.Module, Card]:

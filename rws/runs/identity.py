@@ -1,53 +1,30 @@
 """The folder of a run: whose it is, and that a run that goes on is the one that was begun."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
-from rws.cli import FINDINGS, dump, flatten, is_retired
-from rws.config import Config
+from rws.cli import dump, flatten
+from rws.config import OPTIONS, Config
+from rws.config.retired import FINDINGS, is_retired
 from rws.errors import UserError
 from rws.runs.checkpoint import write_text
 
 # What may differ between a run and its resumption: where things are and how they are watched. On another
 # device the run goes on, but not to the same bits.
-FREE = {
-    *(
-        "resume",
-        "overwrite",
-        "cam_vis",
-        "cam_vis_images",
-        "cam_method",
-        "check_data",
-        "list_stages",
-        "runs",
-        "device",
-        "model.weights_dir",
-    ),
-    *(
-        "data.root",
-        "data.lists_dir",
-        "data.workers",
-        "data.check",
-        "data.partial",
-        "data.cache",
-        "train.checkpoint_steps",
-        "train.checkpoint_minutes",
-    ),
-}
+FREE = {key for key, option in OPTIONS.items() if option.metadata["free"]}
 
 
-def check_folder(config: Config) -> Path:
+def check_folder(config: Config, *, resume: bool = False, overwrite: bool = False) -> Path:
     """The run's folder; refused if it holds something else, another run, or a run of other settings."""
     if config.name in ("", ".", "..") or Path(config.name).name != config.name:
         raise UserError(f"name {config.name!r}: must be a plain folder name")
     folder = Path(config.runs) / config.name
     stored = folder / "config.yaml"
-    if stored.is_file() and config.resume:
+    if stored.is_file() and resume:
         _compare(config, _stored_configuration(stored), stored)
-    elif stored.is_file() and not config.overwrite:
+    elif stored.is_file() and not overwrite:
         raise UserError(f"{folder}: this run is there already; add --resume or --overwrite, or change --name")
     elif folder.exists() and not stored.is_file() and any(p for p in folder.iterdir() if not _is_leftover(p)):
         raise UserError(f"{folder}: holds something that is not a run; choose another --name")
@@ -59,17 +36,17 @@ def _is_leftover(path: Path) -> bool:
     return path.name.startswith(".config.yaml.")
 
 
-def claim_folder(config: Config) -> Path:
+def claim_folder(config: Config, *, resume: bool = False, overwrite: bool = False) -> Path:
     """A new folder for a new run; the old one when it is resumed."""
-    folder = check_folder(config)
+    folder = check_folder(config, resume=resume, overwrite=overwrite)
     stored = folder / "config.yaml"
-    if stored.is_file() and config.resume:
+    if stored.is_file() and resume:
         for leftover in folder.rglob(".*.*"):  # of writes that a kill cut off
             if leftover.is_file():
                 leftover.unlink()
         return folder
     shutil.rmtree(folder, ignore_errors=True)
-    write_text(stored, dump(replace(config, resume=False, overwrite=False)))
+    write_text(stored, dump(config))
     return folder
 
 

@@ -138,6 +138,12 @@ def test_other_settings_are_refused():
     join_settings([settings(plain={}), elsewhere], [0])
 
 
+def test_flags_that_were_saved_once_are_left_out():
+    old = settings(plain={"check_data": False})
+    old["settings"] |= {"resume": False, "overwrite": True, "list_stages": False}
+    assert join_settings([old, settings(plain={})], [0]) == join_settings([settings(plain={})], [0])
+
+
 def test_a_folder_that_is_named_twice_counts_once(tmp_path):
     for seed in (0, 1):
         (tmp_path / str(seed)).mkdir()

@@ -53,12 +53,12 @@ def root(tmp_path_factory) -> Path:
     return demo_set(tmp_path_factory.mktemp("demo") / "set")
 
 
-def go(config: Config) -> dict:
-    return Run(prepare(config)[0]).run()
+def go(config: Config, **existing: bool) -> dict:
+    return Run(prepare(config, **existing)[0]).run()
 
 
 def resume(config: Config) -> dict:
-    return go(replace(config, resume=True))
+    return go(config, resume=True)
 
 
 # The state machine by table.
@@ -350,18 +350,18 @@ def test_an_existing_run_is_left_alone_unless_told(root, tmp_path):
         go(config)
     assert (folder_of(config) / "last.pt").stat().st_mtime_ns == before
     (folder_of(config) / "mark").touch()
-    go(replace(config, overwrite=True))
+    go(config, overwrite=True)
     assert not (folder_of(config) / "mark").exists()
-    assert "overwrite: false" in (folder_of(config) / "config.yaml").read_text()
+    assert "overwrite" not in (folder_of(config) / "config.yaml").read_text()
 
 
 def test_a_folder_that_is_no_run_is_never_touched(root, tmp_path):
-    config = replace(tiny_config(root, tmp_path), overwrite=True)
+    config = tiny_config(root, tmp_path)
     folder_of(config).mkdir(parents=True)
     (folder_of(config) / "thesis.tex").write_text("years of work")
-    for flags in ({}, {"resume": True}):
+    for existing in ({}, {"resume": True}, {"overwrite": True}):
         with pytest.raises(UserError, match="not a run"):
-            prepare(replace(config, **flags))
+            prepare(config, **existing)
     assert [p.name for p in folder_of(config).iterdir()] == ["thesis.tex"]
 
 
@@ -380,15 +380,15 @@ def test_resuming_with_another_configuration_names_the_key(root, tmp_path, key):
     config = tiny_config(root, tmp_path, limit=0)
     prepare(config)
     with pytest.raises(UserError, match=rf"the run has {key} ") as caught:
-        prepare(replace(CHANGES[key](config), resume=True))
+        prepare(CHANGES[key](config), resume=True)
     assert str(folder_of(config) / "config.yaml") in str(caught.value)
 
 
 def test_what_changes_no_number_may_change(root, tmp_path):
     config = tiny_config(root, tmp_path, limit=0)
     prepare(config)
-    other = replace(config, resume=True, cam_vis=True, data=replace(config.data, workers=1))
-    assert prepare(other)[0].workers == 1
+    other = replace(config, cam_vis=True, data=replace(config.data, workers=1))
+    assert prepare(other, resume=True)[0].workers == 1
 
 
 # Killed anywhere, and resumed.
@@ -607,7 +607,7 @@ def test_killed_for_real(tmp_path):
     state = json.loads((tmp_path / "b/state.json").read_text())
     assert (state["step"], state["cycle"]) == ("plain", 0)
     assert process("--name", "b", "--resume") == 0
-    go(parse(["--config", str(tmp_path / "c.yaml"), "--name", "a"])[0])
+    go(parse(["--config", str(tmp_path / "c.yaml"), "--name", "a"]).config)
     one, other = (result_of(replace(Config(), runs=str(tmp_path), name=name)) for name in "ab")
     other["summary"]["name"] = "a"
     assert_same_result(one, other)

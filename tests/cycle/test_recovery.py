@@ -90,8 +90,7 @@ def test_a_run_whose_file_was_damaged_ends_as_if_nothing_had_been(
     config, place, want = stopped
     shutil.copytree(place / "select", tmp_path / config.name)
     damage(tmp_path / config.name / "cycles" / name)
-    resumed = replace(config, runs=str(tmp_path), resume=True)
-    Run(prepare(resumed)[0]).run()
+    Run(prepare(replace(config, runs=str(tmp_path)), resume=True)[0]).run()
     assert "warning: " in capsys.readouterr().out
     found = results(tmp_path / config.name)
     assert found[0] == want[0]

@@ -20,7 +20,6 @@ from rws.data.sets.demo import generate
 from rws.data.sliced_images import SlicedImages, sliced_loader
 from rws.data.transforms import eval_transform, train_transform
 from rws.data.views import TrainViews, View, train_loader
-from rws.errors import UserError
 from rws.method.bank import Bank
 from rws.method.cams import Scored
 from rws.method.fuse import BankFusion
@@ -156,12 +155,3 @@ def test_the_slice_network_of_a_run_follows_the_network(tmp_path, monkeypatch):
     assert torch.equal(followed[0], fixed[0]), "it starts as the training on slices left it"
     assert still["fused_share"] == moving["fused_share"]
     assert still["whole"][-1]["loss"] != moving["whole"][-1]["loss"]
-
-
-def test_random_positions_have_no_online_mode(tmp_path, monkeypatch):
-    monkeypatch.setitem(FAMILIES, "tiny", TINY)
-    config = tiny_config(Path("nowhere"), tmp_path)
-    config = replace(config, bank=replace(config.bank, online=True))
-    config = replace(config, fusion=replace(config.fusion, positions="random"))
-    with pytest.raises(UserError, match=r"bank\.online"):
-        prepare(config)

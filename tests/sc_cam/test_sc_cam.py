@@ -156,8 +156,8 @@ def setup(monkeypatch, tmp_path):
     monkeypatch.setitem(FAMILIES, "sc_cam_tiny", family)
     config = tiny_config(demo_set(tmp_path / "demo", train=6, val=3), tmp_path / "runs")
     config.model.name = "sc_cam_tiny"
-    config.sc_cam.rounds, config.sc_cam.scales, config.resume = 1, (1.0,), True
-    return partial(lambda config, **train: prepare(with_train(config, **train))[0], config)
+    config.sc_cam.rounds, config.sc_cam.scales = 1, (1.0,)
+    return partial(lambda config, **train: prepare(with_train(config, **train), resume=True)[0], config)
 
 
 def test_rounds_leave_a_network_and_label_maps(setup):

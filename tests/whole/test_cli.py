@@ -1,14 +1,14 @@
 """Flags over YAML over base over defaults, and what is said of a wrong one."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
-from tiny import REPOSITORY
+from tiny import REPOSITORY, load_script
 
-from rws.cli import DEFAULT_CONFIG, dump, parse
-from rws.config import Config
+from rws.cli import DEFAULT_CONFIG, SWITCHES, dump, parse
+from rws.config import OPTIONS, Config
 from rws.errors import UserError
 
 
@@ -37,7 +37,7 @@ def test_flags_over_yaml_over_base_over_defaults(write):
     path = write("base: parent.yaml\ntrain:\n  lr: 0.3\nname: child")
     train = parse(["--config", path, "--name", "flag"])[0].train
     assert (train.lr, train.momentum, train.weight_decay, train.epochs) == (0.3, 0.2, 0.1, 1)
-    config, source = parse(["--config", path, "--name", "flag", "--train.lr", "0.4"])
+    config, source, *_ = parse(["--config", path, "--name", "flag", "--train.lr", "0.4"])
     assert (config.name, config.train.lr, config.train.momentum) == ("flag", 0.4, 0.2)
     assert source == path
 
@@ -72,8 +72,8 @@ def test_dashes_and_underscores_are_the_same(write, flags):
     ],
 )
 def test_bare_switches(write, flags, expected):
-    config = parse(["--config", write(""), *flags])[0]
-    assert (config.cam_vis, config.resume) == expected
+    command = parse(["--config", write(""), *flags])
+    assert (command.config.cam_vis, command.resume) == expected
 
 
 def test_a_switch_set_in_yaml_is_switched_off_by_a_flag(write):
@@ -109,6 +109,7 @@ def test_unknown_key_in_a_base_names_the_base(write):
 @pytest.mark.parametrize(
     ("flag", "key", "nearest"),
     [
+        ("--resum", "resum", "resume"),
         ("--train.lrr", "train.lrr", "train.lr"),
         ("--data.crop-sizes", "data.crop_sizes", "data.crop_size"),
         ("--se", "se", "seed"),  # no abbreviations
@@ -259,7 +260,7 @@ def test_values_are_builtins(write):
 
 def test_without_config_the_demo_is_taken(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    config, source = parse(["--seed", "4"])
+    config, source, *_ = parse(["--seed", "4"])
     assert source == DEFAULT_CONFIG == "configs/demo.yaml"
     assert config == replace(parse(["--config", "configs/demo.yaml"])[0], seed=4)
     assert (config.name, config.data.name) == ("demo", "demo")
@@ -268,15 +269,72 @@ def test_without_config_the_demo_is_taken(monkeypatch):
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "configs").glob("**/*.yaml")), ids=lambda p: p.stem)
 def test_every_configuration_of_the_project_parses(path, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    config, _ = parse(["--config", str(path)])
+    config = parse(["--config", str(path)]).config
     assert config.name != Config().name, "a configuration names its run, so that two do not share a folder"
 
 
-def test_the_documented_keys_are_all_of_them():
-    """`--help` shows each key's line of the docstring."""
-    for part in (Config, *(f.default_factory for f in fields(Config) if callable(f.default_factory))):
-        for field in fields(part):
-            assert f"        {field.name}: " in part.__doc__, f"{part.__name__}.{field.name}"
+# The command's own arguments, and help.
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_a_switch_of_the_command_is_no_option(write, switch):
+    command = parse(["--config", write(""), f"--{switch.replace('_', '-')}"])
+    assert {name for name in SWITCHES if getattr(command, name)} == {switch}
+    assert switch not in dump(command.config)
+
+
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_a_file_that_asks_for_a_switch_is_told_the_flag(write, switch):
+    path = write(f"{switch}: true")
+    said = f"{switch} belongs to the command; remove it here and give --{switch.replace('_', '-')}"
+    assert refusal("--config", path) == f"{path}: {said}"
+    with pytest.raises(UserError, match=f"^arm x: {switch} belongs to the command"):
+        parse([], {switch: True}, "arm x", file=None)
+
+
+def test_a_file_of_an_old_run_that_saved_the_switches_is_read(write):
+    saved = "".join(f"{switch}: false\n" for switch in SWITCHES)
+    assert parse(["--config", write(f"seed: 3\n{saved}")]).config == replace(Config(), seed=3)
+    asked = write("seed: 3\nresume: true")
+    command = parse([], file=asked, of_old_run=True)
+    assert (command.config.seed, command.resume) == (3, False)
+
+
+def shown(capsys, monkeypatch, flag: str) -> str:
+    """What train.py shows for a flag, on a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert load_script("train").main([flag]) == 0
+    return capsys.readouterr().out
+
+
+def listed(text: str) -> list[str]:
+    """The arguments that a help text describes, in order."""
+    return [line.split()[0][2:] for line in text.splitlines() if line.startswith("  --")]
+
+
+OF_COMMAND = ["config", "resume", "overwrite", "check-data", "list-stages", "help-all"]
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_shows_what_most_people_need_on_a_page(capsys, monkeypatch, flag):
+    text = shown(capsys, monkeypatch, flag)
+    basic = ["name", "seed", "device", "cam_vis", "model.name", "model.weights", "data.name", "data.root"]
+    basic += ["data.category", "train.epochs", "train.batch_size", "train.lr"]
+    assert listed(text) == OF_COMMAND + basic
+    assert len(text.splitlines()) < 60
+    assert "python train.py --config configs/demo.yaml --resume " in text
+    assert "`--help-all` every one" in text
+    assert "Learning rate" in text
+    assert "(default: 0.0001)" in text
+
+
+def test_help_all_shows_every_option_in_groups(capsys, monkeypatch):
+    text = shown(capsys, monkeypatch, "--help-all")
+    assert listed(text) == OF_COMMAND + list(OPTIONS)
+    said = " ".join(text.split())
+    assert all(option.metadata["meaning"] in said for option in OPTIONS.values())
+    assert text.index("The data set:") < text.index("--data.hflip") < text.index("The loop:")
+    assert " CONFIG" not in text, "a section is no argument"
 
 
 def test_dump_is_plain_yaml():

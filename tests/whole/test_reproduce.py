@@ -36,7 +36,7 @@ def test_the_table_has_every_published_row_once(monkeypatch):
 @pytest.mark.parametrize(("flags", "thousands", "batch"), ROWS)
 def test_a_command_trains_the_published_steps_at_the_published_settings(monkeypatch, flags, thousands, batch):
     monkeypatch.chdir(ROOT)
-    config, _ = parse(flags.split())
+    config = parse(flags.split()).config
     train, data = config.train, config.data
     assert train.batch_size == int(batch)
     steps = train.epochs * steps_per_epoch(IMAGES[data.name]["train"], train.batch_size)
@@ -54,6 +54,6 @@ def test_each_set_has_a_configuration_of_both_networks(monkeypatch, name):
     monkeypatch.chdir(ROOT)
     for network in ("resnet50", "resnet101"):
         path = f"configs/{name}_{network}.yaml"
-        config, _ = parse(["--config", path])
+        config = parse(["--config", path]).config
         assert (config.data.name, config.model.name) == (name, f"deeplabv3_{network}")
         assert config.name == f"{name}_{network}"

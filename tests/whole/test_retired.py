@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from rws.cli import FINDINGS, RETIRED, dump, parse
+from rws.cli import dump, parse
 from rws.config import Config
+from rws.config.retired import FINDINGS, RETIRED
 from rws.errors import UserError
 from rws.runs.identity import check_folder
 
@@ -47,7 +48,7 @@ def test_a_file_that_asks_for_one_is_refused_but_for_an_old_run(tmp_path, key, v
     file = write(tmp_path / "c.yaml", key, value)
     with pytest.raises(UserError, match=rf"c\.yaml: {key} .* is retired.*{FINDINGS}"):
         parse(["--config", file])
-    config, _ = parse([], file=file, of_old_run=True)
+    config = parse([], file=file, of_old_run=True).config
     assert config.cycles.start == ("last" if key == "cycles.start" else "initial")
     assert config.slices.size == 0.5
 
@@ -65,8 +66,8 @@ def test_an_old_run_that_had_one_is_not_gone_on_with(tmp_path):
     config = replace(Config(), runs=str(tmp_path), name="old")
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "config.yaml").write_text(dump(config))
-    check_folder(replace(config, resume=True))
+    check_folder(config, resume=True)
     asked = dump(config).replace("fusion:\n", "fusion:\n  anneal: linear\n")
     (tmp_path / "old" / "config.yaml").write_text(asked)
     with pytest.raises(UserError, match=f"fusion.anneal 'linear', which is retired.*{FINDINGS}"):
-        check_folder(replace(config, resume=True))
+        check_folder(config, resume=True)

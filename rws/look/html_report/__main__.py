@@ -9,13 +9,14 @@ Further flags are those of train.py, above all --data.root and --device.
 import sys
 from pathlib import Path
 
-from rws.cli import KEYS, RETIRED
+from rws.config import OPTIONS
+from rws.config.retired import RETIRED
 from rws.errors import Parser, exit_code
 
 
 def main(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
-    further = (f"--{key}" for key in ("config", *KEYS, *RETIRED))
+    further = (f"--{key}" for key in ("config", *OPTIONS, *RETIRED))
     parser = Parser("python -m rws.look.html_report", __doc__, further=further)
     parser.add_argument("run", type=Path, help="folder of the run, runs/<name>")
 

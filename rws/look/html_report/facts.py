@@ -8,6 +8,7 @@ import yaml
 
 from rws.cli import dump, flatten
 from rws.config import Config
+from rws.config.retired import without_flags
 from rws.errors import UserError
 from rws.runs import checkpoint
 
@@ -38,7 +39,7 @@ def read_facts(folder: Path) -> Facts:
         if not (folder / name).is_file():
             raise UserError(f"{folder / name}: not there; give the folder of a finished run, runs/<name>")
     try:
-        config = flatten(yaml.safe_load((folder / "config.yaml").read_text()))
+        config = without_flags(flatten(yaml.safe_load((folder / "config.yaml").read_text())))
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
         raise UserError(f"{folder / 'config.yaml'}: damaged; the run must be started anew") from error
     summary = checkpoint.read_json(folder / "summary.json")

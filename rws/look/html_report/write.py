@@ -61,5 +61,5 @@ def rebuild(folder: Path, flags: list[str]) -> Path:
     Raises: UserError for a folder without a finished run, and for wrong flags.
     """
     read_facts(folder)
-    config, _ = parse(flags, file=str(folder / "config.yaml"), of_old_run=True)
+    config = parse(flags, file=str(folder / "config.yaml"), of_old_run=True).config
     return write_report(folder, config)

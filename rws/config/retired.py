@@ -1,0 +1,65 @@
+"""What configurations of old runs hold and those of today do not: experiments that did not help, and flags.
+
+The code of the experiments is tagged FINDINGS; docs/findings.md has what they showed.
+"""
+
+from rws.errors import UserError
+
+FINDINGS = "findings-1"
+# The options of these experiments, with the value at which each changes nothing.
+RETIRED = {
+    "train.slice_aim": 0.0,
+    "train.slice_aim_by": "image",
+    "slices.geometry": "covering",
+    "slices.iou_by": "image",
+    "fusion.normalise": False,
+    "fusion.anneal": "none",
+    "fusion.share": 1.0,
+    "fusion.distill": 0.0,
+    "fusion.replace": True,
+    "fusion.correct_only": False,
+}
+# Values that an option had once, and what a file of an old run is read with in their place.
+_RETIRED_STARTS = {"slices": "last"}
+# Flags of the command that were once options, and so were saved with a run.
+ONCE_SAVED = ("resume", "overwrite", "check_data", "list_stages")
+
+
+def is_retired(key: str, value: object) -> bool:
+    """Whether an option, at this value, asks for an experiment whose code is gone."""
+    if key in RETIRED:
+        return value != RETIRED[key]
+    several_sizes = key == "slices.size" and (isinstance(value, list) or str(value).startswith("["))
+    return several_sizes or (key == "cycles.start" and value in _RETIRED_STARTS)
+
+
+def refusal(key: str, value: object, where: str) -> UserError:
+    """The error for a retired option; it names the tag."""
+    return UserError(
+        f"{where}: {key} {value!r} is retired, for it did not help (docs/findings.md); "
+        f"the code that has it is tagged {FINDINGS}"
+    )
+
+
+def without_flags(values: dict[str, object]) -> dict[str, object]:
+    """The values that an old run was saved with, without the flags of its command."""
+    return {key: value for key, value in values.items() if key not in ONCE_SAVED}
+
+
+def without_retired(values: dict[str, object], where: str, *, of_old_run: bool = False) -> dict[str, object]:
+    """Values by dotted key without what is no longer an option; an old run's file may ask for such a thing.
+
+    Raises: UserError that names the tag, or the flag.
+    """
+    kept = {}
+    for key, value in without_flags(values).items():
+        if is_retired(key, value):
+            if not of_old_run:
+                raise refusal(key, value, where)
+            value = value[0] if isinstance(value, list) else _RETIRED_STARTS.get(value, value)
+        if key not in RETIRED:
+            kept[key] = value
+    if not of_old_run and (asked := [key for key in ONCE_SAVED if values.get(key)]):
+        flag = asked[0].replace("_", "-")
+        raise UserError(f"{where}: {asked[0]} belongs to the command; remove it here and give --{flag}")
+    return kept

@@ -1,0 +1,70 @@
+"""Options of a training."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
+
+from rws.config.option import option
+
+
+@dataclass
+class TrainConfig:
+    """One training; a run has several."""
+
+    epochs: PositiveInt = option(1, "Number of epochs of each training on whole images.", level="basic")
+    first_epochs: PositiveInt | None = option(
+        None, "Number of epochs of the first training on whole images; null takes `epochs`."
+    )
+    slice_epochs: NonNegativeFloat = option(
+        1.0,
+        "Number of epochs of each training on slices; 0.25 trains on a random quarter of the slices once. "
+        "With 0 there is no such training, and the network trained on whole images computes the features "
+        "of the slices.",
+        step="slices",
+    )
+    slice_mix: ClosedUnitInterval = option(
+        0.0,
+        "Share of the images of each training on whole images, after the first, that are weak slices of the "
+        "cycle before in place of whole images; features are not fused into these.",
+        step="fuse",
+        in_plain=0.0,
+    )
+    batch_size: PositiveInt = option(4, "Number of images in a training step.", level="basic")
+    eval_batch_size: PositiveInt = option(4, "Number of images in a batch of evaluation and scoring.")
+    optimizer: Literal["sgd", "adamw"] = option("sgd", "The optimizer: sgd or adamw.")
+    lr: PositiveFloat = option(1e-4, "Learning rate at the end of the warm-up, its highest.", level="basic")
+    momentum: ClosedUnitInterval = option(0.9, "Momentum of sgd.")
+    weight_decay: NonNegativeFloat = option(1e-4, "Weight decay, the same for all parameters.")
+    lr_poly_power: NonNegativeFloat = option(
+        0.9, "Exponent of the polynomial by which the learning rate falls to 0."
+    )
+    warmup_epochs: NonNegativeFloat = option(
+        1.0,
+        "Number of epochs in which the learning rate rises linearly from a tenth of lr to lr; at most a "
+        "tenth of the training.",
+    )
+    aux_loss: NonNegativeFloat = option(0.5, "Weight of the auxiliary head's loss.")
+    aux_lr_factor: PositiveFloat = option(10.0, "Learning rate of the auxiliary head as a multiple of lr.")
+    head_lr_factor: PositiveFloat = option(1.0, "Learning rate of the segmentation head as a multiple of lr.")
+    precision: Literal["fp32", "bf16", "fp16"] = option(
+        "fp32",
+        "Numbers of the forward pass in training: fp32, or by autocast bf16 or fp16 (with a loss scaler). "
+        "The loss and the heat maps are always computed in fp32.",
+    )
+    eval_every: PositiveInt = option(
+        1, "Number of epochs from one evaluation to the next; the last epoch is always evaluated."
+    )
+    checkpoint_steps: PositiveInt | None = option(
+        None,
+        "Number of steps from one checkpoint to the next within an epoch; null leaves it to "
+        "checkpoint_minutes.",
+        step=None,
+        free=True,
+    )
+    checkpoint_minutes: PositiveFloat | None = option(
+        10.0,
+        "Minutes from one checkpoint to the next within an epoch; null writes none by time.",
+        step=None,
+        free=True,
+    )
