@@ -18,7 +18,7 @@ from tiny import STAGES, TINY, NoScalars, TinyNetwork
 from rws.look.html_report import __main__ as command
 from rws.look.html_report import write
 from rws.look.html_report.encode import LEVELS, heat, indexed, photo
-from rws.look.html_report.facts import Facts, arms, courses, epochs, read_facts
+from rws.look.html_report.facts import Facts, arms, courses, epochs, read_facts, settings
 from rws.look.html_report.page import duration, number, page, signed
 from rws.look.html_report.pictures import Pictures, choose, difference
 from rws.models import FAMILIES, sc_cam
@@ -193,6 +193,14 @@ def test_a_run_that_is_not_finished_has_no_report(finished, tmp_path, capsys):
     (tmp_path / "config.yaml").write_text((finished / "config.yaml").read_text())
     assert command.main([str(tmp_path)]) == 2
     assert "summary.json: not there" in capsys.readouterr().err
+
+
+def test_flags_that_an_old_run_saved_are_no_options(finished, tmp_path):
+    for name in ("config.yaml", "summary.json"):
+        (tmp_path / name).write_text((finished / name).read_text())
+    with (tmp_path / "config.yaml").open("a") as file:
+        file.write("resume: false\noverwrite: true\n")
+    assert settings(read_facts(tmp_path)) == settings(read_facts(finished))
 
 
 # Other runs.
