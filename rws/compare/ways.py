@@ -218,10 +218,12 @@ def render(name: str, found: dict, runs: list[dict], seeds: list[int]) -> str:
     first = runs[0]
     images = f"{len(first['ids'])} images of the list `{first['list']}`"
     part = "" if first["half"] == "all" else f" (the {first['half']} of every two by id)"
+    seeds_said = ", ".join(map(str, seeds))
     said = (
-        f"{images}{part}; networks of seeds {', '.join(map(str, seeds))}, nothing retrained. mIoU in "
-        "percent, ± standard deviation over seeds; differences to one plain pass of the same networks, in brackets "
-        "95 % over a bootstrap of the images. A unit is one forward pass at the size of the network's input."
+        f"{images}{part}; networks of seeds {seeds_said}, nothing retrained. mIoU in percent, ± "
+        "standard deviation over seeds. Differences are to one plain pass of the same networks, in "
+        "brackets 95 % over a bootstrap of the images. A unit is one forward pass at the size of the "
+        "network's input."
     )
     rows = [
         [way, f"{each['units']:.2f}", mean_and_deviation(each["miou"]), interval(each["against_plain"])]
