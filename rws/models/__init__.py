@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from rws.errors import UserError
 from rws.models import (
     efficientnet_lite,
-    light_fpn,
+    light_decoders,
     own_networks,
     pcaa,
     sc_cam,
@@ -35,7 +35,7 @@ __all__ = [
 FAMILIES: dict[str, Family] = {
     **torchvision_networks.FAMILIES,
     **efficientnet_lite.FAMILIES,
-    **light_fpn.FAMILIES,
+    **light_decoders.FAMILIES,
     **pcaa.FAMILIES,
     **sc_cam.FAMILIES,
 }

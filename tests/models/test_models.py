@@ -32,8 +32,10 @@ STAGES = {
     LITE: ((24, 4), (40, 8), (112, 16), (320, 16)),
     "fpn_efficientnet_lite0": ((24, 4), (40, 8), (112, 16), (320, 32)),
     "fpn_efficientnet_lite2": ((24, 4), (48, 8), (120, 16), (352, 32)),
+    "deeplabv3plus_efficientnet_lite0": ((24, 4), (40, 8), (112, 16), (320, 16)),
+    "deeplabv3plus_efficientnet_lite2": ((24, 4), (48, 8), (120, 16), (352, 16)),
 }
-DEEPLABS = [name for name in STAGES if name.startswith("deeplabv3")]
+DEEPLABS = [name for name in STAGES if name.startswith("deeplabv3_")]
 HEADS = {"aux_classifier.4.bias", "aux_classifier.4.weight", "classifier.4.bias", "classifier.4.weight"}
 
 
