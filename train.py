@@ -67,9 +67,11 @@ def train(command: Command) -> None:
         if config.model.name in sc_cam.FAMILIES:
             Rounds(setup).run()
         else:
-            Run(setup).run()
+            from rws.look.cam_vis import pictures  # matplotlib takes a second to load
+
+            Run(setup, pictures(config)).run()
         if distributed.is_first():
-            from rws.look.html_report.write import write_or_warn  # matplotlib takes a second to load
+            from rws.look.html_report.write import write_or_warn
 
             write_or_warn(setup.folder, config, (setup.train, setup.val))
 

@@ -14,9 +14,10 @@ from pathlib import Path
 from benchmarks.rows import Context, Row, Target, make_row
 from benchmarks.timing import Samples
 from rws.cli import parse
-from rws.cycle import loop
+from rws.cycle.loop import Run
 from rws.cycle.setup import prepare
 from rws.data.sets.demo import generate
+from rws.runs.record import INSIDE, STEPS
 
 TRAININGS = ("whole", "plain", "slices")
 TARGET = Target("at most", 0.15, "ours")
@@ -31,17 +32,17 @@ def breakdown(cycles: list[dict]) -> dict[str, float]:
 
     Raises: SystemExit for a run from before these were recorded.
     """
-    if any(name not in c["seconds"] for c in cycles for name in loop.INSIDE):
+    if any(name not in c["seconds"] for c in cycles for name in INSIDE):
         raise SystemExit("error: this run's summary.json lacks the seconds of optimizer steps; run it again")
-    names = (*loop.STEPS, *loop.INSIDE)
+    names = (*STEPS, *INSIDE)
     seconds = {name: sum(c["seconds"].get(name, 0.0) for c in cycles) for name in names}
     trainings = sum(seconds[name] for name in TRAININGS)
-    seconds["rest_of_trainings"] = trainings - sum(seconds[name] for name in loop.INSIDE)
+    seconds["rest_of_trainings"] = trainings - sum(seconds[name] for name in INSIDE)
     return {name: round(value, 2) for name, value in seconds.items()}
 
 
 def _row(name: str, seconds: dict[str, float], total: float, sizes: dict, note: str) -> Row:
-    share = 1 - sum(seconds[name] for name in loop.INSIDE) / total
+    share = 1 - sum(seconds[name] for name in INSIDE) / total
     figures = {"total": round(total, 2), **seconds}
     return make_row(name, Samples([share], []), TARGET, sizes, "share", figures=figures, note=note)
 
@@ -50,7 +51,7 @@ def _of_summary(folder: Path) -> Row:
     """The share of a finished run, over all of its steps."""
     cycles = json.loads((folder / "summary.json").read_text())["cycles"]
     seconds = breakdown(cycles)
-    total = sum(seconds[step] for step in loop.STEPS)
+    total = sum(seconds[step] for step in STEPS)
     sizes = {"run": folder.name, "training_images": cycles[0]["images"], "cycles": len(cycles)}
     return _row("cycle-run", seconds, total, sizes, "seconds of all steps, without starting up")
 
@@ -63,7 +64,7 @@ def _of_demo(context: Context) -> Row:
         generate(Path(name) / "data", **({"train": 16, "val": 4} if context.tiny else {}), progress=False)
         start = time.perf_counter()
         setup, _ = prepare(parse(flags).config)
-        cycles = loop.Run(setup).run()["cycles"]
+        cycles = Run(setup).run()["cycles"]
         total = time.perf_counter() - start
     sizes = {"config": "configs/demo.yaml", "cycles": len(cycles)}
     return _row("cycle-demo", breakdown(cycles), total, sizes, "starting up included")

@@ -13,19 +13,24 @@ from rws.compare.measure import measure
 from rws.compare.plan import Plan
 from rws.config import OPTIONS, Config
 from rws.config.option import STEPS
+from rws.cycle.artifacts import Artifacts
 from rws.cycle.loop import Run
 from rws.cycle.setup import prepare
+from rws.look.cam_vis import pictures
 from rws.runs import checkpoint
 from rws.runs.identity import check_folder
 from rws.runs.lock import only_one
-
-# What each step of cycle 0 leaves for the steps after it, in the folder of the cycle.
-LEFT = {"whole": "whole.pt", "score": "slices.json", "slices": "slices.pt", "select": "bank"}
+from rws.runs.record import shown
 
 
 def folder_of(config: Config) -> Path:
     """The folder of a run."""
     return Path(config.runs) / config.name
+
+
+def artifacts_of(config: Config) -> Artifacts:
+    """What lies in the folder of a run."""
+    return Artifacts(folder_of(config))
 
 
 def shared_steps(one: Config, other: Config) -> list[str]:
@@ -51,43 +56,26 @@ def changes(key: str, step: str) -> bool:
 def _steps_of(config: Config) -> list[str]:
     """The steps of a cycle in which a run of this configuration does anything."""
     if config.fusion.enabled:
-        return list(LEFT)
+        return ["whole", "score", "slices", "select"]
     return ["whole", "score"] if config.train.slice_mix else ["whole"]
 
 
 def _done(config: Config, step: str) -> bool:
-    cycle = folder_of(config) / "cycles" / "0"
-    return (cycle / f"after_{step}.json").is_file() and (cycle / LEFT[step]).exists()
+    run = artifacts_of(config)
+    return run.after(step, 0).is_file() and run.left(step, 0).exists()
 
 
 def fork(source: Config, target: Config, step: str) -> None:
-    """Make the folder of `target` as if it had done the steps up to `step` of cycle 0 as `source` did.
-
-    Files are linked where the file system can: runs replace files and never write into them.
-    """
-    old, new = folder_of(source), folder_of(target)
-    part = new.with_name(f".{new.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    (part / "cycles/0").mkdir(parents=True)
-    for done in list(LEFT)[: list(LEFT).index(step) + 1]:
-        for name in (LEFT[done], f"after_{done}.json"):
-            _copy(old / "cycles/0" / name, part / "cycles/0" / name)
-    _copy(old / "cycles/0/whole.pt", part / "last.pt")
-    _copy(old / f"cycles/0/after_{step}.json", part / "state.json")
-    lines = (old / "log.jsonl").read_text().splitlines(keepends=True)
-    (part / "log.jsonl").write_text("".join(line for line in lines if '-0"' in line))
-    checkpoint.write_text(part / "config.yaml", dump(target))
-    os.replace(part, new)
-
-
-def _copy(source: Path, target: Path) -> None:
-    copy = shutil.copytree if source.is_dir() else shutil.copy2
-    try:
-        linked = {"copy_function": os.link} if source.is_dir() else {}
-        copy(source, target, **linked) if source.is_dir() else os.link(source, target)
-    except OSError:
-        shutil.rmtree(target, ignore_errors=True)
-        copy(source, target)
+    """Make the folder of `target` as if it had done the steps up to `step` of cycle 0 as `source` did."""
+    old, new = artifacts_of(source), folder_of(target)
+    part = Artifacts(new.with_name(f".{new.name}.part"))
+    shutil.rmtree(part.folder, ignore_errors=True)
+    steps = _steps_of(source)
+    part.take_over(old, steps[: steps.index(step) + 1])
+    lines = old.log.read_text().splitlines(keepends=True)
+    part.log.write_text("".join(line for line in lines if '-0"' in line))
+    checkpoint.write_text(part.folder / "config.yaml", dump(target))
+    os.replace(part.folder, new)
 
 
 def begin(config: Config, others: Sequence[Config]) -> str | None:
@@ -103,13 +91,9 @@ def begin(config: Config, others: Sequence[Config]) -> str | None:
         return None
     fork(best[1], config, best[2])
     for lender in (other for other in others if best[2] == "slices" and lends(other, config)):
-        _copy(_bank_of(lender), folder_of(config) / "cycles/0/advantaged")
-        return f"{best[1].name} up to {best[2]}, with the selection of {lender.name}"
-    return f"{best[1].name} up to {best[2]}"
-
-
-def _bank_of(config: Config) -> Path:
-    return folder_of(config) / "cycles/0/bank"
+        artifacts_of(config).borrow_selection(artifacts_of(lender))
+        return f"{best[1].name} up to {shown(best[2], 0)}, with the selection of {lender.name}"
+    return f"{best[1].name} up to {shown(best[2], 0)}"
 
 
 def lends(config: Config, other: Config) -> bool:
@@ -141,7 +125,7 @@ def _run(plan: Plan, arm: str, seed: int, config: Config) -> dict:
     if started := begin(config, others):
         print(f"{arm}, seed {seed}: starts from {started}", flush=True)
     setup, _ = prepare(config, resume=True)
-    Run(setup).train()
+    Run(setup, pictures(config)).train()
     found = measure(setup, list_name)
     checkpoint.write_json(folder_of(config) / "report.json", found)
     return found
@@ -154,6 +138,7 @@ def prune(plan: Plan, seed: int) -> None:
     unbegun = [c for c in configs if not (folder_of(c) / "config.yaml").is_file()]
     for config in finished:
         wanted = any("select" in shared_steps(config, other) or lends(config, other) for other in unbegun)
-        for bank in folder_of(config).glob("cycles/*/bank"):
-            if bank.parent.name != "0" or not wanted:
-                shutil.rmtree(bank)
+        run = artifacts_of(config)
+        for k in run.cycles():
+            if k or not wanted:
+                run.remove_bank(k)

@@ -20,20 +20,20 @@ from PIL import Image
 from tqdm import tqdm
 
 from rws.compare.__main__ import options
-from rws.compare.arms import folder_of
+from rws.compare.arms import artifacts_of, folder_of
 from rws.compare.intervals import class_ious, difference, spread
 from rws.compare.measure import confusion_of
 from rws.compare.plan import Plan, make_plan, read_experiment
 from rws.compare.tables import interval, mean_and_deviation, table
 from rws.config import Config, SliceConfig
 from rws.core.labels import likeliest
-from rws.cycle.setup import open_list
 from rws.errors import UserError, exit_code
 from rws.method.cams import Scored
 from rws.predict.inference import predict_label
 from rws.predict.refine import SLICES, refine
 from rws.runs.checkpoint import write_json, write_text
 from rws.runs.model_file import Card, load_trained
+from rws.runs.splits import open_list
 from rws.runtime.device import choose_device, device_of, memory_format
 
 WAYS = {
@@ -55,7 +55,7 @@ def measure_run(config: Config, list_name: str, most: int, ways: Sequence[str]) 
 
     Raises: UserError for a run that has not been finished.
     """
-    path = folder_of(config) / "last.pt"
+    path = artifacts_of(config).last
     if not (folder_of(config) / "report.json").is_file():
         raise UserError(f"{folder_of(config)}: not finished; run python -m rws.compare first")
     network, card = load_trained(path)

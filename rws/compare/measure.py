@@ -7,10 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from rws.cycle.setup import Setup, open_list
+from rws.cycle.artifacts import Artifacts
+from rws.cycle.setup import Setup
 from rws.data.eval_images import eval_loader
 from rws.data.object_sizes import SIZES, object_area, size_of
 from rws.runs.model_file import load_trained
+from rws.runs.splits import open_list
 from rws.runtime.device import memory_format, to_network
 
 BOUNDARY_PIXELS = 5
@@ -57,7 +59,7 @@ def measure(setup: Setup, list_name: str) -> dict:
     Raises: UserError for a list that is not there.
     """
     data, classes = setup.config.data, setup.card.classes
-    network, _ = load_trained(setup.folder / "last.pt")
+    network, _ = load_trained(Artifacts(setup.folder).last)
     network = network.to(setup.device, memory_format=memory_format(setup.config.model.channels_last))
     split = open_list(data, "val", list_name)
     batches = eval_loader(split, setup.card.transform(), setup.config.train.eval_batch_size, setup.workers)

@@ -9,8 +9,10 @@ from rws.compare.arms import folder_of
 from rws.compare.intervals import class_ious, difference, labelled_miou, spread
 from rws.compare.measure import BOUNDARY_PIXELS, GROUPS
 from rws.compare.plan import Plan
+from rws.cycle.artifacts import Artifacts
 from rws.data.object_sizes import LARGE, SMALL
 from rws.runs import checkpoint
+from rws.runs.record import CycleRecord
 from rws.train.evaluation import as_scores
 
 STEPS = ("whole", "slices", "score", "select")
@@ -21,18 +23,18 @@ class Outcome:
     """One finished run: its report and the records of its cycles."""
 
     report: dict
-    cycles: list[dict]
+    cycles: tuple[CycleRecord, ...]
     environment: dict
 
     @property
     def images(self) -> int:
         """Images forward and backward in all, slices included."""
-        return sum(c["whole_images"] + c.get("slice_images", 0) for c in self.cycles)
+        return sum(c.images_seen for c in self.cycles)
 
     @property
     def seconds(self) -> dict[str, float]:
         """Wall clock of each kind of step, whether this run took it or started from another's."""
-        return {step: round(sum(c["seconds"].get(step, 0.0) for c in self.cycles), 1) for step in STEPS}
+        return {step: round(sum(c.seconds.get(step, 0.0) for c in self.cycles), 1) for step in STEPS}
 
     @property
     def miou(self) -> float:
@@ -44,9 +46,9 @@ class Outcome:
         """Validation mIoU by images seen."""
         points, before = {}, 0
         for c in self.cycles:
-            batch = c["whole_images"] // c["whole"][-1]["step"]
-            points |= {before + r["step"] * batch: r["miou"] for r in c["whole"] if "miou" in r}
-            before += c["whole_images"] + c.get("slice_images", 0)
+            batch = c.whole_images // c.whole[-1]["step"]
+            points |= {before + r["step"] * batch: r["miou"] for r in c.whole if "miou" in r}
+            before += c.images_seen
         return points
 
 
@@ -57,10 +59,8 @@ def load_outcomes(plan: Plan) -> dict[str, dict[int, Outcome]]:
         for seed in plan.seeds:
             folder = folder_of(plan.config(arm, seed))
             if (folder / "report.json").is_file():
-                state, report, environment = (
-                    checkpoint.read_json(folder / f"{n}.json") for n in ("state", "report", "env")
-                )
-                found[arm][seed] = Outcome(report, state["cycles"], environment)
+                report, environment = (checkpoint.read_json(folder / f"{n}.json") for n in ("report", "env"))
+                found[arm][seed] = Outcome(report, Artifacts(folder).read_state().cycles, environment)
     whole = [seed for seed in plan.seeds if all(seed in runs for runs in found.values())]
     return {arm: {seed: runs[seed] for seed in whole} for arm, runs in found.items()}
 
@@ -85,7 +85,7 @@ def results(plan: Plan, outcomes: dict[str, dict[int, Outcome]]) -> dict:
         "images_in_list": report["images"],
         "classes": report["classes"],
         "groups": {"small_below": SMALL, "large_above": LARGE, "boundary_pixels": BOUNDARY_PIXELS},
-        "epoch_images": next(iter(first.values())).cycles[0]["images"],
+        "epoch_images": next(iter(first.values())).cycles[0].images,
     }
     cells = {arm: {seed: cell_of(run) for seed, run in runs.items()} for arm, runs in outcomes.items()}
     seconds = {arm: _mean_seconds(list(runs.values())) for arm, runs in outcomes.items()}
@@ -99,8 +99,8 @@ def cell_of(run: Outcome) -> dict:
         "miou": run.miou,
         "iou": dict(zip(run.report["classes"], ious)),
         "groups": {g: labelled_miou(run.report["confusion"][g]) for g in GROUPS if g != "all"},
-        "fused_share": run.cycles[-1].get("fused_share"),
-        "first_training_miou": run.cycles[0]["whole"][-1]["miou"],
+        "fused_share": run.cycles[-1].fused_share,
+        "first_training_miou": run.cycles[0].whole[-1]["miou"],
         "course": run.course(),
         "images": run.images,
         "environment": run.environment,

@@ -81,7 +81,7 @@ def _cost(found: dict) -> str:
         numbers = [each["whole"], each["slices"], each["score"], each["select"], sum(each.values()), beyond]
         rows.append([arm, *(f"{value:,.0f}" for value in numbers)])
     return table(
-        ["arm", "whole images", "slices", "score", "select", "all", "beyond training"],
+        ["arm", "train", "slices", "look", "select", "all", "beyond training"],
         rows,
     )
 

@@ -31,13 +31,13 @@ from rws.compare.tables import interval, mean_and_deviation, table
 from rws.config import Config
 from rws.core.labels import likeliest, resized_scores
 from rws.core.stages import logits_of
-from rws.cycle.setup import open_list
 from rws.errors import UserError, exit_code
 from rws.predict.inference import network_input, predict_label
 from rws.predict.look_again import PassBudget, look_again
 from rws.predict.ways import LookAgain
 from rws.runs.checkpoint import write_json, write_text
 from rws.runs.model_file import Card, load_trained
+from rws.runs.splits import open_list
 from rws.runtime.device import choose_device, memory_format, to_network
 from rws.runtime.seeding import derive_seed
 

@@ -1,4 +1,4 @@
-"""Steps 1 and 3, heat maps: Seg-Grad-CAM of all stages from one forward and one backward pass a class."""
+"""Step 1, look: Seg-Grad-CAM of all stages from one forward and one backward pass a class."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager

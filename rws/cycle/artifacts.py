@@ -1,61 +1,161 @@
-"""What the steps of a run leave in its folder for one another: networks, slices, the bank."""
+"""What lies where in the folder of a run: the one place that knows the names of its files."""
 
-from collections.abc import Callable
-from dataclasses import replace
+import os
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
-from rws.cycle.setup import Setup, make_network
 from rws.data.boxes import Box
-from rws.data.views import View
+from rws.errors import DamagedFile
 from rws.method.bank import Bank
 from rws.runs import checkpoint
-from rws.runs.model_file import save_trained
+from rws.runs.model_file import Card, save_trained
+from rws.runs.record import RunState
+
+# What each step of a cycle leaves in the cycle's folder, where the configuration has it, in the steps' order.
+LEFT = {
+    "whole": "whole.pt",
+    "plain": "plain.pt",
+    "score": "slices.json",
+    "slices": "slices.pt",
+    "select": "bank",
+}
+NETWORKS = tuple(step for step, name in LEFT.items() if name.endswith(".pt"))
 
 
 class Artifacts:
-    """The folder of one run, by cycle."""
+    """The folder of one run; `k` is the number of a cycle, from 0."""
 
-    def __init__(self, setup: Setup):
-        self.setup, self.config, self.folder = setup, setup.config, setup.folder
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+        self.best, self.last = self.folder / "best.pt", self.folder / "last.pt"
+        self.training = self.folder / "training.pt"
+        self.log, self.summary = self.folder / "log.jsonl", self.folder / "summary.json"
+        self.state = self.folder / "state.json"
+        self._cycles = self.folder / "cycles"
 
-    def _cycle(self, k: int) -> Path:
-        return self.folder / "cycles" / str(k)
+    def left(self, step: str, k: int) -> Path:
+        """What a step leaves for later ones: a network, the boxes of slices, or a bank."""
+        return self._cycles / str(k) / LEFT[step]
 
-    def _network(self, k: int | None, kind: str = "whole") -> nn.Module:
-        """The initial network, or the one that a step of cycle k left."""
-        model, classes = self.config.model, self.setup.card.classes.num_classes
-        if k is not None and k >= 0:
-            model = replace(model, weights="none")
-        network, _ = make_network(replace(self.config, model=model), classes, self.setup.device)
-        if k is not None and k >= 0:
-            network.load_state_dict(checkpoint.load(self._cycle(k) / f"{kind}.pt")["model"])
-        return network
+    def after(self, step: str, k: int) -> Path:
+        """The state that the run was in after a step; another run can start from there."""
+        return self._cycles / str(k) / f"after_{step}.json"
 
-    def _bank(self, k: int) -> Bank | None:
-        return Bank(self._cycle(k) / "bank") if k >= 0 and self.config.fusion.enabled else None
+    def lent(self, k: int) -> Path:
+        """The bank of a selection that random positions are counted from; made by this run, or lent to it."""
+        return self._cycles / str(k) / "advantaged"
 
-    def _boxes(self, k: int) -> dict[str, list[Box]]:
-        return checkpoint.read_json(self._cycle(k) / "slices.json")
+    def pictures(self, k: int) -> Path:
+        """The folder of the pictures that are made after scoring."""
+        return self.folder / "cam" / str(k)
 
-    def _slice_views(self, k: int) -> list[View]:
-        return [View(i, box) for i, each in self._boxes(k).items() for box in each]
+    def cycles(self) -> list[int]:
+        """The numbers of the cycles that have a folder, in order."""
+        return sorted(int(p.name) for p in self._cycles.glob("*") if p.name.isdigit())
 
-    def _keep_best(self, network: nn.Module, k: int) -> Callable[[dict], None]:
-        """Writes best.pt when an epoch is better on val than all before; cycle 0 gives way to any other."""
-        path = self.folder / "best.pt"
-        kept = checkpoint.load(path) if path.is_file() else {"miou": -1.0, "cycle": k}
-        best = -1.0 if kept["cycle"] == 0 < k else kept["miou"]
+    # Reading.
 
-        def keep(record: dict) -> None:
-            nonlocal best
-            if record.get("miou", -1.0) > best:
-                best = record["miou"]
-                self._save(path, network, k, [record])
+    def network(self, k: int, step: str = "whole") -> dict[str, Tensor]:
+        """The weights that a training left.
 
-        return keep
+        Raises: UserError, DamagedFile.
+        """
+        return checkpoint.load(self.left(step, k))["model"]
 
-    def _save(self, path: Path, network: nn.Module, k: int, history: list[dict]) -> None:
-        facts = {"cycle": k, "epoch": history[-1]["epoch"], "miou": history[-1].get("miou", -1.0)}
-        save_trained(path, network, self.setup.card, **facts)
+    def bank(self, k: int) -> Bank:
+        """The features that cycle k selected."""
+        return Bank(self.left("select", k))
+
+    def boxes(self, k: int) -> dict[str, list[Box]]:
+        """The weak slices that cycle k kept, by image.
+
+        Raises: DamagedFile.
+        """
+        stored = checkpoint.read_json(self.left("score", k))
+        return {image_id: [tuple(box) for box in each] for image_id, each in stored.items()}
+
+    def read_state(self, path: Path | None = None) -> RunState:
+        """Where the run stands, or stood by an older state; a new state before the first step has ended.
+
+        Raises: DamagedFile.
+        """
+        path = path or self.state
+        if not path.is_file():
+            return RunState()
+        try:
+            return RunState.from_dict(checkpoint.read_json(path))
+        except (KeyError, TypeError) as error:
+            raise DamagedFile(f"{path}: damaged (not the state of a run: {error})") from error
+
+    # Writing.
+
+    def save(self, step: str, k: int, network: nn.Module, card: Card, record: dict) -> None:
+        """Keep what a training left, with the record of its last epoch."""
+        self._save(self.left(step, k), k, network, card, record)
+        if step == "whole":
+            self._save(self.last, k, network, card, record)
+
+    def save_best(self, k: int, network: nn.Module, card: Card, record: dict) -> None:
+        """Keep a network as the best of the run, with the record of its epoch."""
+        self._save(self.best, k, network, card, record)
+
+    def _save(self, path: Path, k: int, network: nn.Module, card: Card, record: dict) -> None:
+        facts = {"cycle": k, "epoch": record["epoch"], "miou": record.get("miou", -1.0)}
+        save_trained(path, network, card, **facts)
+
+    def copy_whole(self, step: str, k: int) -> None:
+        """Let the network trained on whole images stand for that of another step."""
+        shutil.copyfile(self.left("whole", k), self.left(step, k))
+
+    def write_boxes(self, k: int, boxes: dict[str, list[Box]]) -> None:
+        """Keep the weak slices of each image."""
+        checkpoint.write_json(self.left("score", k), boxes)
+
+    def write_state(self, step: str, k: int, state: RunState) -> None:
+        """Keep the state that a step led to, as that of the run and as that after the step."""
+        checkpoint.write_json(self.after(step, k), state.to_dict())
+        checkpoint.write_json(self.state, state.to_dict())
+
+    # Removing, and taking over.
+
+    def clean(self, k: int) -> None:
+        """Remove what no step from cycle k on reads: networks and banks of the cycles before the last one."""
+        for old in range(k - 1):
+            for step in NETWORKS:
+                self.left(step, old).unlink(missing_ok=True)
+            self.remove_bank(old)
+
+    def remove_bank(self, k: int) -> None:
+        """Remove the bank of a cycle, if it is there."""
+        shutil.rmtree(self.left("select", k), ignore_errors=True)
+
+    def take_over(self, other: "Artifacts", steps: Sequence[str]) -> None:
+        """Lay down what another run has left in cycle 0, as if this one had taken these steps.
+
+        Files are linked where the file system can: runs replace files and never write into them.
+        """
+        for step in steps:
+            _link(other.left(step, 0), self.left(step, 0))
+            _link(other.after(step, 0), self.after(step, 0))
+        _link(other.left("whole", 0), self.last)
+        _link(other.after(steps[-1], 0), self.state)
+
+    def borrow_selection(self, other: "Artifacts") -> None:
+        """Take the selection of another run's cycle 0, to count random positions from it."""
+        _link(other.left("select", 0), self.lent(0))
+
+
+def _link(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    copy = shutil.copytree if source.is_dir() else shutil.copy2
+    try:
+        if source.is_dir():
+            shutil.copytree(source, target, copy_function=os.link)
+        else:
+            os.link(source, target)
+    except OSError:
+        shutil.rmtree(target, ignore_errors=True)
+        copy(source, target)

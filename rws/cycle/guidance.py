@@ -5,10 +5,12 @@ ENOUGH_IMAGES; values closer than SAME are equal; a stage's sentence names the g
 that all are about equal, then how the first of them has changed since the first cycle, and the mean of all.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rws.data.object_sizes import SIZES
 from rws.method.missing_weights import mean_missing
+from rws.runs.record import CycleRecord
 
 ENOUGH_PIXELS, ENOUGH_IMAGES = 1000, 3
 SAME = 0.02
@@ -46,12 +48,12 @@ class Guidance:
     sentences: tuple[str, ...]
 
 
-def guidance(cycles: list[dict], by: str = "fusion") -> Guidance:
+def guidance(cycles: Sequence[CycleRecord], by: str = "fusion") -> Guidance:
     """Read the records of a run's cycles; `by` names what lay between them, as in "unchanged by fusion"."""
-    held = [c for c in cycles if c.get("attention")]
+    held = [c for c in cycles if c.attention]
     if not held:
         return Guidance((), 0, 0, 0, (), ())
-    first, last = held[0]["attention"]["groups"], held[-1]["attention"]["groups"]
+    first, last = held[0].attention["groups"], held[-1].attention["groups"]
     before = first if len(held) > 1 else None
     stages = list(last[0]["missing"]) if last else []
     rows = tuple(_row(stage, first, last) for stage in stages)
@@ -59,11 +61,11 @@ def guidance(cycles: list[dict], by: str = "fusion") -> Guidance:
     if len(stages) > 1:
         sentences.append(_overall(rows))
     counts = (
-        held[-1]["attention"]["images"],
+        held[-1].attention["images"],
         sum(g["pixels"] for g in last),
         len({g["class"] for g in last}),
     )
-    return Guidance(tuple(c["cycle"] for c in held), *counts, rows, tuple(sentences))
+    return Guidance(tuple(c.cycle for c in held), *counts, rows, tuple(sentences))
 
 
 def enough(groups: list[dict]) -> bool:

@@ -1,27 +1,33 @@
 """The cycle as a resumable state machine: whole -> plain -> score -> slices -> select -> whole -> ...
 
+That is: train, and train the plain network; look and find; train on slices; select; train again, now fused.
 Every step reads what earlier steps left in the run's folder, writes its own result there, and only then is
 the state written; a step that was cut off is simply run again, and draws the same random numbers.
 """
 
-import shutil
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 
-from rws.cycle.guidance import guidance, text
+from tqdm import tqdm
+
+from rws.cycle.artifacts import Artifacts
+from rws.cycle.context import Hook, RunContext
+from rws.cycle.hooks import standard_hooks
 from rws.cycle.recovery import latest_sound_state
 from rws.cycle.setup import Setup
-from rws.cycle.steps import INSIDE, Steps
+from rws.cycle.steps import ACTIONS, uses_slices
 from rws.runs import checkpoint
-from rws.runs.summary import closing_line, summarise
+from rws.runs.record import STEPS, CycleRecord, Part, RunState, new_record, shown
+from rws.runs.summary import summarise
 from rws.runtime.distributed import barrier, is_first
-
-STEPS = ("whole", "plain", "score", "slices", "select")
 
 
 def following(step: str, cycle: int) -> tuple[str, int]:
     """The step after a step; the cycle counts up before each training on whole images."""
-    place = STEPS.index(step) + 1
-    return (STEPS[place], cycle) if place < len(STEPS) else (STEPS[0], cycle + 1)
+    steps = list(STEPS)
+    place = steps.index(step) + 1
+    return (steps[place], cycle) if place < len(steps) else (steps[0], cycle + 1)
 
 
 def stop_reason(weak: list[int], limit: int, delta: int) -> str | None:
@@ -42,80 +48,72 @@ def stop_reason(weak: list[int], limit: int, delta: int) -> str | None:
     return None
 
 
-class Run(Steps):
-    """One run of RWS in its folder, `setup.folder`."""
+class Run:
+    """One run of RWS in its folder, `setup.folder`: its state, and its steps one after another."""
 
-    def __init__(self, setup: Setup):
-        super().__init__(setup)
-        self.state = {"step": "whole", "cycle": 0, "cycles": [], "stopped": None}
-        state, wrong = latest_sound_state(self.folder)
-        self.state = state or self.state
-        for message in wrong:
-            what, place = message.partition(";")[0], f"cycle {self.state['cycle']}, {self.state['step']}"
-            self.report.say(f"warning: {what}; going back to {place}")
+    def __init__(self, setup: Setup, hooks: Sequence[Hook] = ()):
+        self.artifacts = Artifacts(setup.folder)
+        context = RunContext(setup, self.artifacts)
+        hooks = (*standard_hooks(context), *hooks) if is_first() else ()
+        self._context = replace(context, hooks=hooks)
+        state, wrong = latest_sound_state(self.artifacts)
+        self.state = state or RunState()
+        if is_first():
+            for message in wrong:
+                what, place = message.partition(";")[0], shown(self.state.step, self.state.cycle)
+                tqdm.write(f"warning: {what}; going back to {place}")
 
     @property
-    def cycles(self) -> list[dict]:
-        return self.state["cycles"]
+    def context(self) -> RunContext:
+        """What a step is given now."""
+        return replace(self._context, records=self.state.cycles)
 
     def train(self) -> None:
         """Run the steps that are left up to the last training, without looking into what it left."""
-        last = self.config.cycles.limit
-        while self.state["stopped"] is None and (self.state["step"], self.state["cycle"]) != ("score", last):
-            self._step(self.state["step"], self.state["cycle"])
-        self.report.close()
+        last = "score", self._context.config.cycles.limit
+        while self.state.stopped is None and (self.state.step, self.state.cycle) != last:
+            self._step(self.state.step, self.state.cycle)
+        self._end(None)
 
     def run(self) -> dict:
         """Run the steps that are left; returns the summary."""
-        while self.state["stopped"] is None:
-            self._step(self.state["step"], self.state["cycle"])
-        summary = summarise(self.config.name, self.config.seed, self.state["stopped"], self.cycles)
-        found = guidance(self.cycles, "fusion" if self.config.fusion.enabled else "retraining")
-        summary["guidance"] = list(found.sentences)
-        checkpoint.write_json(self.folder / "summary.json", summary)
-        if found.rows:
-            self.report.say(text(found))
-        self.report.say(f"stopped: {summary['stopped']}\n{closing_line(summary)}")
-        self.report.close()
+        while self.state.stopped is None:
+            self._step(self.state.step, self.state.cycle)
+        config = self._context.config
+        summary = summarise(config.name, config.seed, self.state.stopped, self.state.cycles)
+        summary["guidance"] = list(self.context.guidance().sentences)
+        checkpoint.write_json(self.artifacts.summary, summary)
+        self._end(summary)
         return summary
 
     def _step(self, step: str, k: int) -> None:
-        """Run one step, add its record to its cycle, and write the state."""
+        """Run one step, add its part to the record of its cycle, and write the state."""
         if is_first():
-            self._clean(k)
+            self.artifacts.clean(k)
         start = time.monotonic()
-        self.spent = dict.fromkeys(("before", *INSIDE), 0.0)
-        record = getattr(self, f"_{step}")(k)
-        # A new list, so that a step that raises leaves the state as it was.
-        empty = {"cycle": k, "seconds": dict.fromkeys(INSIDE, 0.0)}
-        cycles = [*self.cycles, empty] if len(self.cycles) == k else self.cycles
-        cycles[k] |= record
-        seconds = cycles[k]["seconds"]
-        seconds[step] = round(time.monotonic() - start + self.spent["before"], 2)
-        for name in INSIDE:
-            seconds[name] = round(seconds.get(name, 0.0) + self.spent[name], 2)
-        next_step, next_cycle = following(step, k)
-        stopped = None
-        if step == "score":
-            stopped = self._stop_reason(cycles)
-        self.state = {"step": next_step, "cycle": next_cycle, "cycles": cycles, "stopped": stopped}
-        # One for each step, so that another run can start from what this one did up to there.
-        checkpoint.write_json(self._cycle(k) / f"after_{step}.json", self.state)
-        checkpoint.write_json(self.folder / "state.json", self.state)
+        part = ACTIONS[step](self.context, k)
+        self.state = self._after(step, k, part, time.monotonic() - start)
+        self.artifacts.write_state(step, k, self.state)
         barrier()  # what the next step reads is written
-        if step == "score":
-            self.report.row(cycles[k], head=k == 0)
+        for hook in self._context.hooks:
+            hook.after_step(self.context, step, k)
 
-    def _stop_reason(self, cycles: list[dict]) -> str | None:
+    def _after(self, step: str, k: int, part: Part, elapsed: float) -> RunState:
+        """The state that a step leads to."""
+        records = self.state.cycles
+        record = records[k] if k < len(records) else new_record(k)
+        records = (*records[:k], record.with_step(step, part, elapsed))
+        stopped = self._stop_reason(records) if step == "score" else None
+        return RunState(*following(step, k), records, stopped)
+
+    def _stop_reason(self, records: Sequence[CycleRecord]) -> str | None:
         """As `stop_reason`; without slices the limit alone counts."""
-        limit, delta = self.config.cycles.limit, self.config.cycles.delta
-        if not self._uses_slices():
-            return f"cycle limit {limit}" if len(cycles) > limit else None
-        return stop_reason([c["weak_slices"] for c in cycles], limit, delta)
+        config = self._context.config
+        limit, delta = config.cycles.limit, config.cycles.delta
+        if not uses_slices(config):
+            return f"cycle limit {limit}" if len(records) > limit else None
+        return stop_reason([record.weak_slices for record in records], limit, delta)
 
-    def _clean(self, k: int) -> None:
-        """Remove what no later step reads: networks and banks of the cycles before the last one."""
-        for old in range(k - 1):
-            for name in ("whole.pt", "plain.pt", "slices.pt"):
-                (self._cycle(old) / name).unlink(missing_ok=True)
-            shutil.rmtree(self._cycle(old) / "bank", ignore_errors=True)
+    def _end(self, summary: dict | None) -> None:
+        for hook in self._context.hooks:
+            hook.at_end(self.context, summary)

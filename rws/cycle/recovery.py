@@ -6,18 +6,11 @@ A step that is run again draws the same random numbers, so what it leaves is wha
 from collections.abc import Iterator
 from pathlib import Path
 
+from rws.cycle.artifacts import LEFT, Artifacts
 from rws.errors import DamagedFile, UserError
 from rws.method.bank import Bank
 from rws.runs import checkpoint
-
-# What each step of a cycle leaves in the cycle's folder, where the configuration has it.
-LEFT = {
-    "whole": "whole.pt",
-    "plain": "plain.pt",
-    "score": "slices.json",
-    "slices": "slices.pt",
-    "select": "bank",
-}
+from rws.runs.record import RunState
 
 
 def check(path: Path) -> None:
@@ -36,40 +29,39 @@ def check(path: Path) -> None:
             raise DamagedFile(f"{path}: damaged ({error})") from error
 
 
-def _states(folder: Path) -> Iterator[Path]:
+def _states(artifacts: Artifacts) -> Iterator[Path]:
     """The states that the run has been in, the latest first."""
-    yield folder / "state.json"
-    cycles = sorted((int(p.name) for p in (folder / "cycles").glob("*") if p.name.isdigit()), reverse=True)
-    for k in cycles:
+    yield artifacts.state
+    for k in reversed(artifacts.cycles()):
         for step in reversed(LEFT):
-            yield folder / "cycles" / str(k) / f"after_{step}.json"
+            yield artifacts.after(step, k)
 
 
-def _read_by(state: dict, folder: Path) -> Iterator[Path]:
+def _read_by(state: RunState, artifacts: Artifacts) -> Iterator[Path]:
     """The files that a run in this state goes on from: of its cycle up to here, and of the one before."""
-    if state["stopped"] is not None:
+    if state.stopped is not None:
         return
     steps = list(LEFT)
-    done = steps[: steps.index(state["step"])]
-    for k, made in ((state["cycle"] - 1, steps), (state["cycle"], done)):
+    done = steps[: steps.index(state.step)]
+    for k, made in ((state.cycle - 1, steps), (state.cycle, done)):
         for step in made:
-            path = folder / "cycles" / str(k) / LEFT[step]
+            path = artifacts.left(step, k)
             if k >= 0 and (step == "whole" or path.exists()):
                 yield path
 
 
-def latest_sound_state(folder: Path) -> tuple[dict | None, list[str]]:
+def latest_sound_state(artifacts: Artifacts) -> tuple[RunState | None, list[str]]:
     """The latest state of a run all of whose files are sound, and what was wrong with those after it.
 
     None for a run that has not finished a step, or of which nothing is left.
     """
     wrong: list[str] = []
-    for path in _states(folder):
+    for path in _states(artifacts):
         if not path.is_file():
             continue
         try:
-            state = checkpoint.read_json(path)
-            for file in _read_by(state, folder):
+            state = artifacts.read_state(path)
+            for file in _read_by(state, artifacts):
                 check(file)
         except (DamagedFile, UserError) as error:
             if str(error) not in wrong:

@@ -9,23 +9,22 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from rws.config import Config, DataConfig, ModelConfig
-from rws.core.auto_stages import automatic_stages
-from rws.core.cam import seg_grad_cam
-from rws.core.stages import find_stages
-from rws.data import Reading, Split, open_split, require_official
+from rws.config import Config
+from rws.data import ClassSet, Split
 from rws.data.check import check_split
 from rws.data.eval_images import eval_loader
 from rws.data.transforms import Geometry
 from rws.errors import UserError
-from rws.models import LoadReport, build_network, find_family
+from rws.method.stages import check_stages, stages_of
+from rws.models import LoadReport
 from rws.runs.checkpoint import write_json
 from rws.runs.identity import check_folder, claim_folder
 from rws.runs.log import environment
 from rws.runs.model_file import Card
-from rws.runtime.device import choose_device, memory_format, to_network
+from rws.runs.network import make_network
+from rws.runs.splits import open_splits
+from rws.runtime.device import choose_device
 from rws.runtime.distributed import barrier, is_first, world
-from rws.runtime.seeding import derive_seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,77 +48,35 @@ class Setup:
         return Geometry(data.base_size, data.crop_size, data.scale, data.hflip)
 
 
-def make_network(config: Config, num_classes: int, device: torch.device) -> tuple[nn.Module, LoadReport]:
-    """The initial network, the same each time: weights from the file, the rest drawn from the run's seed.
+def prepare(config: Config, *, resume: bool = False, overwrite: bool = False) -> tuple[Setup, LoadReport]:
+    """Check the options, open the data, build the network, claim the folder: in this order.
 
-    Raises: UserError for an unknown network or weights that do not fit.
+    Raises: UserError, in one line, for whatever is wrong.
     """
-    torch.manual_seed(derive_seed(config.seed, "initial weights"))
-    model = config.model
-    network, report = build_network(
-        model.name, num_classes, aux=model.aux, weights=model.weights, weights_dir=model.weights_dir
-    )
-    return network.to(device, memory_format=memory_format(model.channels_last)), report
+    existing = {"resume": resume, "overwrite": overwrite}
+    check_folder(config, **existing)
+    check_processes(config)
+    device = choose_device(config.device)
+    train, val = open_splits(config.data)
+    card, loaded = check_network(config, train.classes, device)
+    if config.data.check:
+        check_labelled(train)
+        check_labelled(val)
+    folder = claim(config, device, **existing)
+    workers = min(8, os.cpu_count() or 1) if config.data.workers is None else config.data.workers
+    batch = config.train.eval_batch_size
+    train_batches, val_batches = (eval_loader(s, card.transform(), batch, workers) for s in (train, val))
+    return Setup(config, folder, train, val, card, device, workers, train_batches, val_batches), loaded
 
 
-def open_list(data: DataConfig, split: str, list_name: str) -> Split:
-    """The images of a list, read as the configuration says.
+# Check: what needs neither data nor network; options that contradict each other have been refused by now.
 
-    Raises: UserError for a missing root or list, and for a set that is not whole without data.partial.
+
+def check_processes(config: Config) -> None:
+    """Refuse a batch that cannot be shared out among the processes.
+
+    Raises: UserError.
     """
-    opened = open_split(
-        data.name,
-        data.root,
-        split,
-        category=data.category,
-        list_name=None if list_name == split else list_name,
-        lists_dir=data.lists_dir,
-        reading=Reading(data.convert_rgb_labels, data.cache, data.val_share, data.split_seed),
-    )
-    if not data.partial:
-        require_official(opened)
-    return opened
-
-
-def open_splits(data: DataConfig) -> tuple[Split, Split]:
-    """The training and the validation split.
-
-    Raises: as `open_list`.
-    """
-    return open_list(data, "train", data.train_list), open_list(data, "val", data.val_list)
-
-
-def stages_of(model: ModelConfig, network: nn.Module) -> tuple[str, ...]:
-    """The stages that the configuration names, or else the family, or else those found in the network.
-
-    Raises: UserError for a network in which none can be found.
-    """
-    named = model.stages or find_family(model.name).stages
-    if named:
-        return tuple(named)
-    try:
-        return automatic_stages(network)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise UserError(
-            f"--model.name {model.name}: {' '.join(str(error).split())}; or name them with --model.stages"
-        ) from error
-
-
-def check_stages(network: nn.Module, stages: tuple[str, ...], size: tuple[int, int]) -> None:
-    """The stages are there, put out one tensor each, and lead to the logits."""
-    if len(set(stages)) < len(stages):
-        raise UserError(f"model.stages: {list(stages)} names a stage twice; name each once")
-    image = to_network(torch.zeros(1, 3, *size), network)
-    label = torch.zeros(1, *size, dtype=torch.long, device=image.device)
-    try:
-        seg_grad_cam(network, find_stages(network, stages), image, label, [0])
-    except KeyError as error:
-        raise UserError(f"model.stages: {error.args[0]}") from error
-    except (TypeError, RuntimeError) as error:
-        raise UserError(f"model.stages {list(stages)}: {error}; name the backbone's stages") from error
-
-
-def _check_batch_size(config: Config) -> None:
     if config.train.batch_size % world():
         raise UserError(
             f"train.batch_size {config.train.batch_size} cannot be shared out among {world()} processes; "
@@ -127,9 +84,34 @@ def _check_batch_size(config: Config) -> None:
         )
 
 
-def _check_fused(chosen: list[str] | None, stages: tuple[str, ...]) -> None:
+# Open: the data.
+
+
+def check_labelled(split: Split) -> None:
+    """Read every label of a split.
+
+    Raises: UserError when all of their pixels are ignored.
+    """
+    if not check_split(split).pixels.any():
+        raise UserError(f"{split.root}: the labels of {split.split} hold ignored pixels only; label them")
+
+
+# Build: the network, once, to see that it can be trained.
+
+
+def check_network(config: Config, classes: ClassSet, device: torch.device) -> tuple[Card, LoadReport]:
+    """Build the initial network and try it; its card, and what loading its weights found.
+
+    Raises: UserError.
+    """
+    network, loaded = make_network(config, classes.num_classes, device)
+    stages = stages_of(config.model, network)
+    check_stages(network, stages, config.data.crop_size)
+    chosen = config.fusion.stages
     if chosen is not None and (not chosen or not set(chosen) <= set(stages)):
         raise UserError(f"fusion.stages {chosen}: must be some of the stages {list(stages)}, or null for all")
+    _check_batch_norm(network, config, device)
+    return Card(config.model.name, config.model.aux, stages, classes, config.data.base_size), loaded
 
 
 def _check_batch_norm(network: nn.Module, config: Config, device: torch.device) -> None:
@@ -146,36 +128,13 @@ def _check_batch_norm(network: nn.Module, config: Config, device: torch.device) 
         ) from error
 
 
-def prepare(config: Config, *, resume: bool = False, overwrite: bool = False) -> tuple[Setup, LoadReport]:
-    """Open and check the data, the network and the run's folder.
+# Claim: the run's folder.
 
-    Raises: UserError, in one line, for whatever is wrong.
-    """
-    existing = {"resume": resume, "overwrite": overwrite}
-    check_folder(config, **existing)
-    _check_batch_size(config)
-    device = choose_device(config.device)
-    train, val = open_splits(config.data)
-    network, loaded = make_network(config, train.classes.num_classes, device)
-    stages = stages_of(config.model, network)
-    card = Card(config.model.name, config.model.aux, stages, train.classes, config.data.base_size)
-    check_stages(network, card.stages, config.data.crop_size)
-    _check_fused(config.fusion.stages, card.stages)
-    _check_batch_norm(network, config, device)
-    if config.data.check:
-        _check_labelled(train)
-        _check_labelled(val)
-    workers = config.data.workers
-    workers = min(8, os.cpu_count() or 1) if workers is None else workers
-    batch = config.train.eval_batch_size
-    train_batches, val_batches = (eval_loader(s, card.transform(), batch, workers) for s in (train, val))
-    barrier()  # all have seen the folder as it was
+
+def claim(config: Config, device: torch.device, **existing: bool) -> Path:
+    """Make the run's folder, or take over that of the run that goes on; leaves env.json in it."""
+    barrier()  # all processes have seen the folder as it was
     folder = claim_folder(config, **existing) if is_first() else Path(config.runs) / config.name
     barrier()
     write_json(folder / "env.json", environment(device))
-    return Setup(config, folder, train, val, card, device, workers, train_batches, val_batches), loaded
-
-
-def _check_labelled(split: Split) -> None:
-    if not check_split(split).pixels.any():
-        raise UserError(f"{split.root}: the labels of {split.split} hold ignored pixels only; label them")
+    return folder

@@ -7,7 +7,9 @@ import torch
 from PIL import Image
 from tqdm import tqdm
 
+from rws.config import Config
 from rws.core.advantage import missing_weights
+from rws.cycle.context import Hook, RunContext
 from rws.data.split import Split
 from rws.data.transforms import to_tensors
 from rws.look.cam_methods import TITLES, cam_method
@@ -42,3 +44,19 @@ def write_pictures(
     for image_id in tqdm(chosen_ids(split.ids, count), desc="cam_vis", unit="image", leave=False):
         title = f"{TITLES[method]}: {image_id}"
         stage_picture(scored, split, card, image_id, title, method).save(folder / f"{image_id}.png")
+
+
+class Pictures(Hook):
+    """Writes the pictures of `count` training images each time that a run has looked at them."""
+
+    def __init__(self, count: int, method: str = "gradcam"):
+        self.count, self.method = count, method
+
+    def after_scoring(self, run: RunContext, k: int, scored: Scored) -> None:
+        setup, folder = run.setup, run.artifacts.pictures(k)
+        write_pictures(scored, setup.train, setup.card, folder, self.count, self.method)
+
+
+def pictures(config: Config) -> tuple[Hook, ...]:
+    """The hooks that make the pictures that a configuration asks for."""
+    return (Pictures(config.cam_vis_images, config.cam_method),) if config.cam_vis else ()

@@ -6,12 +6,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from rws.config import Config
-from rws.cycle.setup import open_splits
 from rws.data import Split, require_official
 from rws.data.check import SplitReport, all_cores, describe, duplicates, scan_split
 from rws.errors import UserError
 from rws.look.viz import samples_figure
 from rws.runs.checkpoint import write_json
+from rws.runs.splits import open_splits
 
 SAMPLES = 8
 _NAMED = 5  # duplicates that are named before they are only counted

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from rws.cycle.guidance import Guidance, by_class, guidance
 from rws.data.object_sizes import LARGE, SIZES, SMALL
 from rws.method.missing_weights import mean_missing
+from rws.runs.record import CycleRecord
 
 MOST_CLASSES = 12
 COLOURS = "inferno"
@@ -23,14 +24,14 @@ PLAIN_TEXT = {"text.parse_math": False}  # a class may be called US$ or $x$
 DASHES, MARKERS = ("-", "--", "-.", ":"), "osD^vP"
 
 
-def course(axes: Axes, cycles: Sequence[dict]) -> None:
+def course(axes: Axes, cycles: Sequence[CycleRecord]) -> None:
     """The mean missing weight of every stage in every cycle."""
-    held = [c for c in cycles if c.get("attention")]
-    stages = list(held[0]["attention"]["groups"][0]["missing"])
+    held = [c for c in cycles if c.attention]
+    stages = list(held[0].attention["groups"][0]["missing"])
     for place, stage in enumerate(stages):
-        means = [mean_missing(c["attention"]["groups"], stage) for c in held]
+        means = [mean_missing(c.attention["groups"], stage) for c in held]
         look = {"color": STROKES[place % len(STROKES)], "linestyle": DASHES[place % len(DASHES)]}
-        numbers = [c["cycle"] for c in held]
+        numbers = [c.cycle for c in held]
         axes.plot(numbers, means, marker=MARKERS[place % len(MARKERS)], label=stage, **look)
     axes.set(title="Missing weight over the cycles", xlabel="cycle", ylabel="mean missing weight")
     axes.set_ylim(bottom=0)
@@ -81,7 +82,7 @@ def classes(axes: Axes, found: Guidance, groups: list[dict]) -> None:
     axes.set_title(title)
 
 
-def panels(cycles: list[dict]) -> list[tuple[float, Callable[[Axes], None]]]:
+def panels(cycles: Sequence[CycleRecord]) -> list[tuple[float, Callable[[Axes], None]]]:
     """What there is to draw, each with its height in inches: sizes; several classes; the course of cycles.
 
     Raises: ValueError where no foreground pixel was looked at.
@@ -89,7 +90,7 @@ def panels(cycles: list[dict]) -> list[tuple[float, Callable[[Axes], None]]]:
     found = guidance(cycles)
     if not found.rows:
         raise ValueError("no missing weights were looked at")
-    groups = next(c for c in reversed(cycles) if c.get("attention"))["attention"]["groups"]
+    groups = next(c for c in reversed(cycles) if c.attention).attention["groups"]
     drawn = [(_height(len(found.rows)), partial(sizes, found=found))]
     several = len(by_class(groups, found.rows[0].stage))
     if several > 1:
@@ -103,7 +104,7 @@ def _height(rows: int) -> float:
     return 1.8 + 0.42 * max(rows, 4)
 
 
-def save(cycles: list[dict], path: Path, title: str) -> None:
+def save(cycles: Sequence[CycleRecord], path: Path, title: str) -> None:
     """Write all panels side by side as a PNG."""
     with rc_context(PLAIN_TEXT):
         draw = panels(cycles)

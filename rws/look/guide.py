@@ -20,14 +20,17 @@ from rws.cli import parse
 from rws.config import OPTIONS, Config
 from rws.config.retired import RETIRED
 from rws.cycle.guidance import guidance, text
-from rws.cycle.setup import check_stages, make_network, open_list, stages_of
 from rws.data import Split
 from rws.data.eval_images import eval_loader
 from rws.errors import Parser, UserError, exit_code
 from rws.method.cams import Scored
 from rws.method.score import Scores, looked_at, score_images
+from rws.method.stages import check_stages, stages_of
 from rws.runs import checkpoint as files
 from rws.runs.model_file import Card, load_trained
+from rws.runs.network import make_network
+from rws.runs.record import CycleRecord
+from rws.runs.splits import open_list
 from rws.runtime.device import choose_device, memory_format
 
 
@@ -97,7 +100,7 @@ def look(network: nn.Module, card: Card, split: Split, config: Config) -> Scores
     return score_images(Scored(network, card.stages, card.classes), batches, part.ids, config.slices)
 
 
-def _write(folder: Path, facts: dict, cycles: list[dict]) -> None:
+def _write(folder: Path, facts: dict, cycles: list[CycleRecord]) -> None:
     from rws.look.guidance_plot import save  # matplotlib is loaded only for those who look
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -125,7 +128,7 @@ def guide(options: GuideOptions, flags: list[str]) -> None:
         device, channels_last = choose_device(config.device), config.model.channels_last
         network = network.to(device, memory_format=memory_format(channels_last))
     scores = look(network, card, split, config)
-    cycles = [{"cycle": 0, "attention": scores.attention}]
+    cycles = [CycleRecord(0, attention=scores.attention)]
     found = guidance(cycles)
     kind = "training" if options.split == "train" else "validation"
     print(f"{path or card.network} on {config.data.name}, list {list_name}")

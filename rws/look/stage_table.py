@@ -8,7 +8,8 @@ from torch import nn
 from rws.config import Config
 from rws.core.auto_stages import Candidate, stage_candidates
 from rws.core.stages import stage_infos
-from rws.cycle.setup import check_stages, make_network, stages_of
+from rws.method.stages import check_stages, stages_of
+from rws.runs.network import make_network
 
 NUM_CLASSES = 7  # of the network that is looked at; no stage depends on it
 SIZE = (192, 320)  # of the image that it sees; some networks pool what a smaller one would not have

@@ -105,14 +105,20 @@ def random_rows(item: SlicedImage, advantaged: Mapping[str, Rows], features: dic
 
 
 def select_random(
-    sliced: Scored, advantaged: Bank, images: Iterable[SlicedImage], folder: Path, batch_size: int, seed: int
+    sliced: Scored,
+    advantaged: Bank,
+    images: Iterable[SlicedImage],
+    folder: Path,
+    batch_size: int,
+    seed: int,
+    title: str = "select",
 ) -> None:
     """Write a bank as large as `advantaged`, image by image and stage by stage, at random positions.
 
     Of several processes each is given images of its own, and writes a shard of the bank.
     """
     writer = BankWriter(folder, advantaged.channels, advantaged.precision, shard=rank())
-    for item in tqdm(images, desc="random", unit="image", leave=False, disable=not is_first()):
+    for item in tqdm(images, desc=title, unit="image", leave=False, disable=not is_first()):
         features = slice_stages(sliced, item.slices, batch_size)
         packed = advantaged.read(item.image_id)
         empty = {stage: no_rows(part.channels, part.grid) for stage, part in packed.parts.items()}

@@ -1,4 +1,4 @@
-"""Steps 1 to 4 over a training set: score the images, find the weak slices, select features into the bank."""
+"""Steps 1 and 2, look and find, over a training set: heat maps of the images, and their weak slices."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -84,17 +84,22 @@ def looked_at(ids: list[str], number: int | None) -> set[str]:
 
 
 def score_images(
-    scored: Scored, batches: Iterable[EvalBatch], ids: list[str] | None, config: SliceConfig
+    scored: Scored,
+    batches: Iterable[EvalBatch],
+    ids: list[str] | None,
+    config: SliceConfig,
+    title: str = "look",
 ) -> Scores:
     """Map every training image, and find its weak slices (METHOD steps 1 and 2).
 
     Batches that hold none of the images whose missing weights are reported are mapped at the last stage
     alone, by which slices are judged. Without `ids` that is all of them, and the scores come in the order of
     the batches. Of several processes each is given batches of its own, and all get what all have found.
+    `title` stands before the progress bar.
     """
     found: dict[str, _Score] = {}
     looked = set() if ids is None else looked_at(ids, config.missing_images)
-    for batch in tqdm(batches, desc="score", unit="batch", leave=False, disable=not is_first()):
+    for batch in tqdm(batches, desc=title, unit="batch", leave=False, disable=not is_first()):
         last = looked.isdisjoint(batch.ids)
         maps = scored.maps(batch.images, batch.labels, last=last).maps
         labels = batch.labels.to(scored.device)

@@ -1,4 +1,4 @@
-"""Steps 3 and 4: the slices compete, and the winners' features go into the bank."""
+"""Step 4, select, over a training set: the slices compete, and the winners' features go into the bank."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,8 +20,9 @@ def select_features(
     folder: Path,
     batch_size: int,
     precision: Precision = "int8",
+    title: str = "select",
 ) -> None:
-    """Let the slices of each image compete and write what fusion uses into a bank (METHOD steps 3 and 4).
+    """Let the slices of each image compete and write what fusion uses into a bank (METHOD step 4).
 
     Of several processes each is given images of its own, and writes a shard of the bank.
     """
@@ -29,7 +30,7 @@ def select_features(
         clear(folder)
     barrier()
     writer: BankWriter | None = None
-    for item in tqdm(images, desc="select", unit="image", leave=False, disable=not is_first()):
+    for item in tqdm(images, desc=title, unit="image", leave=False, disable=not is_first()):
         mapped = whole.maps(item.image[None], item.label[None])
         shapes = [tuple(f.shape[1:]) for f in mapped.features]
         best = BestSlices(mapped.maps[0], shapes)

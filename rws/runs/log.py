@@ -12,6 +12,8 @@ import torchvision
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from rws.runs.record import STEPS, CycleRecord, training_key
+
 _ROW = "{:>5}  {:>11}  {:>11}  {:>7}  {:>10}  {:>8}"
 _HEAD = _ROW.format("cycle", "weak slices", "fused share", "mIoU", "plain mIoU", "diff")
 
@@ -63,57 +65,40 @@ class Reporter:
         """Print a line without breaking a progress bar."""
         tqdm.write(text)
 
-    def epoch(self, training: str, arm: str, images_seen: int, record: dict) -> None:
+    def epoch(self, step: str, cycle: int, images_seen: int, record: dict) -> None:
         """Log one epoch of a training; scalars run over the images that the arm has been trained on."""
+        arm = "plain" if step == "plain" else "rws"
+        line = {"training": training_key(step, cycle), "images": images_seen, **record}
         with open(self.folder / "log.jsonl", "a") as file:
-            file.write(json.dumps({"training": training, "images": images_seen, **record}) + "\n")
+            file.write(json.dumps(line) + "\n")
         for name in ("loss", "lr", "miou"):
             if name in record:
                 self._scalars.add_scalar(f"{arm}/{name}", record[name], images_seen)
         scores = f", mIoU {record['miou']:.2f}" if "miou" in record else ""
-        self.say(f"  {training} epoch {record['epoch']}: loss {record['loss']:.4f}{scores}")
+        named = f"cycle {cycle}, {STEPS[step]}, epoch {record['epoch']}"
+        self.say(f"  {named}: loss {record['loss']:.4f}{scores}")
 
-    def row(self, cycle: dict, *, head: bool) -> None:
+    def row(self, cycle: CycleRecord, *, head: bool) -> None:
         """Print a cycle's row, and log its numbers."""
-        share, plain = cycle.get("fused_share"), cycle.get("plain")
-        mean_share = sum(share.values()) / len(share) if share else None
-        miou = cycle["whole"][-1]["miou"]
+        mean_share, plain = cycle.mean_fused_share, cycle.plain
+        miou = cycle.whole[-1]["miou"]
         cells = [
-            cycle["cycle"],
-            f"{cycle['weak_slices']} of {cycle['windows']}" if "windows" in cycle else "-",
+            cycle.cycle,
+            "-" if cycle.windows is None else f"{cycle.weak_slices} of {cycle.windows}",
             "-" if mean_share is None else f"{100 * mean_share:.1f} %",
             f"{miou:.2f}",
             f"{plain[-1]['miou']:.2f}" if plain else "-",
             f"{miou - plain[-1]['miou']:+.2f}" if plain else "-",
         ]
         self.say((_HEAD + "\n" if head else "") + _ROW.format(*cells))
-        if "weak_slices" in cycle:
-            self._scalars.add_scalar("cycle/weak_slices", cycle["weak_slices"], cycle["cycle"])
-        for stage, value in (share or {}).items():
-            self._scalars.add_scalar(f"fused_share/{stage}", value, cycle["cycle"])
-        for stage, value in cycle.get("missing_weight", {}).items():
-            self._scalars.add_scalar(f"missing_weight/{stage}", value, cycle["cycle"])
+        if cycle.weak_slices is not None:
+            self._scalars.add_scalar("cycle/weak_slices", cycle.weak_slices, cycle.cycle)
+        for stage, value in (cycle.fused_share or {}).items():
+            self._scalars.add_scalar(f"fused_share/{stage}", value, cycle.cycle)
+        for stage, value in (cycle.missing_weight or {}).items():
+            self._scalars.add_scalar(f"missing_weight/{stage}", value, cycle.cycle)
         self._scalars.flush()
 
     def close(self) -> None:
         """Flush and close the scalars."""
         self._scalars.close()
-
-
-class SilentReporter(Reporter):
-    """Of the other processes of a run, which leave talking and writing to the first."""
-
-    def __init__(self):
-        pass
-
-    def say(self, text: str) -> None:
-        """Nothing."""
-
-    def epoch(self, training: str, arm: str, images_seen: int, record: dict) -> None:
-        """Nothing."""
-
-    def row(self, cycle: dict, *, head: bool) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""

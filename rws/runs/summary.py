@@ -1,5 +1,21 @@
 """A run in numbers, and its last line."""
 
+from collections.abc import Sequence
+
+from rws.runs.record import CycleRecord
+
+# What the summary holds of each cycle as its record has it.
+_KEPT = (
+    "images",
+    "weak_slices",
+    "kept_slices",
+    "windows",
+    "fused_share",
+    "missing_weight",
+    "attention",
+    "seconds",
+)
+
 
 def _arm(histories: list[list[dict]], images: int) -> dict:
     """An arm's scores: at the end of its last training, and the best epoch by the same val set.
@@ -17,28 +33,16 @@ def _arm(histories: list[list[dict]], images: int) -> dict:
     }
 
 
-def summarise(name: str, seed: int, stopped: str, cycles: list[dict]) -> dict:
+def summarise(name: str, seed: int, stopped: str, cycles: Sequence[CycleRecord]) -> dict:
     """The run in numbers; mIoU and IoU in percent on val, at the end of each arm's last training.
 
     Without a plain arm, plain is the first training alone.
     """
-    with_plain = all(c.get("plain") for c in cycles)
-    rws = _arm(
-        [c["whole"] for c in cycles], sum(c["whole_images"] + c.get("slice_images", 0) for c in cycles)
-    )
-    plain_images = sum(c.get("plain_images", 0) for c in cycles) if with_plain else cycles[0]["whole_images"]
-    plain = _arm([c["plain"] for c in cycles] if with_plain else [cycles[0]["whole"]], plain_images)
-    plain["miou_one_training"] = cycles[0]["whole"][-1]["miou"]
-    keys = (
-        "images",
-        "weak_slices",
-        "kept_slices",
-        "windows",
-        "fused_share",
-        "missing_weight",
-        "attention",
-        "seconds",
-    )
+    with_plain = all(c.plain for c in cycles)
+    rws = _arm([c.whole for c in cycles], sum(c.images_seen for c in cycles))
+    plain_images = sum(c.plain_images for c in cycles) if with_plain else cycles[0].whole_images
+    plain = _arm([c.plain for c in cycles] if with_plain else [cycles[0].whole], plain_images)
+    plain["miou_one_training"] = cycles[0].whole[-1]["miou"]
     return {
         "name": name,
         "seed": seed,
@@ -46,15 +50,16 @@ def summarise(name: str, seed: int, stopped: str, cycles: list[dict]) -> dict:
         "plain": plain,
         "rws": rws,
         "delta_miou": rws["miou"] - plain["miou"],
-        "cycles": [
-            {
-                "cycle": c["cycle"],
-                **{key: c.get(key) for key in keys},
-                "miou": [r.get("miou") for r in c["whole"]],
-                "plain_miou": [r.get("miou") for r in c.get("plain") or []],
-            }
-            for c in cycles
-        ],
+        "cycles": [_of_cycle(c) for c in cycles],
+    }
+
+
+def _of_cycle(record: CycleRecord) -> dict:
+    return {
+        "cycle": record.cycle,
+        **{name: getattr(record, name) for name in _KEPT},
+        "miou": [r.get("miou") for r in record.whole],
+        "plain_miou": [r.get("miou") for r in record.plain or []],
     }
 
 

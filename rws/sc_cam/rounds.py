@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from rws.cycle.setup import Setup, make_network
+from rws.cycle.setup import Setup
 from rws.data.batches import steps_per_epoch
 from rws.data.transforms import train_transform
 from rws.errors import UserError
 from rws.models.sc_cam import SUB_CATEGORIES, Classifier, SubCategoryNetwork
 from rws.runs import checkpoint
 from rws.runs.model_file import save_trained
+from rws.runs.network import make_network
 from rws.runtime.distributed import barrier, is_first
 from rws.runtime.seeding import derive_seed
 from rws.sc_cam.clusters import pooled_features, sub_category_labels

@@ -29,7 +29,7 @@ from rws.train.optimization import learning_rate, loss_of, make_optimizer
 class Job:
     """What one training works on.
 
-    key: names the training; with the run's seed it fixes all random numbers.
+    key: names the training; with the run's seed it fixes all random numbers. title: the same for people.
     steps: optimizer steps in all; batch_size images each.
     steps_per_epoch: how often the history gets a record.
     evaluate: gives scores of the network, for the history; None trains without.
@@ -56,6 +56,7 @@ class Job:
     teacher: AveragedModel | None = None
     slices: int = 0
     slice_mix: float = 0.0
+    title: str = ""
 
     def batches(self, first: int) -> SeededBatches | MixedBatches:
         """The batches from step `first` on."""
@@ -133,7 +134,12 @@ class Training:
         job = self.job
         loader = train_loader(job.views, job.batches(first=self.step), job.workers)
         bar = tqdm(
-            total=job.steps, initial=self.step, desc=job.key, unit="step", leave=False, disable=not is_first()
+            total=job.steps,
+            initial=self.step,
+            desc=job.title or job.key,
+            unit="step",
+            leave=False,
+            disable=not is_first(),
         )
         with deferred() as signalled, bar:
             try:
@@ -223,7 +229,8 @@ class Training:
         found = {"training": self.job.key, "step": self.step, "loss": str(loss), "ids": list(batch.ids)}
         checkpoint.write_json(path, found)
         raise UserError(
-            f"{self.job.key}: loss {loss} at step {self.step}, images {', '.join(batch.ids)} ({path}); "
+            f"{self.job.title or self.job.key}: loss {loss} at step {self.step}, images "
+            f"{', '.join(batch.ids)} ({path}); "
             "look at these images, lower --train.lr, or take --train.precision fp32"
         )
 

@@ -3,6 +3,7 @@
 import pytest
 
 from rws.cycle.guidance import by_class, guidance, sentence, text
+from rws.runs.record import CycleRecord
 
 
 def group(name: str, size: str, missing: float, pixels: int = 5000, images: int = 10) -> dict:
@@ -120,20 +121,20 @@ def two_stages(low: float, high: float) -> dict:
 
 
 def test_stages_are_compared():
-    records = [{"cycle": 0, "attention": two_stages(0.1, 0.5)}]
+    records = [CycleRecord(0, attention=two_stages(0.1, 0.5))]
     assert guidance(records).sentences[-1] == (
         "Of all stages layer2 misses most (0.50 on average) and layer3 least (0.10)."
     )
-    records = [{"cycle": 0, "attention": two_stages(0.41, 0.42)}]
+    records = [CycleRecord(0, attention=two_stages(0.41, 0.42))]
     assert guidance(records).sentences[-1] == "All stages miss about equally: 0.42 on average."
-    alone = [{"cycle": 0, "attention": {"images": 12, "groups": [SMALL, DOG]}}]
+    alone = [CycleRecord(0, attention={"images": 12, "groups": [SMALL, DOG]})]
     assert len(guidance(alone).sentences) == 1
 
 
 def test_the_first_and_the_last_cycle_that_were_looked_at_are_compared():
     tables = [two_stages(0.1, 0.5), two_stages(0.2, 0.9), two_stages(0.1, 0.3)]
-    records = [{"cycle": k, "attention": table} for k, table in enumerate(tables)]
-    found = guidance([*records, {"cycle": 3}])
+    records = [CycleRecord(k, attention=table) for k, table in enumerate(tables)]
+    found = guidance([*records, CycleRecord(3)])
     assert found.cycles == (0, 1, 2)
     assert (found.rows[0].first, found.rows[0].last) == (0.5, 0.3)
     assert "down from 0.50 before fusion" in found.sentences[0]
@@ -145,19 +146,19 @@ def test_the_first_and_the_last_cycle_that_were_looked_at_are_compared():
 
 
 def test_the_class_that_misses_most_is_in_the_table_of_several():
-    found = guidance([{"cycle": 0, "attention": {"images": 12, "groups": [SMALL, DOG]}}])
+    found = guidance([CycleRecord(0, attention={"images": 12, "groups": [SMALL, DOG]})])
     lines = text(found).splitlines()
     assert lines[1].endswith("large  most missed class")
     assert lines[2].split() == ["layer2", "0.30", "0.41", "-", "0.20", "person", "0.41"]
 
 
 def test_one_cycle_has_no_change():
-    found = guidance([{"cycle": 0, "attention": two_stages(0.1, 0.5)}])
+    found = guidance([CycleRecord(0, attention=two_stages(0.1, 0.5))])
     assert text(found).splitlines()[1].split()[:3] == ["stage", "missing", "small"]
     assert "fusion" not in text(found)
 
 
-@pytest.mark.parametrize("records", [[], [{"cycle": 0}], [{"cycle": 0, "attention": None}]])
+@pytest.mark.parametrize("records", [[], [CycleRecord(0)], [CycleRecord(0, attention=None)]])
 def test_runs_that_looked_at_nothing(records):
     found = guidance(records)
     assert (found.rows, found.sentences) == ((), ())
@@ -165,7 +166,7 @@ def test_runs_that_looked_at_nothing(records):
 
 
 def test_images_without_foreground():
-    found = guidance([{"cycle": 0, "attention": {"images": 2, "groups": []}}])
+    found = guidance([CycleRecord(0, attention={"images": 2, "groups": []})])
     assert (found.rows, found.sentences) == ((), ())
 
 

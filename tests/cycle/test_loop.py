@@ -20,17 +20,21 @@ from tiny import REPOSITORY, STAGES, TINY, NoScalars, demo_set, same_tensors, ti
 
 from rws.cli import parse
 from rws.config import Config
-from rws.cycle import artifacts, loop
+from rws.cycle import artifacts, loop, trainings
+from rws.cycle.artifacts import Artifacts
 from rws.cycle.loop import Run, following, stop_reason
-from rws.cycle.setup import make_network, prepare
+from rws.cycle.setup import prepare
 from rws.data.sets.voc import VocLayout
 from rws.errors import UserError
+from rws.look.cam_vis import pictures
 from rws.method import bank
 from rws.method.bank import Bank, BankWriter
 from rws.method.missing_weights import mean_missing
 from rws.models import FAMILIES
 from rws.runs import checkpoint
 from rws.runs import log as report
+from rws.runs.network import make_network
+from rws.runs.record import INSIDE, STEPS
 from rws.train.training import Training
 
 LIGHT = "deeplabv3_efficientnet_lite0"
@@ -54,7 +58,7 @@ def root(tmp_path_factory) -> Path:
 
 
 def go(config: Config, **existing: bool) -> dict:
-    return Run(prepare(config, **existing)[0]).run()
+    return Run(prepare(config, **existing)[0], pictures(config)).run()
 
 
 def resume(config: Config) -> dict:
@@ -65,7 +69,7 @@ def resume(config: Config) -> dict:
 
 
 def test_following():
-    assert [following(step, 3) for step in loop.STEPS] == [
+    assert [following(step, 3) for step in STEPS] == [
         ("plain", 3),
         ("score", 3),
         ("slices", 3),
@@ -150,10 +154,10 @@ def test_summary_has_the_keys_that_were_asked_for(finished):
         for stage, mean in c["missing_weight"].items():
             assert mean == pytest.approx(mean_missing(c["attention"]["groups"], stage))
     assert [len(c["miou"]) for c in stored["cycles"]] == [2, 2, 2], "mIoU of each epoch"
-    steps = [[name for name in c["seconds"] if name not in loop.INSIDE] for c in stored["cycles"]]
-    assert steps == [list(loop.STEPS)] * 2 + [list(loop.STEPS[:3])]
+    steps = [[name for name in c["seconds"] if name not in INSIDE] for c in stored["cycles"]]
+    assert steps == [list(STEPS)] * 2 + [list(STEPS)[:3]]
     for c in stored["cycles"]:
-        inside = [c["seconds"][name] for name in loop.INSIDE]
+        inside = [c["seconds"][name] for name in INSIDE]
         trainings = [c["seconds"].get(name, 0) for name in ("whole", "plain", "slices")]
         assert 0 < sum(inside) <= sum(trainings) + 0.05, "rounded to hundredths"
 
@@ -305,15 +309,15 @@ def first_weights(monkeypatch) -> dict[str, dict]:
 
 @pytest.fixture
 def ends(monkeypatch) -> dict[str, dict]:
-    """The weights that each step leaves, by cycle and file name."""
+    """The weights that each training leaves, by its key."""
     left = {}
-    real = Run._save
+    real = Artifacts.save
 
-    def save(self, path, network, k, history):
-        left[f"{path.stem}-{k}"] = {key: v.clone() for key, v in network.state_dict().items()}
-        return real(self, path, network, k, history)
+    def save(self, step, k, network, card, record):
+        left[f"{step}-{k}"] = {key: v.clone() for key, v in network.state_dict().items()}
+        return real(self, step, k, network, card, record)
 
-    monkeypatch.setattr(Run, "_save", save)
+    monkeypatch.setattr(Artifacts, "save", save)
     return left
 
 
@@ -496,7 +500,7 @@ def test_killed_anywhere_and_resumed_gives_the_same_run(root, tmp_path, start, l
     with snapshots(folder_of(config), tmp_path / "killed", every) as killed:
         go(config)
     expected = result_of(config)
-    steps = {(s, k) for k in range(limit) for s in loop.STEPS} | {(s, limit) for s in loop.STEPS[:3]}
+    steps = {(s, k) for k in range(limit) for s in STEPS} | {(s, limit) for s in list(STEPS)[:3]}
     assert {place_of(runs / config.name) for runs in killed} >= steps
     for runs in killed:
         resume(replace(config, runs=str(runs)))
@@ -520,7 +524,7 @@ def test_without_slice_epochs_the_network_itself_sees_the_slices(root, tmp_path)
 INTERRUPTED = {
     "a step of a training": (Training, "_one_step"),
     "the state of a training": (Training, "_store"),
-    "the scores of an epoch": (Run, "_evaluate"),
+    "the scores of an epoch": (trainings, "evaluate"),
     "a network": (artifacts, "save_trained"),
     "boxes or the state of the run": (checkpoint, "write_json"),
     "the copy for the plain arm": (shutil, "copyfile"),

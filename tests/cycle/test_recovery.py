@@ -11,8 +11,9 @@ import torch
 from tiny import TINY, NoScalars, demo_set, same_tensors, tiny_config
 
 from rws.config import Config
+from rws.cycle.artifacts import LEFT, Artifacts
 from rws.cycle.loop import Run
-from rws.cycle.recovery import LEFT, latest_sound_state
+from rws.cycle.recovery import latest_sound_state
 from rws.cycle.setup import prepare
 from rws.errors import DamagedFile
 from rws.method.bank import Bank
@@ -103,17 +104,17 @@ def test_it_goes_back_no_further_than_to_before_the_damaged_file(stopped, tmp_pa
     shutil.copytree(place / step, tmp_path / "run")
     made = tmp_path / "run/cycles/1" / LEFT[step]
     truncate(made / "0.rows" if made.is_dir() else made)
-    state, wrong = latest_sound_state(tmp_path / "run")
-    assert (state["cycle"], state["step"]) == (1, step)
+    state, wrong = latest_sound_state(Artifacts(tmp_path / "run"))
+    assert (state.cycle, state.step) == (1, step)
     assert str(made) in wrong[0]
 
 
 def test_a_sound_run_goes_on_where_it_was(stopped):
     _, place, _ = stopped
     for step in LEFT:
-        state, wrong = latest_sound_state(place / step)
+        state, wrong = latest_sound_state(Artifacts(place / step))
         assert wrong == []
-        assert state == json.loads((place / step / "state.json").read_text())
+        assert state.to_dict() == json.loads((place / step / "state.json").read_text())
 
 
 def test_a_run_of_which_nothing_is_left_starts_anew(stopped, tmp_path):
@@ -121,7 +122,7 @@ def test_a_run_of_which_nothing_is_left_starts_anew(stopped, tmp_path):
     shutil.copytree(place / "plain", tmp_path / "run")
     for k in (0, 1):
         remove(tmp_path / f"run/cycles/{k}/whole.pt")
-    state, wrong = latest_sound_state(tmp_path / "run")
+    state, wrong = latest_sound_state(Artifacts(tmp_path / "run"))
     assert state is None
     assert "whole.pt: no such checkpoint" in wrong[0]
 

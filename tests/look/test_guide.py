@@ -13,6 +13,7 @@ from rws.look import guide
 from rws.look.guidance_plot import panels
 from rws.models import FAMILIES
 from rws.runs import log as report
+from rws.runs.record import CycleRecord
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -112,17 +113,18 @@ def test_images_without_foreground(finished, tmp_path, capsys):
     assert not (tmp_path / "out/guidance.png").exists()
 
 
-def table(classes: int, cycle: int = 0) -> dict:
+def table(classes: int, cycle: int = 0) -> CycleRecord:
     def group(k: int) -> dict:
         size = ("small", "medium", "large")[k % 3]
         missing = {"layer1": k / classes, "layer2": 0.1}
         return {"class": f"c{k}", "size": size, "pixels": 5000, "images": 9, "missing": missing}
 
-    return {"cycle": cycle, "attention": {"images": 9, "groups": [group(k) for k in range(classes)]}}
+    groups = [group(k) for k in range(classes)]
+    return CycleRecord(cycle, attention={"images": 9, "groups": groups})
 
 
 def test_the_plot_has_the_panels_that_there_is_something_for():
     assert [len(panels(cycles)) for cycles in ([table(1)], [table(4)], [table(1), table(1, 1)])] == [1, 2, 2]
     assert len(panels([table(40), table(40, 1)])) == 3
     with pytest.raises(ValueError, match="no missing weights"):
-        panels([{"cycle": 0}])
+        panels([CycleRecord(0)])

@@ -24,6 +24,7 @@ from rws.look.html_report.pictures import Pictures, choose, difference
 from rws.models import FAMILIES, sc_cam
 from rws.models.sc_cam import SubCategoryNetwork
 from rws.runs import log as report
+from rws.runs.record import CycleRecord
 
 
 def sub_category_network(num_classes: int, aux: bool = True) -> SubCategoryNetwork:
@@ -291,7 +292,7 @@ def test_a_failure_is_one_line_and_the_run_is_whole(root, tmp_path, monkeypatch,
 # Its parts.
 
 
-def facts_of(cycles: list[dict], **config: object) -> Facts:
+def facts_of(*cycles: CycleRecord, **config: object) -> Facts:
     defaults = {"train.batch_size": 2, "fusion.enabled": True, **config}
     arm = {"miou": 1.0, "iou": {}, "images": 3, "best": {"miou": 1.0, "cycle": 0, "epoch": 1}}
     return Facts(Path("runs/x"), {"plain": arm, "rws": arm}, defaults, {}, cycles, [])
@@ -306,13 +307,12 @@ def by_hand() -> Facts:
     """20 images an epoch; the slices between take 40; the second epoch is not evaluated."""
     whole, plain = history(50.0, None, 60.0), history(51.0, 52.0, 53.0, 54.0, 65.0)
     seconds = [{"whole": 10.0, "slices": 5.0, "score": 1.0, "select": 2.0}, {"whole": 20.0, "plain": 30.0}]
-    first = {"whole_images": 60, "slice_images": 40, "plain": whole, "plain_images": 60}
-    second = {"whole_images": 60, "plain": plain, "plain_images": 100}
+    first = CycleRecord(
+        0, seconds[0], whole=whole, whole_images=60, plain=whole, plain_images=60, slice_images=40
+    )
+    again = history(40.0, None, 70.0)
     return facts_of(
-        [
-            {"cycle": 0, "whole": whole, "seconds": seconds[0]} | first,
-            {"cycle": 1, "whole": history(40.0, None, 70.0), "seconds": seconds[1]} | second,
-        ]
+        first, CycleRecord(1, seconds[1], whole=again, whole_images=60, plain=plain, plain_images=100)
     )
 
 
@@ -330,8 +330,8 @@ def test_courses_run_over_the_images_that_an_arm_has_seen():
 def test_an_epoch_is_compared_with_plain_after_as_many_images():
     rows = epochs(by_hand())
     assert [row["gain"] for row in rows] == [0.0, 0.0, 40.0 - 53.0, 70.0 - 65.0]
-    alone = by_hand()
-    del alone.cycles[1]["plain"]
+    first, second = by_hand().cycles
+    alone = facts_of(first, replace(second, plain=None))
     assert [row["gain"] for row in epochs(alone)] == [None] * 4
 
 

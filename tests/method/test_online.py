@@ -26,6 +26,7 @@ from rws.method.fuse import BankFusion
 from rws.method.online import OnlineFusion, SliceReader
 from rws.method.select import select_features
 from rws.models import FAMILIES
+from rws.runs.record import CycleRecord
 
 EVAL = eval_transform(60, PLAIN)
 
@@ -125,7 +126,7 @@ def test_an_online_run_ends_as_one_with_a_half_precision_bank(tmp_path, monkeypa
     assert max(ends[True]["cycles"][1]["fused_share"].values()) > 0.01
 
 
-def online_run(root: Path, runs: Path, monkeypatch, decay: float) -> tuple[dict, list[Tensor]]:
+def online_run(root: Path, runs: Path, monkeypatch, decay: float) -> tuple[CycleRecord, list[Tensor]]:
     """The record of a run's fused training, and a weight of the slice network at each image of it."""
     seen = []
     real = OnlineFusion.rows_of
@@ -140,7 +141,7 @@ def online_run(root: Path, runs: Path, monkeypatch, decay: float) -> tuple[dict,
         patch.setattr(OnlineFusion, "rows_of", rows_of)
         run = Run(prepare(config)[0])
         run.run()
-    return run.cycles[1], seen
+    return run.state.cycles[1], seen
 
 
 def test_the_slice_network_of_a_run_follows_the_network(tmp_path, monkeypatch):
@@ -153,5 +154,5 @@ def test_the_slice_network_of_a_run_follows_the_network(tmp_path, monkeypatch):
     assert len(set(map(float, fixed))) == 1
     assert len(set(map(float, followed))) == 4, "one for each step of two images"
     assert torch.equal(followed[0], fixed[0]), "it starts as the training on slices left it"
-    assert still["fused_share"] == moving["fused_share"]
-    assert still["whole"][-1]["loss"] != moving["whole"][-1]["loss"]
+    assert still.fused_share == moving.fused_share
+    assert still.whole[-1]["loss"] != moving.whole[-1]["loss"]

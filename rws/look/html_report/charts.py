@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rws.look.guidance_plot import PLAIN_TEXT, panels
+from rws.runs.record import CycleRecord
 
 # Okabe and Ito's; the arms differ in dashes and markers too.
 RWS, PLAIN, GREY = "#0072B2", "#D55E00", "#888888"
@@ -107,7 +108,7 @@ def rounds(records: Sequence[dict]) -> Figure:
     return drawn
 
 
-def guidance(cycles: list[dict]) -> list[Callable[[], Figure]]:
+def guidance(cycles: Sequence[CycleRecord]) -> list[Callable[[], Figure]]:
     """The panels of `rws.look.guidance_plot`, each as a figure to draw."""
     return [partial(_panel, height, draw) for height, draw in panels(cycles)]
 

@@ -9,8 +9,10 @@ import yaml
 from rws.cli import dump, flatten
 from rws.config import Config
 from rws.config.retired import without_flags
+from rws.cycle.artifacts import Artifacts
 from rws.errors import UserError
 from rws.runs import checkpoint
+from rws.runs.record import INSIDE, CycleRecord
 
 
 @dataclass(frozen=True)
@@ -21,13 +23,13 @@ class Facts:
     summary: dict
     config: dict
     environment: dict
-    cycles: list[dict]
+    cycles: tuple[CycleRecord, ...]
     rounds: list[dict]
 
     @property
     def plain_arm(self) -> bool:
         """Whether a plain network was trained beside."""
-        return bool(self.cycles) and all(c.get("plain") for c in self.cycles)
+        return bool(self.cycles) and all(c.plain for c in self.cycles)
 
 
 def read_facts(folder: Path) -> Facts:
@@ -43,13 +45,13 @@ def read_facts(folder: Path) -> Facts:
     except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
         raise UserError(f"{folder / 'config.yaml'}: damaged; the run must be started anew") from error
     summary = checkpoint.read_json(folder / "summary.json")
-    state, environment = folder / "state.json", folder / "env.json"
+    environment = folder / "env.json"
     return Facts(
         folder,
         summary,
         config,
         checkpoint.read_json(environment) if environment.is_file() else {},
-        checkpoint.read_json(state)["cycles"] if state.is_file() else [],
+        Artifacts(folder).read_state().cycles,
         summary.get("rounds", []),
     )
 
@@ -69,7 +71,7 @@ def _plain_name(facts: Facts) -> str:
 
 def arms(facts: Facts) -> list[dict]:
     """A row for each arm: its scores, and what they took."""
-    seconds = [c["seconds"] for c in facts.cycles]
+    seconds = [c.seconds for c in facts.cycles]
     plain_steps = ("plain",) if facts.plain_arm else ()
     first = seconds[0].get("whole", 0.0)
     spent = {
@@ -103,14 +105,12 @@ def _points(histories: list[list[dict]], starts: list[int], batch: int) -> list[
 def courses(facts: Facts) -> tuple[list[dict], list[dict]]:
     """The evaluations of RWS and of the plain arm, which is empty without one."""
     cycles, batch = facts.cycles, facts.config["train.batch_size"]
-    slices = [c.get("slice_images", 0) for c in cycles]
     # A training on whole images begins after the slices of the cycle before.
-    spent = [c["whole_images"] + s for c, s in zip(cycles, slices)]
-    rws = _points([c["whole"] for c in cycles], [0, *accumulate(spent)], batch)
+    rws = _points([c.whole for c in cycles], [0, *accumulate(c.images_seen for c in cycles)], batch)
     if not facts.plain_arm:
         return rws, []
-    starts = [0, *accumulate(c["plain_images"] for c in cycles)]
-    return rws, _points([c["plain"] for c in cycles], starts, batch)
+    starts = [0, *accumulate(c.plain_images for c in cycles)]
+    return rws, _points([c.plain for c in cycles], starts, batch)
 
 
 def epochs(facts: Facts) -> list[dict]:
@@ -128,21 +128,20 @@ def weak_slices(facts: Facts) -> list[dict]:
     """The scored cycles."""
     rows, before = [], None
     for c in facts.cycles:
-        if "weak_slices" not in c:
+        if c.weak_slices is None:
             continue
-        share = c.get("fused_share")
         rows.append(
             {
-                "cycle": c["cycle"],
-                "weak": c["weak_slices"],
-                "windows": c["windows"],
-                "kept": c["kept_slices"],
-                "change": None if before is None else c["weak_slices"] - before,
-                "fused": sum(share.values()) / len(share) if share else None,
-                "seconds": sum(v for k, v in c["seconds"].items() if k not in ("steps", "evaluation")),
+                "cycle": c.cycle,
+                "weak": c.weak_slices,
+                "windows": c.windows,
+                "kept": c.kept_slices,
+                "change": None if before is None else c.weak_slices - before,
+                "fused": c.mean_fused_share,
+                "seconds": sum(v for k, v in c.seconds.items() if k not in INSIDE),
             }
         )
-        before = c["weak_slices"]
+        before = c.weak_slices
     return rows
 
 

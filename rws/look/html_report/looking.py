@@ -10,6 +10,7 @@ from torch import Tensor
 
 from rws.core.advantage import missing_weights
 from rws.core.labels import likeliest
+from rws.cycle.artifacts import Artifacts
 from rws.data.transforms import to_tensors
 from rws.look.html_report.facts import Facts
 from rws.method.cams import Scored
@@ -52,16 +53,16 @@ class Eye:
 
 def _networks(facts: Facts) -> list[tuple[str, str, Path]]:
     """Key, name and file of the networks that are compared, as far as they are there."""
-    folder = facts.folder
+    run = Artifacts(facts.folder)
     if facts.rounds:
-        return [("rws", "last network", folder / "last.pt")]
-    last = facts.cycles[-1]["cycle"]
+        return [("rws", "last network", run.last)]
+    last = facts.cycles[-1].cycle
     if last == 0:  # both arms are the first training
-        return [("rws", "network", folder / "last.pt")]
-    plain = ("plain", "plain", folder / "cycles" / str(last) / "plain.pt")
-    first = ("plain", "before RWS", folder / "cycles" / "0" / "whole.pt")
+        return [("rws", "network", run.last)]
+    plain = ("plain", "plain", run.left("plain", last))
+    first = ("plain", "before RWS", run.left("whole", 0))
     there = [arm for arm in (plain, first) if arm[2].is_file()]
-    return [*there[:1], ("rws", "RWS", folder / "last.pt")]
+    return [*there[:1], ("rws", "RWS", run.last)]
 
 
 def open_eyes(facts: Facts, device: torch.device) -> list[Eye]:

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from rws.cycle.artifacts import Artifacts
 from rws.data import ClassSet, Split
 from rws.data.boxes import Box
 from rws.look.cam_vis import chosen_ids
@@ -13,7 +14,6 @@ from rws.look.html_report import encode
 from rws.look.html_report.facts import Facts
 from rws.look.html_report.looking import Eye, Seen
 from rws.look.viz import ATTENTION_COLOURS, MISSING_COLOURS, is_foreground
-from rws.runs import checkpoint
 
 IMAGES = 12
 # Longest sides in pixels. The heat maps of a network of many stages shrink, so that the file does not grow.
@@ -82,12 +82,10 @@ def difference(label: np.ndarray, plain: np.ndarray, rws: np.ndarray, ignore_ind
 
 def last_slices(facts: Facts) -> tuple[int | None, dict[str, list[Box]]]:
     """The last cycle that was scored, and its weak slices."""
+    run = Artifacts(facts.folder)
     for c in reversed(facts.cycles):
-        path = facts.folder / "cycles" / str(c["cycle"]) / "slices.json"
-        if path.is_file():
-            return c["cycle"], {
-                i: [tuple(box) for box in each] for i, each in checkpoint.read_json(path).items()
-            }
+        if run.left("score", c.cycle).is_file():
+            return c.cycle, run.boxes(c.cycle)
     return None, {}
 
 

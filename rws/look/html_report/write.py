@@ -7,7 +7,6 @@ from tqdm import tqdm
 
 from rws.cli import parse
 from rws.config import Config
-from rws.cycle.setup import open_splits
 from rws.data import Split
 from rws.errors import UserError, said
 from rws.look.html_report.facts import Facts, read_facts
@@ -15,6 +14,7 @@ from rws.look.html_report.looking import open_eyes
 from rws.look.html_report.page import page
 from rws.look.html_report.pictures import Pictures, make_pictures
 from rws.runs.checkpoint import write_text
+from rws.runs.splits import open_splits
 from rws.runtime.device import choose_device
 
 REPORT = "report.html"
