@@ -12,31 +12,12 @@ from matplotlib.patches import Patch
 from PIL import Image
 
 from rws.data.classes import ClassSet
+from rws.data.label_images import colour_label
 
 # Perceptually uniform, and readable for all common kinds of colour blindness.
 ATTENTION_COLOURS, MISSING_COLOURS = "viridis", "inferno"
 DPI = 100
 FIGURE_WIDTH_INCHES, MIN_PANEL_INCHES = 16.0, 2.4
-
-
-def colour_label(label: np.ndarray, classes: ClassSet) -> Image.Image:
-    """A label as an indexed image (mode P): its values are the classes, its palette their colours.
-
-    Shape: (H, W) integers in 0..255.
-    """
-    picture = Image.fromarray(np.asarray(label).astype(np.uint8))
-    picture.putpalette(classes.flat_palette())
-    return picture
-
-
-def file_label(label: np.ndarray, classes: ClassSet) -> Image.Image:
-    """A label as the data set's own files hold it: its numbers, in its colours (mode P).
-
-    Shape: (H, W) uint8.
-    """
-    picture = Image.fromarray(classes.to_file(label))
-    picture.putpalette(classes.flat_palette(files=True))
-    return picture
 
 
 def is_foreground(label: np.ndarray, classes: ClassSet) -> np.ndarray:

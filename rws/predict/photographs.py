@@ -12,9 +12,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from rws.core.advantage import missing_weights
+from rws.data.label_images import file_label
 from rws.errors import UserError
 from rws.look.cam_methods import TITLES, cam_method
-from rws.look.viz import file_label, overlay, stage_figure
+from rws.look.viz import overlay, stage_figure
 from rws.predict.images import open_image, write_pictures
 from rws.predict.inference import class_maps
 from rws.predict.predictor import Predictor, network_inputs

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from rws.data.classes import ClassSet
 from rws.data.eval_images import EvalBatch
-from rws.look.viz import colour_label
+from rws.data.label_images import colour_label
 from rws.models.sc_cam import SubCategoryNetwork
 from rws.runtime.device import device_of
 from rws.runtime.distributed import is_first

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from rws.data.classes import CAMVID, DEMO, VOC2012
-from rws.look.viz import colour_label, contours, heat, overlay, stage_figure
+from rws.data.label_images import colour_label
+from rws.look.viz import contours, heat, overlay, stage_figure
 
 STAGES = ("stage1", "stage2", "stage3", "stage4")
 

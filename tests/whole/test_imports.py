@@ -16,11 +16,6 @@ MAY = {
     wing: set(re.findall(r"`(\w+)`", allowed))
     for wing, allowed in re.findall(r"^\| `(\w+)` \| (.+) \|$", PAGE, re.MULTILINE)
 }
-# Imports that break these rules today, (wing, imported wing), and how each is to go. Nothing is added here.
-BREACHES = {
-    ("sc_cam", "cycle"): "its rounds go onto rws/train, and are given what they need",
-    ("sc_cam", "look"): "as for cycle",
-}
 
 
 def module_name(path: Path) -> str:
@@ -75,25 +70,13 @@ def test_the_page_has_a_row_for_every_wing_and_lets_none_import_one_above_it():
         below.add(wing)
 
 
-def forbidden() -> list:
-    """Every wing with every other that it may not import."""
-    pairs = [(wing, other) for wing in MAY for other in (*MAY, "rws") if other not in {wing, *MAY[wing]}]
-    return [
-        pytest.param(*pair, marks=pytest.mark.xfail(strict=True, reason=BREACHES[pair]))
-        if pair in BREACHES
-        else pair
-        for pair in pairs
-    ]
+FORBIDDEN = [(wing, other) for wing in MAY for other in (*MAY, "rws") if other not in {wing, *MAY[wing]}]
 
 
-@pytest.mark.parametrize(("wing", "other"), forbidden())
+@pytest.mark.parametrize(("wing", "other"), FORBIDDEN)
 def test_a_wing_does_not_import(wing, other):
     of_wing = [name for name in MODULES if wing_of(name) == wing]
     assert [(name, m) for name in of_wing for m in own(name) if wing_of(m) == other] == []
-
-
-def test_a_breach_is_one_of_the_rules():
-    assert not [pair for pair in BREACHES if pair[1] in MAY[pair[0]]]
 
 
 def test_the_core_imports_torch_and_nothing_else_that_is_installed():

@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from rws.core.advantage import missing_weights
-from rws.look.viz import ATTENTION_COLOURS, MISSING_COLOURS, colour_label, heat
+from rws.data.label_images import colour_label
+from rws.look.viz import ATTENTION_COLOURS, MISSING_COLOURS, heat
 from rws.method.score import looked_at
 from tools.figures.canvas import BLUE, ORANGE, SMALL, TITLE, canvas, panel
 from tools.figures.source import Source, foreground, most_fused, short
