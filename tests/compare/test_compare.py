@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from tiny import TINY, NoScalars, demo_set, same_tensors, tiny_config
+from tiny import demo_set, same_tensors, tiny_config
 
 from rws.cli import dump
 from rws.compare import arms
@@ -22,10 +22,10 @@ from rws.cycle import steps
 from rws.data.object_sizes import object_area
 from rws.errors import UserError
 from rws.method.bank import Bank
-from rws.models import FAMILIES
 from rws.runs import checkpoint
-from rws.runs import log as report
 from rws.train.training import Training
+
+pytestmark = pytest.mark.usefixtures("tiny_runs")
 
 ARMS = {
     "plain": {},
@@ -34,15 +34,6 @@ ARMS = {
     "rws": {},
     "rws_mixed": {"fusion.mode": "gentle", "train.slice_mix": 0.5},
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def light():
-    """The tiny network among the families, no tensorboard."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FAMILIES, "tiny", TINY)
-        patch.setattr(report, "SummaryWriter", NoScalars)
-        yield
 
 
 @pytest.fixture(scope="module")

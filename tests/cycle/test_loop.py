@@ -16,7 +16,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from tiny import REPOSITORY, STAGES, TINY, NoScalars, demo_set, same_tensors, tiny_config, with_train
+from tiny import REPOSITORY, STAGES, demo_set, same_tensors, tiny_config, with_train
 
 from rws.cli import parse
 from rws.config import Config
@@ -30,26 +30,14 @@ from rws.look.cam_vis import pictures
 from rws.method import bank
 from rws.method.bank import Bank, BankWriter
 from rws.method.missing_weights import mean_missing
-from rws.models import FAMILIES
 from rws.runs import checkpoint
-from rws.runs import log as report
 from rws.runs.network import make_network
 from rws.runs.record import INSIDE, STEPS
 from rws.train.training import Training
 
+pytestmark = pytest.mark.usefixtures("tiny_runs")
+
 LIGHT = "deeplabv3_efficientnet_lite0"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def light():
-    """The tiny network among the families, one thread, no tensorboard."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FAMILIES, "tiny", TINY)
-        patch.setattr(report, "SummaryWriter", NoScalars)
-        yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import TINY, NoScalars, demo_set, same_tensors, tiny_config
+from tiny import demo_set, same_tensors, tiny_config
 
 from rws.config import Config
 from rws.cycle.artifacts import LEFT, Artifacts
@@ -17,20 +17,9 @@ from rws.cycle.recovery import latest_sound_state
 from rws.cycle.setup import prepare
 from rws.errors import DamagedFile
 from rws.method.bank import Bank
-from rws.models import FAMILIES
 from rws.runs import checkpoint
-from rws.runs import log as report
 
-
-@pytest.fixture(scope="module", autouse=True)
-def light():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FAMILIES, "tiny", TINY)
-        patch.setattr(report, "SummaryWriter", NoScalars)
-        yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("tiny_runs")
 
 
 def results(folder: Path) -> tuple[dict, dict]:

@@ -10,12 +10,13 @@ import pytest
 import torch
 from layouts import LAYOUTS, Layout
 from PIL import Image
-from tiny import REPOSITORY, TINY, load_script
+from tiny import REPOSITORY, load_script
 from torchmetrics.classification import MulticlassJaccardIndex
 from torchvision.models._meta import _COCO_CATEGORIES
 
 from rws.data import open_split
-from rws.models import FAMILIES
+
+pytestmark = pytest.mark.usefixtures("tiny_family")
 
 train, predict = load_script("train"), load_script("predict")
 LIGHT = "deeplabv3_efficientnet_lite0"
@@ -118,11 +119,6 @@ CYCLES = [
     for key in LAYOUTS
     if key != "cityscapes"
 ]
-
-
-@pytest.fixture(autouse=True)
-def tiny(monkeypatch):
-    monkeypatch.setitem(FAMILIES, "tiny", TINY)
 
 
 @pytest.mark.parametrize(("key", "network"), CYCLES)

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 from PIL import Image
-from tiny import REPOSITORY, TINY, NoScalars, demo_set, tiny_config
+from tiny import REPOSITORY, demo_set, tiny_config
 
 from rws.cycle.loop import Run
 from rws.cycle.setup import prepare
-from rws.models import FAMILIES
-from rws.runs import log as report
 from tools.figures import animation
 from tools.figures.__main__ import PICTURES, main
 from tools.figures.before_after import before_after_figure
 from tools.figures.convergence import convergence_figure
 from tools.figures.flow import flow_figure, take_steps
 from tools.figures.source import most_fused, open_run
+
+pytestmark = pytest.mark.usefixtures("tiny_runs")
 
 PIXELS_WIDE = {"flow.png": 1660, "stages.png": 1600, "stages_before_after.png": 1660, "convergence.png": 1660}
 
@@ -26,15 +26,11 @@ PIXELS_WIDE = {"flow.png": 1660, "stages.png": 1600, "stages_before_after.png": 
 def runs(tmp_path_factory):
     """A tiny run of one cycle under both names."""
     folder = tmp_path_factory.mktemp("figures")
-    root = demo_set(folder / "demo")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FAMILIES, "tiny", TINY)
-        patch.setattr(report, "SummaryWriter", NoScalars)
-        setup, _ = prepare(tiny_config(root, folder / "runs", limit=1))
-        Run(setup).run()
-        (folder / "runs" / "run").rename(folder / "runs" / "demo")
-        (folder / "runs" / "demo_cycles").symlink_to("demo")
-        yield folder / "runs"
+    setup, _ = prepare(tiny_config(demo_set(folder / "demo"), folder / "runs", limit=1))
+    Run(setup).run()
+    (folder / "runs" / "run").rename(folder / "runs" / "demo")
+    (folder / "runs" / "demo_cycles").symlink_to("demo")
+    return folder / "runs"
 
 
 @pytest.fixture(scope="module")

@@ -4,27 +4,15 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 from PIL import Image
 from report_run import CLASSES, folder_set, run
-from tiny import STAGES, TINY, NoScalars
+from tiny import STAGES
 
 from rws.look import guide
 from rws.look.guidance_plot import panels
-from rws.models import FAMILIES
-from rws.runs import log as report
 from rws.runs.record import CycleRecord
 
-
-@pytest.fixture(scope="module", autouse=True)
-def light():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FAMILIES, "tiny", TINY)
-        patch.setattr(report, "SummaryWriter", NoScalars)
-        yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("tiny_runs")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from report_run import CLASSES, IDS, folder_set, run
-from tiny import STAGES, TINY, NoScalars, TinyNetwork
+from tiny import STAGES, TINY, TinyNetwork
 
 from rws.look.html_report import __main__ as command
 from rws.look.html_report import write
@@ -23,23 +23,13 @@ from rws.look.html_report.page import duration, number, page, signed
 from rws.look.html_report.pictures import Pictures, choose, difference
 from rws.models import FAMILIES, sc_cam
 from rws.models.sc_cam import SubCategoryNetwork
-from rws.runs import log as report
 from rws.runs.record import CycleRecord
+
+pytestmark = pytest.mark.usefixtures("tiny_runs")
 
 
 def sub_category_network(num_classes: int, aux: bool = True) -> SubCategoryNetwork:
     return SubCategoryNetwork(TinyNetwork(num_classes).backbone, 8, num_classes)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def light():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FAMILIES, "tiny", TINY)
-        patch.setattr(report, "SummaryWriter", NoScalars)
-        yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
 from report_run import CLASSES, folder_set, run
-from tiny import STAGES, TINY, NoScalars
-
-from rws.models import FAMILIES
-from rws.runs import log as report
+from tiny import STAGES
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="pip install .[dev] brings selenium")
 from selenium.webdriver.chrome.service import Service  # noqa: E402
@@ -23,13 +19,9 @@ WIDE, NARROW = (1400, 900), (390, 844)
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory) -> Path:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FAMILIES, "tiny", TINY)
-        patch.setattr(report, "SummaryWriter", NoScalars)
-        torch.set_num_threads(1)
-        root = folder_set(tmp_path_factory.mktemp("set") / "set")
-        return run(tmp_path_factory.mktemp("run"), root) / "report.html"
+def page(tmp_path_factory, tiny_runs) -> Path:
+    root = folder_set(tmp_path_factory.mktemp("set") / "set")
+    return run(tmp_path_factory.mktemp("run"), root) / "report.html"
 
 
 @pytest.fixture(scope="module")

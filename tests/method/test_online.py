@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from test_fuse import CHANNELS, CROP, GEOMETRY, PLAIN, Net
-from tiny import TINY, demo_set, tiny_config
+from tiny import demo_set, tiny_config
 from torch import Tensor
 
 from rws.core.fusion import identity_coordinates
@@ -25,8 +25,9 @@ from rws.method.cams import Scored
 from rws.method.fuse import BankFusion
 from rws.method.online import OnlineFusion, SliceReader
 from rws.method.select import select_features
-from rws.models import FAMILIES
 from rws.runs.record import CycleRecord
+
+pytestmark = pytest.mark.usefixtures("tiny_family")
 
 EVAL = eval_transform(60, PLAIN)
 
@@ -111,8 +112,7 @@ def test_the_head_of_the_slice_network_does_not_run():
     assert all(not m._forward_hooks for m in stages.values())
 
 
-def test_an_online_run_ends_as_one_with_a_half_precision_bank(tmp_path, monkeypatch):
-    monkeypatch.setitem(FAMILIES, "tiny", TINY)
+def test_an_online_run_ends_as_one_with_a_half_precision_bank(tmp_path):
     root = demo_set(tmp_path / "set")
     ends = {}
     for online in (False, True):
@@ -145,7 +145,6 @@ def online_run(root: Path, runs: Path, monkeypatch, decay: float) -> tuple[Cycle
 
 
 def test_the_slice_network_of_a_run_follows_the_network(tmp_path, monkeypatch):
-    monkeypatch.setitem(FAMILIES, "tiny", TINY)
     root = demo_set(tmp_path / "set")
     (still, fixed), (moving, followed) = (
         online_run(root, tmp_path / f"runs-{decay}", monkeypatch, decay) for decay in (1.0, 0.5)

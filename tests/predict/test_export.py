@@ -9,24 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import TINY, TinyNetwork, load_script
+from tiny import TinyNetwork, load_script
 from torch import Tensor, nn
 
 from rws.data.classes import DEMO
 from rws.errors import UserError
-from rws.models import FAMILIES, build_network
+from rws.models import build_network
 from rws.models.same_size import nearest_size, same_size
 from rws.predict.export import formats, write
 from rws.predict.export.plain import PlainNetwork
 from rws.runs.model_file import Card, save_trained
 
+pytestmark = pytest.mark.usefixtures("tiny_family")
+
 predict = load_script("predict")
 ENDINGS = {"onnx": ".onnx", "torchscript": ".pt", "torch_export": ".pt2"}
-
-
-@pytest.fixture(autouse=True)
-def tiny_family(monkeypatch):
-    monkeypatch.setitem(FAMILIES, "tiny", TINY)
 
 
 @pytest.fixture

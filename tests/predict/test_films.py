@@ -18,12 +18,11 @@ from layouts import save
 from PIL import Image
 from test_j_and_f import f_by_loop
 from test_sources import Capture, davis
-from tiny import REPOSITORY, TINY, load_script
+from tiny import REPOSITORY, load_script
 
 from rws.data.classes import DEMO
 from rws.look.panels import GAP
 from rws.look.viz import overlay
-from rws.models import FAMILIES
 from rws.predict.inference import predict_label
 from rws.predict.predictor import load_predictors
 from rws.predict.refine import refined_label
@@ -34,12 +33,9 @@ from rws.predict.video.scores import Scores
 from rws.predict.ways import PredictOptions
 from rws.runs.model_file import load_trained
 
+pytestmark = pytest.mark.usefixtures("tiny_family")
+
 predict = load_script("predict")
-
-
-@pytest.fixture(autouse=True)
-def tiny_family(monkeypatch):
-    monkeypatch.setitem(FAMILIES, "tiny", TINY)
 
 
 @pytest.fixture

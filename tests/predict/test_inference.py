@@ -32,14 +32,6 @@ def card_of(name: str, base_size: int) -> Card:
     return Card(name, aux=True, stages=FAMILIES[name].stages, classes=DEMO, base_size=base_size)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def light() -> tuple[nn.Module, Card]:
     torch.manual_seed(0)

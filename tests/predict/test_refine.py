@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from tiny import STAGES, TINY, TinyNetwork
+from tiny import STAGES, TinyNetwork
 from torch import nn
 
 from rws.config import SliceConfig
@@ -16,10 +16,11 @@ from rws.core.slices import slice_iou, window_boxes
 from rws.core.stages import find_stages
 from rws.data.classes import DEMO
 from rws.method.cams import Scored
-from rws.models import FAMILIES
 from rws.predict.inference import network_input, predict_logits
 from rws.predict.refine import SLICES, refine, refined_label
 from rws.runs.model_file import Card
+
+pytestmark = pytest.mark.usefixtures("tiny_family")
 
 CONFIG = SliceConfig(step=0.25, most_per_image=3)
 
@@ -30,8 +31,7 @@ def photo(height: int, width: int) -> Image.Image:
 
 
 @pytest.fixture
-def scored(monkeypatch) -> tuple[Scored, Card]:
-    monkeypatch.setitem(FAMILIES, "tiny", TINY)
+def scored() -> tuple[Scored, Card]:
     torch.manual_seed(5)  # with which three slices are weak
     network = TinyNetwork(DEMO.num_classes)
     network.train()(torch.randn(4, 3, 32, 32))

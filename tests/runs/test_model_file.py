@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 import torch
-from tiny import STAGES, TINY, TinyNetwork, same_tensors
+from tiny import STAGES, TinyNetwork, same_tensors
 from torchvision.models.segmentation import deeplabv3_mobilenet_v3_large, deeplabv3_resnet50
 
 from rws.config import TrainConfig
@@ -17,17 +17,17 @@ from rws.runs import checkpoint
 from rws.runs.model_file import Card, load_trained, save_trained
 from rws.train.optimization import make_optimizer, segmentation_loss
 
+pytestmark = pytest.mark.usefixtures("tiny_family")
+
 
 @pytest.fixture
-def tiny(monkeypatch) -> TinyNetwork:
-    monkeypatch.setitem(FAMILIES, "tiny", TINY)
+def tiny() -> TinyNetwork:
     torch.manual_seed(0)
     return TinyNetwork(6)
 
 
 @pytest.mark.parametrize("classes", [DEMO, VOC2012.binary("car"), CAMVID])
-def test_round_trip(tmp_path, monkeypatch, classes):
-    monkeypatch.setitem(FAMILIES, "tiny", TINY)
+def test_round_trip(tmp_path, classes):
     network = TinyNetwork(classes.num_classes, aux=False)
     network(torch.randn(2, 3, 16, 16))  # so that batch norm has statistics of its own
     card = Card("tiny", False, STAGES, classes, 32)

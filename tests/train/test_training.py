@@ -263,7 +263,6 @@ def make_training(path, config=None, **changes) -> Training:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    torch.set_num_threads(1)
     training = make_training(tmp_path_factory.mktemp("whole") / "t.pt")
     return untimed(training.run()), training.network.state_dict()
 

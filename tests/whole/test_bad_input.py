@@ -13,6 +13,8 @@ from tiny import REPOSITORY, TINY, TinyNetwork, load_script
 
 from rws.models import FAMILIES
 
+pytestmark = pytest.mark.usefixtures("tiny_family")
+
 train = load_script("train")
 LIGHT = "deeplabv3_efficientnet_lite0"
 
@@ -29,8 +31,7 @@ class PooledNetwork(TinyNetwork):
 
 
 @pytest.fixture(autouse=True)
-def tiny(monkeypatch):
-    monkeypatch.setitem(FAMILIES, "tiny", TINY)
+def pooled(monkeypatch):
     monkeypatch.setitem(FAMILIES, "pooled", TINY.__class__(PooledNetwork, TINY.stages, TINY.mean, TINY.std))
 
 

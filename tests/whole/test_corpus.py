@@ -12,9 +12,8 @@ import pytest
 import torch
 from PIL import Image
 from test_bad_input import Trial, train
-from tiny import TINY
 
-from rws.models import FAMILIES
+pytestmark = pytest.mark.usefixtures("tiny_family")
 
 SIZE = (16, 12)
 HANDLED = None  # the expected line of what is no error
@@ -170,7 +169,6 @@ def digest(folder: Path) -> dict[str, str]:
 @pytest.fixture
 def answered(tmp_path, monkeypatch, capsys) -> Callable[[Trial, str | None], None]:
     """Runs train.py on a spoilt set, and holds its answer."""
-    monkeypatch.setitem(FAMILIES, "tiny", TINY)
     monkeypatch.chdir(tmp_path)
 
     def run(trial: Trial, expected: str | None, *flags: str) -> None:

@@ -48,7 +48,6 @@ small.stages = ("stage1", "stage2", "stage3")
 KILLS = """
 import json, os, random, signal, sys
 import torch
-torch.set_num_threads(1)
 import runpy
 from rws.cycle import loop, setup  # before the clock starts
 from rws.look import cam_vis  # before the clock starts

@@ -19,7 +19,7 @@ LABELS_AUG = "SegmentationClassAug"
 PUBLISHED = {"train": 1464, "val": 1449}
 PUBLISHED_AUG = {"train": 10582, "val": 1449}
 _LISTS_AUG = ("trainaug", "train_aug")
-_REPOSITORY = Path(__file__).resolve().parents[2]
+_REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def open_voc2012(root: str | Path, split: str, list_name: str | None, reading: Reading) -> Split:
