@@ -1,15 +1,8 @@
-"""A run of a small network, as one process or under torchrun: `python processes.py METHOD DATA RUNS`.
+"""A run of a small network that one process and several can do alike."""
 
-METHOD is rws or sc_cam.
-"""
-
-import sys
 from dataclasses import replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # started by its path, as torchrun does
-
-import torch
 from tiny import TINY, TinyNetwork, tiny_config
 from torch import nn
 
@@ -39,18 +32,14 @@ def sub_category_network(num_classes: int, aux: bool = True) -> SubCategoryNetwo
 METHODS = {"rws": (GroupNormNetwork, Run), "sc_cam": (sub_category_network, Rounds)}
 
 
-def main(method: str, root: str, runs: str) -> None:
-    torch.set_num_threads(1)
-    build, run = METHODS[method]
+def run(method: str, root: Path, runs: Path) -> None:
+    """Run `rws` or `sc_cam` on the demo set under `root`, in this process or those that torchrun started."""
+    build, loop = METHODS[method]
     FAMILIES["tiny"] = replace(TINY, build=build)
-    config = tiny_config(Path(root), Path(runs))
+    config = tiny_config(root, runs)
     # Adam divides by the gradient's size, so that a gradient near 0 turns rounding into whole steps.
     config = replace(config, train=replace(config.train, optimizer="sgd", lr=0.02))
     config = replace(config, slices=replace(config.slices, most_per_image=None))
     config = replace(config, sc_cam=replace(config.sc_cam, rounds=2, scales=(1.0,)))
     with distributed.processes(choose_device("cpu")):
-        run(prepare(config)[0]).run()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+        loop(prepare(config)[0]).run()

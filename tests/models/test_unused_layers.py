@@ -1,13 +1,11 @@
-"""Layers that a network holds and does not use, in two processes: `python test_unused_layers.py`."""
+"""Layers that a network holds and does not use, in two processes."""
 
-import subprocess
-import sys
+import json
 from pathlib import Path
 
 import torch
+from forks import run_in_processes
 from torch import nn
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # started by its path, as torchrun does
 
 from rws.models.same_size import same_size
 from rws.runtime import distributed
@@ -22,9 +20,8 @@ class Unused(nn.Module):
         return self.used(x)
 
 
-def steps() -> None:
-    """Two steps, each process with images of its own; prints how far the weights have moved."""
-    torch.set_num_threads(1)
+def steps(path: Path) -> None:
+    """Two steps, each process with images of its own; how far the weights have moved is written to a file."""
     with distributed.processes(torch.device("cpu")):
         torch.manual_seed(0)
         network = same_size(Unused())
@@ -38,25 +35,10 @@ def steps() -> None:
             optimizer.step()
         moved = distributed.gathered(float((network.used.weight - before).detach().norm()))
         if distributed.is_first():
-            print("moved", *moved)
+            path.write_text(json.dumps(moved))
 
 
-def test_two_processes_train_a_network_with_layers_that_it_does_not_use():
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--nproc-per-node",
-        "2",
-        "--standalone",
-        __file__,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr[-2000:]
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("moved")]
-    first, second = map(float, line.split()[1:])
+def test_two_processes_train_a_network_with_layers_that_it_does_not_use(tmp_path):
+    run_in_processes(2, steps, tmp_path / "moved.json")
+    first, second = json.loads((tmp_path / "moved.json").read_text())
     assert first == second > 0
-
-
-if __name__ == "__main__":
-    steps()

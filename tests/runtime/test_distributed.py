@@ -1,21 +1,18 @@
 """Two processes do what one does: the same slices, the same selection, the same scores."""
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 
+import processes
 import pytest
 import torch
+from forks import run_in_processes
 from tiny import demo_set, same_tensors
 
 from rws.method.bank import Bank
 from rws.runs import checkpoint
 from rws.runtime import distributed
-
-SCRIPT = Path(__file__).parents[1] / "helpers" / "processes.py"
-TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 
 
 @pytest.fixture(scope="module")
@@ -23,17 +20,9 @@ def root(tmp_path_factory) -> Path:
     return demo_set(tmp_path_factory.mktemp("demo") / "set", train=6, val=3)
 
 
-def run(*command: str, launcher: tuple[str, ...]) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [sys.executable, *launcher, *command], capture_output=True, text=True, env=environment
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
-def start(root: Path, runs: Path, *launcher: str, method: str = "rws") -> Path:
+def started(root: Path, runs: Path, count: int, method: str = "rws") -> Path:
     """Run to the end; the run's folder."""
-    run(str(SCRIPT), method, str(root), str(runs), launcher=launcher)
+    run_in_processes(count, processes.run, method, root, runs)
     (folder,) = runs.iterdir()
     return folder
 
@@ -41,7 +30,7 @@ def start(root: Path, runs: Path, *launcher: str, method: str = "rws") -> Path:
 @pytest.fixture(scope="module")
 def folders(root, tmp_path_factory) -> tuple[Path, Path]:
     one, two = (tmp_path_factory.mktemp(name) for name in ("one", "two"))
-    return start(root, one), start(root, two, *TORCHRUN)
+    return started(root, one, 1), started(root, two, 2)
 
 
 def test_two_processes_end_with_the_scores_of_one(folders):
@@ -107,8 +96,8 @@ def assert_close_weights(folders: tuple[Path, Path]) -> None:
 def test_two_processes_run_the_rounds_of_one(root, tmp_path):
     """SC-CAM: the same sub-categories, the same networks, the same label maps."""
     folders = (
-        start(root, tmp_path / "one", method="sc_cam"),
-        start(root, tmp_path / "two", *TORCHRUN, method="sc_cam"),
+        started(root, tmp_path / "one", 1, "sc_cam"),
+        started(root, tmp_path / "two", 2, "sc_cam"),
     )
     assert_close_weights(folders)
     for r in ("1", "2"):
@@ -127,28 +116,21 @@ def test_two_processes_run_the_rounds_of_one(root, tmp_path):
     assert len(names[0]) == 6
 
 
-FOLLOW = f"""
-import sys
-sys.path[:0] = [{str(SCRIPT.parent)!r}, {str(SCRIPT.parents[1] / "train")!r}, {str(SCRIPT.parents[2])!r}]
-from pathlib import Path
-import torch
-from test_training import following, make_training
-from rws.runtime import distributed
-from rws.runtime.device import choose_device
-with distributed.processes(choose_device("cpu")):
-    teacher = following()
-    folder = Path(sys.argv[1])
-    training = make_training(folder / "t.pt", teacher=teacher)
-    training.run()
-    torch.save([teacher.state_dict(), training.network.state_dict()], folder / f"{{distributed.rank()}}.pt")
-"""
+def follow(folder: Path) -> None:
+    """Train with a teacher; each process writes the two networks."""
+    sys.path.append(str(Path(__file__).parents[1] / "train"))
+    from test_training import following, make_training
+
+    with distributed.processes(torch.device("cpu")):
+        teacher = following()
+        training = make_training(folder / "t.pt", teacher=teacher)
+        training.run()
+        torch.save([teacher.state_dict(), training.network.state_dict()], folder / f"{distributed.rank()}.pt")
 
 
 def test_a_teacher_is_the_same_in_all_processes(tmp_path):
     """Also where each has batch statistics of its own images, as on CPUs."""
-    script = tmp_path / "follow.py"
-    script.write_text(FOLLOW)
-    run(str(script), str(tmp_path), launcher=TORCHRUN)
+    run_in_processes(2, follow, tmp_path)
     one, two = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     assert same_tensors(one[0], two[0])
     assert not same_tensors(one[1], two[1]), "the networks' own running statistics differ"
