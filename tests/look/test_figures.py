@@ -2,7 +2,6 @@
 
 import re
 
-import numpy as np
 import pytest
 from matplotlib.text import Text
 from PIL import Image
@@ -53,9 +52,8 @@ def test_every_picture_is_made_small_and_the_same_each_time(runs, tmp_path, caps
         if name in twice:
             assert path.read_bytes() == (tmp_path / "two" / name).read_bytes(), name
         picture = Image.open(path)
-        pixels = np.asarray(picture.convert("RGB"))
         assert picture.width == PIXELS_WIDE.get(name, 830)
-        assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20, f"{name} is more than white"
+        assert len(picture.convert("RGB").getcolors(2**24)) > 20, f"{name} is more than white"
         assert f"{path}: " in printed
     assert Image.open(tmp_path / "one" / "predictions.gif").n_frames == 2, "a frame an image of the list"
 
