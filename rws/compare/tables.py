@@ -86,16 +86,18 @@ def _cost(found: dict) -> str:
     )
 
 
+def machine_line(environment: dict, module: str) -> str:
+    """The command that gave a record, and where and with what it ran."""
+    keys = ("commit", "torch", "torchvision", "python", "processor", "cores", "threads", "device")
+    command = " ".join([f"python -m {module}", *environment["command"][1:]])
+    return f"`{command}`; {', '.join(f'{key} {environment.get(key)}' for key in keys)}."
+
+
 def _machine(found: dict) -> str:
     """Where and with what it ran; several lines for a record that was made in parts."""
-    keys = ("commit", "torch", "torchvision", "python", "processor", "cores", "threads", "device")
-    lines = {}
-    for seed in found["environment"].values():
-        for environment in seed.values():
-            command = " ".join(["python -m rws.compare", *environment["command"][1:]])
-            facts = ", ".join(f"{key} {environment.get(key)}" for key in keys)
-            lines[f"`{command}`; {facts}."] = None  # in order, each once
-    return "\n\n".join(lines)
+    runs = (environment for seed in found["environment"].values() for environment in seed.values())
+    lines = [machine_line(environment, "rws.compare") for environment in runs]
+    return "\n\n".join(dict.fromkeys(lines))  # in order, each once
 
 
 def _said(found: dict) -> str:

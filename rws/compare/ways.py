@@ -27,7 +27,7 @@ from rws.compare.arms import folder_of
 from rws.compare.intervals import bootstrap, spread
 from rws.compare.measure import confusion_of
 from rws.compare.plan import Plan, make_plan, read_experiment
-from rws.compare.tables import interval, mean_and_deviation, table
+from rws.compare.tables import interval, machine_line, mean_and_deviation, table
 from rws.config import Config
 from rws.core.labels import likeliest, resized_scores
 from rws.core.stages import logits_of
@@ -36,6 +36,7 @@ from rws.predict.inference import network_input, predict_label
 from rws.predict.look_again import PassBudget, look_again
 from rws.predict.ways import LookAgain
 from rws.runs.checkpoint import write_json, write_text
+from rws.runs.log import environment
 from rws.runs.model_file import Card, load_trained
 from rws.runs.splits import open_list
 from rws.runtime.device import choose_device, memory_format, to_network
@@ -200,7 +201,10 @@ def miou(overlaps: np.ndarray) -> float:
 
 
 def results(runs: list[dict]) -> dict:
-    """mIoU and units of every way over the runs, and its difference to plain with an interval over images."""
+    """mIoU and units of every way over the runs, and differences with intervals over images.
+
+    They are to plain, and of RWS also to random windows of the same kind and number.
+    """
     overlaps = {name: np.array([run["overlaps"][name] for run in runs]) for name in runs[0]["overlaps"]}
     plain = overlaps["plain"]
     found = {}
@@ -210,15 +214,19 @@ def results(runs: list[dict]) -> dict:
             "miou": spread([miou(one) for one in each]),
             "against_plain": bootstrap(each, plain, miou),
         }
+        by_chance = name.replace("rws", "random")
+        if name != by_chance and by_chance in overlaps:
+            found[name]["against_random"] = bootstrap(each, overlaps[by_chance], miou)
     return found
 
 
-def render(name: str, found: dict, runs: list[dict], seeds: list[int]) -> str:
+def render(name: str, record: dict) -> str:
     """ways.md."""
+    runs, found = record["runs"], record["results"]
     first = runs[0]
     images = f"{len(first['ids'])} images of the list `{first['list']}`"
     part = "" if first["half"] == "all" else f" (the {first['half']} of every two by id)"
-    seeds_said = ", ".join(map(str, seeds))
+    seeds_said = ", ".join(map(str, record["seeds"]))
     said = (
         f"{images}{part}; networks of seeds {seeds_said}, nothing retrained. mIoU in percent, ± "
         "standard deviation over seeds. Differences are to one plain pass of the same networks, in "
@@ -226,12 +234,19 @@ def render(name: str, found: dict, runs: list[dict], seeds: list[int]) -> str:
         "network's input."
     )
     rows = [
-        [way, f"{each['units']:.2f}", mean_and_deviation(each["miou"]), interval(each["against_plain"])]
+        [
+            way,
+            f"{each['units']:.2f}",
+            mean_and_deviation(each["miou"]),
+            interval(each["against_plain"]),
+            interval(each["against_random"]) if "against_random" in each else "-",
+        ]
         for way, each in sorted(found.items(), key=lambda pair: pair[1]["units"])
     ]
-    rows = table(["way", "units", "mIoU", "to plain"], rows)
+    rows = table(["way", "units", "mIoU", "to plain", "to random windows"], rows)
     meanings = "\n".join(f"- {way}: {meaning}" for way, meaning in MEANINGS.items())
-    return f"# {name}: ways to predict\n\n{said}\n\n{rows}\n\n{meanings}\n"
+    machine = machine_line(record["environment"], "rws.compare.ways")
+    return f"# {name}: ways to predict\n\n{said}\n\n{rows}\n\n{meanings}\n\n{machine}\n"
 
 
 def run(plan: Plan, out: Path, half: str, names: Sequence[str]) -> None:
@@ -239,9 +254,10 @@ def run(plan: Plan, out: Path, half: str, names: Sequence[str]) -> None:
     experiment = plan.experiment
     configs = [plan.config("plain", seed) for seed in plan.seeds]
     runs = [measure_run(c, experiment.report_list or c.data.val_list, half, names) for c in configs]
-    found = results(runs)
-    write_json(out / "ways.json", {"seeds": plan.seeds, "results": found, "runs": runs})
-    write_text(out / "ways.md", render(experiment.name, found, runs, plan.seeds))
+    where = environment(choose_device(configs[0].device))
+    record = {"seeds": plan.seeds, "results": results(runs), "runs": runs, "environment": where}
+    write_json(out / "ways.json", record)
+    write_text(out / "ways.md", render(experiment.name, record))
 
 
 def main(arguments: list[str]) -> int:
