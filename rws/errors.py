@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
+_ERROR_CLASS = re.compile(r"^rws(\.\w+)+: ")
 _FLAG = re.compile(r"--?[a-zA-Z][^\s=]*(?==|$)")
 
 
@@ -23,7 +24,8 @@ class DamagedFile(UserError):
 
 def said(error: Exception) -> str:
     """The one line of an error; one raised in a loader process comes with that process's traceback above."""
-    return str(error).strip().splitlines()[-1].removeprefix("rws.errors.UserError: ")
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return _ERROR_CLASS.sub("", lines[-1])
 
 
 class Parser(argparse.ArgumentParser):

@@ -19,7 +19,7 @@ sys.path.insert(
 )  # so that it runs from a clone that is not installed
 
 from rws.data.classes import VOC2012, ClassSet
-from rws.data.files import read_label
+from rws.data.label_files import read_label
 from rws.data.lists import find_list, read_list
 from rws.data.sets.voc import LABELS, find_root
 from rws.errors import UserError

@@ -89,6 +89,22 @@ class DataConfig:
     convert_rgb_labels: bool = option(
         False, "Convert labels in RGB by the palette of the data set; otherwise they are refused."
     )
+    range: tuple[float, float] | None = option(
+        None,
+        "Values that become black and white in images of more than 8 bits a channel; null finds them in the "
+        "training images.",
+    )
+    orientation: Literal["shown", "stored"] | None = option(
+        None,
+        "What the labels were drawn on, for images that EXIF turns and labels whose size does not tell: the "
+        "image as viewers show it (shown) or the pixels of the file (stored); null refuses such labels.",
+    )
+    allow_leak: bool = option(
+        False,
+        "Accept images that are in both lists, by name or byte for byte; otherwise they are refused.",
+        step=None,
+        free=True,
+    )
     cache: str | None = option(
         None,
         "Folder, outside of the data set's, in which decoded images and labels are kept; null decodes them "
@@ -121,3 +137,5 @@ class DataConfig:
         """Raises: UserError for a range the wrong way round."""
         if self.scale[0] > self.scale[1]:
             raise UserError(f"data.scale: {list(self.scale)} must be [smallest, largest]")
+        if self.range is not None and self.range[0] >= self.range[1]:
+            raise UserError(f"data.range: {list(self.range)} must be [value of black, larger value of white]")

@@ -2,7 +2,7 @@
 
 import copy
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from rws.config import Config
 from rws.data import ClassSet, Split
-from rws.data.check import check_split
+from rws.data.check import check_splits
 from rws.data.eval_images import eval_loader
 from rws.data.transforms import Geometry
 from rws.errors import UserError
@@ -59,9 +59,9 @@ def prepare(config: Config, *, resume: bool = False, overwrite: bool = False) ->
     device = choose_device(config.device)
     train, val = open_splits(config.data)
     card, loaded = check_network(config, train.classes, device)
+    card = replace(card, levels=train.reading.levels and train.reading.levels.ends)
     if config.data.check:
-        check_labelled(train)
-        check_labelled(val)
+        check_splits(train, val, allow_leak=config.data.allow_leak)
     folder = claim(config, device, **existing)
     workers = min(8, os.cpu_count() or 1) if config.data.workers is None else config.data.workers
     batch = config.train.eval_batch_size
@@ -82,18 +82,6 @@ def check_processes(config: Config) -> None:
             f"train.batch_size {config.train.batch_size} cannot be shared out among {world()} processes; "
             f"set --train.batch-size to a multiple of {world()}"
         )
-
-
-# Open: the data.
-
-
-def check_labelled(split: Split) -> None:
-    """Read every label of a split.
-
-    Raises: UserError when all of their pixels are ignored.
-    """
-    if not check_split(split).pixels.any():
-        raise UserError(f"{split.root}: the labels of {split.split} hold ignored pixels only; label them")
 
 
 # Build: the network, once, to see that it can be trained.

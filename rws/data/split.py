@@ -4,6 +4,7 @@ import copy
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,11 @@ from tqdm import tqdm
 
 from rws.data.cache import Cache
 from rws.data.classes import UNKNOWN, ClassSet, named
-from rws.data.files import SUFFIXES, read_header, read_image, read_label
+from rws.data.files import SUFFIXES, Header, read_header, read_image
+from rws.data.label_files import as_shown, read_label
+from rws.data.levels import NO_LEVELS, Levels
 from rws.data.lists import refuse_paths
+from rws.data.lookup import find_file
 from rws.errors import UserError
 
 
@@ -23,12 +27,17 @@ class Reading:
 
     convert_rgb_labels: labels in RGB are converted by the set's palette instead of refused.
     cache: folder for decoded images and labels, outside the data root; None decodes them each time.
+    levels: the values that are black and white in images of more than 8 bits; None where no image has more.
+    orientation: whether labels were drawn on images as "shown" or as "stored", of those that EXIF turns and
+        whose size does not tell.
     val_share, split_seed: of a folder without train.txt and val.txt, the share of the images that is drawn
         for validation, and the seed of the draw.
     """
 
     convert_rgb_labels: bool = False
     cache: str | Path | None = None
+    levels: Levels | None = None
+    orientation: str | None = None
     val_share: float = 0.2
     split_seed: int = 0
 
@@ -38,7 +47,7 @@ READING = Reading()
 
 @dataclass(frozen=True)
 class Places:
-    """Where the files of a split are, below its root: `images`/<id><image_end>.jpg (.jpeg, .png) and
+    """Where the files of a split are, below its root: `images`/<id><image_end> with one of SUFFIXES and
     `labels`/<id><label_end><ending> for the first of `label_endings` that is there."""
 
     images: str
@@ -79,14 +88,23 @@ class Split:
         self.source_classes = self.classes = classes
         self.category: str | None = None
         self.official: Official | None = None
-        self.ids = list(ids)
-        refuse_paths(self.ids, f"ids of {split}")
+        refuse_paths(ids, f"ids of {split}")
+        self.ids = list(dict.fromkeys(self._without_ending(image_id) for image_id in ids))
         self._table = classes.file_table()
         self._by_colour = classes.by_colour() if reading.convert_rgb_labels else None
+        self._colours = frozenset(classes.palette)
         self._cache = Cache(reading.cache, outside=root) if reading.cache else None
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def table(self) -> np.ndarray:
+        """The class of each number in the label files, as `map_label` takes it.
+
+        Shape: (256,) uint8.
+        """
+        return self._table
 
     def counted(self) -> tuple[int, str]:
         """What the publisher counts, and what it is."""
@@ -121,7 +139,7 @@ class Split:
 
         def holds(image_id: str) -> bool:
             there = self.label_path(image_id).is_file()
-            return not there or bool(np.isin(self.raw_label(image_id), numbers).any())
+            return not there or bool(np.isin(self._as_stored(image_id), numbers).any())
 
         with ThreadPoolExecutor() as pool:
             found = list(tqdm(pool.map(holds, self.ids), f"labels with {category}", len(self), leave=False))
@@ -136,11 +154,16 @@ class Split:
         """The files of an image without folder and ending; some sets have folders within."""
         return image_id
 
+    def _without_ending(self, image_id: str) -> str:
+        """An id that a list gives with the ending of its image, as a.jpg, without it."""
+        short, suffix = Path(image_id).stem, Path(image_id).suffix.lower()
+        ended = suffix in SUFFIXES and self.find_image(image_id) is None
+        return short if ended and self.find_image(short) is not None else image_id
+
     def find_image(self, image_id: str) -> Path | None:
-        """The image's file, .jpg, .jpeg or .png, or None where there is none."""
-        folder, stem = self.root / self.places.images, f"{self.stem(image_id)}{self.places.image_end}"
-        paths = (folder / f"{stem}{suffix}" for suffix in SUFFIXES)
-        return next((path for path in paths if path.is_file()), None)
+        """The image's file, with one of SUFFIXES, or None where there is none."""
+        stem = f"{self.stem(image_id)}{self.places.image_end}"
+        return find_file(self.root / self.places.images, stem, SUFFIXES)
 
     def image_path(self, image_id: str) -> Path:
         """The image's file.
@@ -157,44 +180,62 @@ class Split:
     def label_path(self, image_id: str) -> Path:
         """Where the label of an image is or would be."""
         folder, stem = self.root / self.places.labels, f"{self.stem(image_id)}{self.places.label_end}"
-        paths = [folder / f"{stem}{ending}" for ending in self.places.label_endings]
-        return next((path for path in paths[:-1] if path.is_file()), paths[-1])
+        endings = self.places.label_endings
+        return find_file(folder, stem, endings) or folder / f"{stem}{endings[0]}"
 
     def image(self, image_id: str) -> Image.Image:
-        """The image in RGB, as stored.
+        """The image in RGB of 8 bits, as a viewer shows it.
 
         Raises: UserError for a missing or damaged file.
         """
-        path = self.image_path(image_id)
+        path, levels = self.image_path(image_id), self.reading.levels or NO_LEVELS
         if self._cache is None:
-            return read_image(path)
-        return Image.fromarray(self._cache.get(path, "image", lambda: np.asarray(read_image(path))))
+            return read_image(path, levels)
+        kind = f"image as shown, {levels}"
+        return Image.fromarray(self._cache.get(path, kind, lambda: np.asarray(read_image(path, levels))))
+
+    def header(self, image_id: str) -> Header:
+        """What the image's file says before it is decoded.
+
+        Raises: UserError for a missing or damaged file.
+        """
+        return read_header(self.image_path(image_id))
 
     def size(self, image_id: str) -> tuple[int, int]:
-        """Height and width of the image in pixels, from the file's header alone.
+        """Height and width of the image as shown in pixels, from the file's header alone.
 
         Raises: UserError for a missing or damaged file.
         """
-        return read_header(self.image_path(image_id))[0]
+        return self.header(image_id).size
 
     def read_raw(self, image_id: str) -> np.ndarray:
         """The label's numbers as the file holds them, decoded.
 
         Shape: (H, W) uint8.
         """
-        return read_label(self.label_path(image_id), self._by_colour)
+        return read_label(self.label_path(image_id), self._by_colour, self._colours)
 
-    def raw_label(self, image_id: str) -> np.ndarray:
-        """As `read_raw`, from the cache where there is one.
+    def raw_label(self, image_id: str, header: Header | None = None) -> np.ndarray:
+        """As `read_raw`, from the cache where there is one, and turned as the image is that it belongs to.
+
+        header: of the image, where it was read already.
 
         Shape: (H, W) uint8.
         Raises: UserError for a missing or damaged file and for one that does not hold class numbers.
         """
-        path = self.label_path(image_id)
-        if self._cache is None or not path.is_file():
-            return self.read_raw(image_id)
-        kind = f"label {self._by_colour or ''}"
-        return self._cache.get(path, kind, lambda: self.read_raw(image_id))
+        raw = self._as_stored(image_id)
+        if header is None and self.find_image(image_id) is not None:
+            header = self.header(image_id)
+        if header is None:
+            return raw
+        return as_shown(raw, header, self.reading.orientation, self.label_path(image_id))
+
+    def _as_stored(self, image_id: str) -> np.ndarray:
+        """As `read_raw`, from the cache where there is one."""
+        path, kind = self.label_path(image_id), f"label {self._by_colour or ''}"
+        cached = self._cache is not None and path.is_file()
+        read = partial(self.read_raw, image_id)
+        return self._cache.get(path, kind, read) if cached else read()
 
     def label(self, image_id: str) -> np.ndarray:
         """The label in the numbers of `classes`; the ignored value where it counts nowhere.
@@ -253,4 +294,6 @@ def find_folders(root: str | Path, folders: Sequence[str], below: Sequence[str],
         if all((candidate / folder).is_dir() for folder in folders):
             return candidate
     looked = ", ".join(map(str, candidates))
-    raise UserError(f"{root}: {' and '.join(folders)} not found (looked in {looked}); {advice}")
+    there = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
+    holds = f"it holds {', '.join(there[:8])}{', ...' if len(there) > 8 else ''}" if there else "it is empty"
+    raise UserError(f"{root}: {' and '.join(folders)} not found (looked in {looked}; {holds}); {advice}")

@@ -7,14 +7,14 @@ from tqdm import tqdm
 
 from rws.config import Config
 from rws.data import Split, require_official
-from rws.data.check import SplitReport, all_cores, describe, duplicates, scan_split
+from rws.data.check import all_cores, scan_splits
+from rws.data.split_report import SplitReport, describe
 from rws.errors import UserError
 from rws.look.viz import samples_figure
 from rws.runs.checkpoint import write_json
 from rws.runs.splits import open_splits
 
 SAMPLES = 8
-_NAMED = 5  # duplicates that are named before they are only counted
 
 
 def check_data(config: Config) -> None:
@@ -26,16 +26,11 @@ def check_data(config: Config) -> None:
     """
     splits = open_splits(replace(config.data, partial=True))
     folder = _folder(config, splits[0])
-    faults: list[str] = []
-    reports = []
     with all_cores() as pool:
-        for split in splits:
-            report, found = scan_split(split, pool, digests=True)
-            print(describe(split, report))
-            faults += [*_not_whole(config, split), *found]
-            reports.append(report)
-    faults += _shared(splits, *reports)
+        reports, faults = scan_splits(*splits, pool, allow_leak=config.data.allow_leak)
+    faults = [*(fault for split in splits for fault in _not_whole(config, split)), *faults]
     for split, report in zip(splits, reports):
+        print(describe(split, report))
         _draw(split, report, folder / f"samples_{split.split}.png")
     write_json(folder / "report.json", _record(config, splits, reports, faults))
     print(f"samples and report: {folder}")
@@ -63,19 +58,6 @@ def _not_whole(config: Config, split: Split) -> list[str]:
     return []
 
 
-def _shared(splits: tuple[Split, Split], train: SplitReport, val: SplitReport) -> list[str]:
-    """The fault of images that are in both splits."""
-    pairs = duplicates(train, val)
-    if not pairs:
-        return []
-    named = ", ".join(one if one == other else f"{one} = {other}" for one, other in pairs[:_NAMED])
-    more = ", ..." if len(pairs) > _NAMED else ""
-    return [
-        f"{splits[0].root}: {len(pairs)} images of {splits[1].split} are in {splits[0].split} too, byte for "
-        f"byte: {named}{more}; take them out of one of the lists"
-    ]
-
-
 def _draw(split: Split, report: SplitReport, path: Path) -> None:
     """Some images without fault, spread over the list, with their labels drawn in."""
     count = min(SAMPLES, len(report.good))
@@ -100,6 +82,7 @@ def _record(
             "sizes": {f"{h}x{w}": count for (h, w), count in report.sizes.most_common()},
             "image_modes": dict(report.image_modes),
             "label_modes": dict(report.label_modes),
+            "notes": report.notes,
         }
         for split, report in zip(splits, reports)
     }

@@ -17,7 +17,8 @@ from rws.runs import checkpoint
 class Card:
     """What a state_dict does not say.
 
-    base_size: short side in pixels at which the network was evaluated.
+    base_size: short side in pixels at which the network was evaluated. levels: the values that were black and
+    white in images of more than 8 bits; None where it was trained on none.
     """
 
     network: str
@@ -25,6 +26,7 @@ class Card:
     stages: tuple[str, ...]
     classes: ClassSet
     base_size: int
+    levels: tuple[float, float] | None = None
 
     @property
     def normalisation(self) -> Normalisation:
@@ -57,7 +59,8 @@ def load_trained(path: Path) -> tuple[nn.Module, Card]:
     palette = tuple(tuple(colour) for colour in card["classes"]["palette"])
     stored = {k: tuple(v) if isinstance(v, list) else v for k, v in card["classes"].items()}
     classes = ClassSet(**{**stored, "palette": palette})
-    card = Card(**{**card, "classes": classes, "stages": tuple(card["stages"])})
+    levels = card.get("levels") and tuple(card["levels"])
+    card = Card(**{**card, "classes": classes, "stages": tuple(card["stages"]), "levels": levels})
     network, _ = build_network(card.network, classes.num_classes, aux=card.aux, weights="none")
     network.load_state_dict(content["model"], strict=True)
     return network.eval(), card

@@ -2,6 +2,7 @@
 
 from rws.config import DataConfig
 from rws.data import Reading, Split, open_split, require_official
+from rws.data.value_range import settle_levels
 
 
 def open_list(data: DataConfig, split: str, list_name: str) -> Split:
@@ -9,18 +10,28 @@ def open_list(data: DataConfig, split: str, list_name: str) -> Split:
 
     Raises: UserError for a missing root or list, and for a set that is not whole without data.partial.
     """
-    opened = open_split(
+    opened = _open(data, split, list_name)
+    if not data.partial:
+        require_official(opened)
+    return settle_levels(opened, lambda: _open(data, "train", data.train_list), data.range)
+
+
+def _open(data: DataConfig, split: str, list_name: str) -> Split:
+    return open_split(
         data.name,
         data.root,
         split,
         category=data.category,
         list_name=None if list_name == split else list_name,
         lists_dir=data.lists_dir,
-        reading=Reading(data.convert_rgb_labels, data.cache, data.val_share, data.split_seed),
+        reading=Reading(
+            convert_rgb_labels=data.convert_rgb_labels,
+            cache=data.cache,
+            orientation=data.orientation,
+            val_share=data.val_share,
+            split_seed=data.split_seed,
+        ),
     )
-    if not data.partial:
-        require_official(opened)
-    return opened
 
 
 def open_splits(data: DataConfig) -> tuple[Split, Split]:

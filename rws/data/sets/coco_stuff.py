@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rws.data.classes import ClassSet, voc_colour
-from rws.data.files import read_mat
+from rws.data.label_files import read_mat
 from rws.data.lists import find_list, read_list
 from rws.data.sets.paired_folders import open_folders
 from rws.data.split import Places, Reading, Split, find_folders

@@ -12,6 +12,7 @@ import numpy as np
 
 from rws.data.classes import ClassSet, voc_colour
 from rws.data.lists import find_list, refuse_paths
+from rws.data.lookup import joined
 from rws.data.sets.paired_folders import ids_in
 from rws.data.sets.voc2012 import CLASSES as VOC2012
 from rws.data.split import Places, Reading, Split, find_folders
@@ -107,7 +108,9 @@ class Sequences(Split):
 
 
 def _frames(root: Path, sequence: str) -> list[str]:
-    frames = ids_in(root / IMAGES / sequence) | ids_in(root / LABELS / sequence, suffixes=(".png",))
+    frames = joined(
+        ids_in(root / IMAGES / sequence), ids_in(root / LABELS / sequence, suffixes=(".png",))
+    )
     if not frames:
         raise UserError(f"{root / IMAGES / sequence}: holds no frame; add them")
     return sorted(frames)

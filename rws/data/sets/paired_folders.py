@@ -1,10 +1,12 @@
 """Sets whose splits are folders: each image in one, its label of the same name in another."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from rws.data.classes import ClassSet
-from rws.data.files import SUFFIXES
+from rws.data.files import SUFFIXES, UNREAD
+from rws.data.lookup import joined
 from rws.data.split import Places, Reading, Split
 from rws.errors import UserError
 
@@ -16,6 +18,16 @@ def ids_in(
     paths = (path for path in folder.glob(pattern) if path.suffix.lower() in suffixes)
     stems = (path.stem for path in paths if not path.name.startswith("."))
     return {stem[: len(stem) - len(ending)] for stem in stems if stem.endswith(ending)}
+
+
+def no_image(folder: Path, way_out: str) -> str:
+    """That a folder holds no image, and what it holds instead."""
+    there = Counter(path.suffix.lower() for path in folder.rglob("*") if path.is_file())
+    seen = ", ".join(f"{count} {ending or 'without ending'}" for ending, count in there.most_common(4))
+    unread = f"convert them to PNG or JPEG ({', '.join(sorted(there.keys() & set(UNREAD)))} is not read)"
+    way_out = unread if there.keys() & set(UNREAD) else way_out
+    within = f" (with the folders in it: {seen})" if seen else ""
+    return f"{folder}: holds no image ({', '.join(SUFFIXES)}){within}; {way_out}"
 
 
 def open_folders(
@@ -43,7 +55,7 @@ def open_folders(
             raise UserError(f"{folder}: no such folder; add it to the data set")
     ids = ids_in(images, own.image_end, SUFFIXES, pattern)
     if sum(other.labels == own.labels for other in places.values()) == 1:
-        ids |= ids_in(labels, own.label_end, own.label_endings, pattern)
+        ids = joined(ids, ids_in(labels, own.label_end, own.label_endings, pattern))
     if not ids:
-        raise UserError(f"{images}: holds no image (.jpg, .jpeg, .png); add those of the data set")
+        raise UserError(no_image(images, "add those of the data set"))
     return kind(root, list_name, classes, sorted(ids), own, reading)

@@ -11,7 +11,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from rws.data.classes import VOC2012
-from rws.data.files import read_mat
+from rws.data.label_files import read_mat
 from rws.data.lists import find_list, read_list
 from rws.data.sets.voc import LABELS, find_root
 from rws.data.sets.voc2012 import LABELS_AUG, PUBLISHED_AUG

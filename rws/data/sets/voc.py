@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rws.data.classes import ClassSet
-from rws.data.files import DECODE_ERRORS, read_header, read_label
+from rws.data.files import DECODE_ERRORS, read_header
+from rws.data.label_files import read_label
 from rws.data.lists import LIST_FOLDERS, find_list, read_list
 from rws.data.split import READING, Places, Reading, Split, find_folders
 
