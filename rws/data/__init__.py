@@ -1,5 +1,6 @@
 """Data sets, each from its official layout; `open_split` opens one split by the set's name."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from rws.data.classes import DEMO, ClassSet, named
@@ -58,6 +59,8 @@ _PUBLISHED = {
     "davis2017": davis.PUBLISHED,
     "camvid": camvid.PUBLISHED,
 }
+# Their labels belong to the pixels of the files, whatever EXIF says: tools of their time did not heed it.
+_LABELS_AS_STORED = {"coco_stuff164k", "coco_stuff10k", "ade20k", "cityscapes", "davis2017", "camvid"}
 SPLITS = ("train", "val", "test")
 
 
@@ -80,6 +83,8 @@ def open_split(
     Raises: UserError for an unknown set, split or category, and for a missing root or list.
     """
     _require("data set", name, NAMES)
+    if name in _LABELS_AS_STORED and reading.orientation is None:
+        reading = replace(reading, orientation="stored")
     _require("split", split, SPLITS)
     if category is not None and name in DATASETS:
         DATASETS[name].binary(category)  # a wrong name is told before anything is generated or scanned

@@ -1,4 +1,4 @@
-"""Image files: found by name, opened, and read as a viewer shows them; the same in training and prediction."""
+"""Image files: opened and read as a viewer shows them, the same in training and prediction."""
 
 import os
 import threading
@@ -50,7 +50,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class FileError(UserError):
-    """A file that cannot be used: what it is, a detail, and the way out, so that many can be told in a line."""
+    """A file that cannot be used: what it is, a detail, and the way out, so that a line tells of many."""
 
     what = detail = way_out = ""
 
@@ -83,12 +83,12 @@ class Header:
     palette: np.ndarray | None = None
 
 
-def read_header(path: str | Path) -> Header:
-    """The header of an image file.
+def read_header(path: str | Path, need: int = WHOLE) -> Header:
+    """The header of an image file; need: bytes of memory for a pixel.
 
-    Raises: UserError for a file that is no image.
+    Raises: FileError for a file that is no image, and one too large to be read.
     """
-    with opened(path) as image:
+    with opened(path, need) as image:
         orientation = orientation_of(image)
         size = (image.height, image.width)
         # Pillow gives TIFF's size as shown, and turns it when it is decoded.
@@ -127,7 +127,9 @@ def displayed(image: Image.Image, levels: Levels | None = None) -> Image.Image:
         image.load()  # which turns it
     orientation = orientation_of(image)
     eight = Image.fromarray(to_8_bits(np.asarray(image), levels)) if _holds_numbers(image) else image
-    return _turned(eight, orientation).convert("RGB")
+    shown = _turned(eight, orientation).convert("RGB")
+    shown.info = {}  # so that nobody turns it again
+    return shown
 
 
 def deep_pixels(path: str | Path) -> np.ndarray:

@@ -53,8 +53,8 @@ class TwoValued:
         if self.split.source_classes.num_classes > 2:
             return []
         return [
-            f"{of} 0 and 255 only in {_some(self.two)}, but the number of the class in {_some(self.numbered)}; "
-            "255 counts nowhere: write the class in all of them alike"
+            f"{of} 0 and 255 only in {_some(self.two)}, but the class's number in {_some(self.numbered)}; "
+            "255 counts nowhere: write the class alike in all"
         ]
 
     def notes(self) -> list[str]:
@@ -74,10 +74,10 @@ class TwoValued:
 
 @dataclass
 class Palettes:
-    """Labels in mode P whose colours say something else than their numbers, or than those of other files.
+    """Labels in mode P whose colours say something else than their numbers, or than other files' colours.
 
     against: files whose colours are those of other classes. number_of: for each colour the number that it has
-    in a file, and the file's name. crossed: a colour with two numbers, in words. recoloured: a number with two.
+    in a file, and its name. crossed: a colour with two numbers, in words; recoloured: a number with two.
     """
 
     split: Split
@@ -126,8 +126,8 @@ class Palettes:
         of = f"{self.split.root}: {len(self.against)} labels of {self.split.split}"
         if self.against:
             return [
-                f"{of} show numbers in the colours of other classes: {_some(self.against)}; where the colours "
-                "are right take --data.convert-rgb-labels, where the numbers are save the labels in mode L"
+                f"{of} show numbers in the colours of other classes: {_some(self.against)}; where colours "
+                "are right take --data.convert-rgb-labels, else save the labels in mode L"
             ]
         if self.crossed:
             return [

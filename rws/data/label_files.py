@@ -74,7 +74,9 @@ class _Reading:
         hidden = (alpha < 255) & ((alpha > 0) | plain.any(-1))
         if hidden.any() and len(np.unique(alpha)) > 1:
             detail = f"{self.mode}, {hidden.mean():.0%} of its pixels"
-            way_out = "save it without alpha, with its own number where it is transparent (255 counts nowhere)"
+            way_out = (
+                "save it without alpha, with its own number where it is transparent (255 counts nowhere)"
+            )
             raise FileError.of(self.path, "a label with transparent pixels", detail, way_out)
         return plain[..., 0] if plain.shape[-1] == 1 else plain
 
@@ -84,7 +86,9 @@ class _Reading:
         if not fit.all():
             way_out = "labels hold class numbers of 8 bits; are these the numbers of objects (instances)?"
             detail = f"mode {self.mode}, such as {pixels[~fit][0]:g}"
-            raise FileError.of(self.path, "a label with values that are no numbers from 0 to 255", detail, way_out)
+            raise FileError.of(
+                self.path, "a label with values that are no numbers from 0 to 255", detail, way_out
+            )
         return pixels.astype(np.uint8)
 
     def _of_palette(self, numbers: np.ndarray, shown: list[int]) -> np.ndarray:
@@ -160,8 +164,8 @@ def as_shown(label: np.ndarray, image: Header, option: str | None, path: Path) -
     if (on := drawn_on(label.shape, image, option)) is None:
         raise FileError.of(
             path,
-            "an image that is shown turned (EXIF), where the label's size does not say whether it was drawn on "
-            "the image as shown or as stored",
+            "an image that EXIF turns, where the label's size does not say whether it was drawn on the image "
+            "as shown or as stored",
             f"orientation {image.orientation}",
             "say --data.orientation shown (what viewers and most tools show) or stored (the file's pixels)",
         )

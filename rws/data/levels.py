@@ -53,7 +53,9 @@ def find_levels_of(pixels: np.ndarray) -> Levels:
     lowest, highest = extent(pixels)
     levels = find_levels(lowest, highest, np.issubdtype(pixels.dtype, np.integer))
     if levels is None:
-        raise LevelsError(f"its values are {lowest:g}..{highest:g}, and which of them is white is not known; save it with 8 bits")
+        raise LevelsError(
+            f"its values are {lowest:g}..{highest:g}, and which is white is not known; save it with 8 bits"
+        )
     return levels
 
 

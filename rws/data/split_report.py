@@ -1,4 +1,4 @@
-"""What a split holds: its pixels by class, the sizes and modes of its files, and what is to be told of them."""
+"""What a split holds: its pixels by class, sizes and modes of its files, and what is to be told of them."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class Good:
     """An image without fault.
 
     image, label: what the headers say; label is None for a MATLAB file. drawn_on: for an image that EXIF
-    turns, whether its label is of it as "shown" or as "stored". counts: how often each number is in the label.
+    turns, whether its label is of it as "shown" or as "stored". counts: how often it holds each number.
 
     Shape: counts (256,) int64.
     """

@@ -1,6 +1,6 @@
 """Which values of a set's images of more than 8 bits are black and white: given, or found in some of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,17 +23,32 @@ def settle_levels(
     """
     if given is not None:
         split.reading = replace(split.reading, levels=Levels(*given))
-    elif split.reading.levels is None and (own := _deep(split)):
-        found = _deep(training()) or own
+    elif split.reading.levels is None and (own := _deep(_some_of(split))):
+        found = _deep(_some_of(training())) or own
         split.reading = replace(split.reading, levels=_found(found))
     return split
 
 
-def _deep(split: Split) -> list[Path]:
-    """Of some images spread over the list those of more than 8 bits."""
-    count = min(SAMPLE, len(split))
-    paths = (split.find_image(split.ids[k * len(split) // count]) for k in range(count))
-    return [path for path in paths if path is not None and _is_deep(path)]
+def levels_of(paths: Sequence[Path]) -> Levels | None:
+    """The range of the images of a film, by some spread over it; None where these have 8 bits.
+
+    Raises: UserError for a range that cannot be found.
+    """
+    deep = _deep(_spread(paths))
+    return replace(_found(deep, "save them with 8 bits"), given=True) if deep else None
+
+
+def _spread(things: Sequence) -> list:
+    count = min(SAMPLE, len(things))
+    return [things[k * len(things) // count] for k in range(count)]
+
+
+def _some_of(split: Split) -> list[Path]:
+    return [path for image_id in _spread(split.ids) if (path := split.find_image(image_id)) is not None]
+
+
+def _deep(paths: list[Path]) -> list[Path]:
+    return [path for path in paths if _is_deep(path)]
 
 
 def _is_deep(path: Path) -> bool:
@@ -43,7 +58,7 @@ def _is_deep(path: Path) -> bool:
         return False  # the check names it
 
 
-def _found(paths: list[Path]) -> Levels:
+def _found(paths: list[Path], way_out: str = "give them with --data.range LOW HIGH") -> Levels:
     """The range of the values in these images; files that cannot be decoded are left to the check."""
     ends, whole = [], True
     for path in paths:
@@ -56,7 +71,7 @@ def _found(paths: list[Path]) -> Levels:
     levels = find_levels(min(ends), max(ends), whole) if ends else Levels(0, 1, given=False)
     if levels is None:
         raise UserError(
-            f"{paths[0].parent}: the values of the images are {min(ends):g}..{max(ends):g}, and which of them "
-            "are black and white is not known; give them with --data.range LOW HIGH"
+            f"{paths[0].parent}: the values of the images are {min(ends):g}..{max(ends):g}, and which are "
+            f"black and white is not known; {way_out}"
         )
     return levels

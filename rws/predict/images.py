@@ -4,41 +4,40 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
+from tqdm import tqdm
 
-from rws.data.files import DECODE_ERRORS
+from rws.data.files import SUFFIXES, UNREAD, WHOLE, WINDOWED, deep_pixels, read_header, read_image
+from rws.data.levels import Levels, LevelsError, find_levels_of
 from rws.errors import UserError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+__all__ = ["SUFFIXES", "find_images", "make_output", "open_image", "refuse_overwriting", "result_stems"]
+__all__ += ["write_pictures"]
 
 
-def displayed(image: Image.Image) -> Image.Image:
-    """The image in 8-bit RGB as a viewer shows it: the camera's EXIF orientation applied.
+def open_image(
+    path: Path, levels: tuple[float, float] | None = None, *, windows: bool = False
+) -> Image.Image:
+    """A photograph as training sees it: `displayed`, with the `levels` that the network was trained with.
 
-    Raises: UserError for pixels whose range is unknown (32-bit integers, floats).
-    """
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):
-        # Pillow's own conversion would cut everything above 255 to white.
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):
-        raise UserError(f"image in mode {image.mode} (32 bits a pixel): save it with 8 or 16 bits")
-    return image.convert("RGB")
-
-
-def open_image(path: Path) -> Image.Image:
-    """Read a photograph as `displayed` gives it.
+    Without these the range of an image of more than 8 bits is found in its own values, and told. `windows`
+    for one of which a network sees windows alone.
 
     Raises: UserError that names a file that is missing or cannot be decoded.
     """
+    known = _own_levels(path) if levels is None else Levels(*levels)
+    return read_image(path, known, WINDOWED if windows else WHOLE)
+
+
+def _own_levels(path: Path) -> Levels | None:
+    if not read_header(path, WINDOWED).deep:
+        return None
     try:
-        with Image.open(path) as image:
-            return displayed(image)
-    except UserError as error:
+        levels = find_levels_of(deep_pixels(path))
+    except LevelsError as error:
         raise UserError(f"{path}: {error}") from None
-    except DECODE_ERRORS as error:
-        raise UserError(f"{path}: image cannot be decoded ({error}); replace the file") from None
+    tqdm.write(f"{path}: more than 8 bits; its values {levels} become black to white")
+    return levels
 
 
 def find_images(source: Path, output: Path) -> tuple[list[Path], list[str]]:
@@ -56,9 +55,13 @@ def find_images(source: Path, output: Path) -> tuple[list[Path], list[str]]:
     results = {path for path in files if inside and output.resolve() in path.resolve().parents}
     others = Counter(path.suffix or "none" for path in files if path.suffix.lower() not in SUFFIXES)
     images = [path for path in files if path not in results and path.suffix.lower() in SUFFIXES]
+    unread = {ending: others.pop(ending) for ending in list(others) if ending.lower() in UNREAD}
+    convert = f"{sum(unread.values())} images that are not read ({', '.join(sorted(unread))}); convert them"
     if not images:
-        raise UserError(f"{source}: no image in this folder (endings {', '.join(SUFFIXES)})")
+        there = f"; there are {convert} to PNG or JPEG" if unread else ""
+        raise UserError(f"{source}: no image in this folder (endings {', '.join(SUFFIXES)}){there}")
     notes = [f"left out: {len(results)} files in the output folder {output}"] if results else []
+    notes += [f"left out: {convert}"] if unread else []
     if others:
         endings = ", ".join(sorted(others))
         notes.append(f"left out: {others.total()} files that are no images (endings {endings})")

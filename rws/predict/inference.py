@@ -10,8 +10,9 @@ from torchvision.transforms.v2 import functional as TF
 from rws.core.cam import CamMethod, grad_cam, seg_grad_cam
 from rws.core.labels import likeliest, resized_scores
 from rws.core.stages import find_stages
+from rws.data.files import displayed
+from rws.data.levels import Levels
 from rws.errors import UserError
-from rws.predict.images import displayed
 from rws.predict.tta import augmented_scores, with_quarters
 from rws.predict.ways import check_tta, has_quarters
 from rws.runs.model_file import Card
@@ -19,6 +20,14 @@ from rws.runtime.device import to_network
 
 # The short side becomes the card's base_size: a strip of 10 x 4000 pixels would fill the memory.
 MAX_ASPECT = 16
+
+
+def shown_to(card: Card, image: Image.Image) -> Image.Image:
+    """The image in RGB of 8 bits as a viewer shows it, as the network was trained to see it.
+
+    Raises: UserError for an image of more than 8 bits whose range cannot be found.
+    """
+    return displayed(image, card.levels and Levels(*card.levels))
 
 
 def network_input(card: Card, image: Image.Image, tta: str = "none") -> Tensor:
@@ -70,7 +79,7 @@ def predict_logits(network: nn.Module, card: Card, image: Image.Image, tta: str 
     Shape: (C, H, W) on the network's device.
     Raises: UserError for an unknown `tta` and for an image that cannot be used.
     """
-    image = displayed(image)
+    image = shown_to(card, image)
     scores = augmented_scores(network, network_input(card, image, tta), tta)
     scores = resized_scores(scores, (image.height, image.width))[0]
     return scores if tta == "none" else scores.clamp_min(torch.finfo(scores.dtype).tiny).log()
@@ -82,7 +91,7 @@ def predict_label(network: nn.Module, card: Card, image: Image.Image, tta: str =
     Shape: (H, W) uint8.
     Raises: UserError for an unknown `tta` and for an image that cannot be used.
     """
-    image = displayed(image)
+    image = shown_to(card, image)
     return label_of_input(network, network_input(card, image, tta), (image.height, image.width), tta)
 
 

@@ -70,7 +70,8 @@ class ImageJob:
 
     def read(self, path: Path) -> Photograph:
         """Raises: UserError naming an image that cannot be read or used."""
-        image = open_image(path)
+        windows = self.predictor.options.windows is not None
+        image = open_image(path, self.predictor.card.levels, windows=windows)
         try:
             return Photograph(path, image, network_inputs([self.predictor], image)[0])
         except UserError as error:

@@ -25,8 +25,7 @@ from rws.core.slices import weak_slices
 from rws.core.stages import evaluating, logits_of
 from rws.method.cams import Scored
 from rws.method.score import windows_of
-from rws.predict.images import displayed
-from rws.predict.inference import network_input
+from rws.predict.inference import network_input, shown_to
 from rws.runs.model_file import Card
 from rws.runtime.device import to_network
 
@@ -98,7 +97,7 @@ def refined_label(network: nn.Module, card: Card, image: Image.Image) -> np.ndar
 
     Shape: (H, W) uint8, the size of the displayed image.
     """
-    image = displayed(image)
+    image = shown_to(card, image)
     found = refine(Scored(network, card.stages, card.classes), card, image)
     return likeliest(found.mean[None], (image.height, image.width)).cpu().numpy()
 

@@ -33,7 +33,8 @@ class SideBySide:
 
     def read(self, path: Path) -> tuple[Path, Image.Image, list[Tensor | None]]:
         """Raises: UserError naming an image that cannot be read or used."""
-        image = open_image(path)
+        levels = next((p.card.levels for p in self.predictors if p.card.levels), None)
+        image = open_image(path, levels, windows=all(p.options.windows for p in self.predictors))
         try:
             return path, image, network_inputs(self.predictors, image)
         except UserError as error:

@@ -73,7 +73,7 @@ def test_label_of_another_size_gives_both(voc):
 
 
 def test_colour_label_is_refused(voc):
-    Image.new("RGB", (8, 6)).save(voc.root / "SegmentationClass/a.png")
+    Image.new("RGB", (8, 6), (0, 200, 0)).save(voc.root / "SegmentationClass/a.png")
     fails(voc, "labels must hold class indices, mode P or L", "a.png (RGB)")
 
 
@@ -86,7 +86,7 @@ def test_values_outside_the_classes_are_listed(voc):
 
 def test_first_kind_is_told_whatever_the_order_of_the_ids(voc):
     voc.pair("a", 9)  # wrong value, first in the list
-    Image.new("RGB", (8, 6)).save(voc.root / "SegmentationClass/b.png")
+    Image.new("RGB", (8, 6), (0, 200, 0)).save(voc.root / "SegmentationClass/b.png")
     fails(voc, "1 of 3", "mode P or L")
     voc.label("b", np.zeros((3, 3)))
     fails(voc, "1 of 3", "another size")

@@ -316,7 +316,9 @@ def test_two_images_of_one_name_are_refused(tmp_path):
         (root / name).unlink()
     image = next((root / "images").iterdir())
     Image.open(image).save(image.with_suffix(".png"))
-    with pytest.raises(UserError, match=f"two images are named {image.stem}"):
+    with pytest.raises(
+        UserError, match=f"two files are named {image.stem}, {image.stem}.jpg and {image.stem}.png"
+    ):
         open_split("folder", root, "train")
 
 

@@ -42,15 +42,6 @@ def test_images_of_any_kind_become_rgb(voc, suffix, mode):
     assert (split.image("d").mode, split.size("d")) == ("RGB", (6, 8))
 
 
-def test_exif_orientation_is_not_applied(voc):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees
-    Image.new("RGB", (8, 6)).save(voc.root / "JPEGImages/d.jpg", exif=exif)
-    split = VocLayout(voc.root, "train", THREE, ids=["d"])
-    assert split.image("d").size == (8, 6)
-    assert split.size("d") == (6, 8)
-
-
 def test_palette_indices_are_read_and_not_colours(voc):
     values = np.arange(48, dtype=np.uint8).reshape(6, 8)
     assert np.array_equal(read_label(voc.label("d", values)), values)
@@ -74,9 +65,9 @@ def test_grey_png_of_four_bits_holds_its_own_values(tmp_path):
 
 def test_rgb_label_is_refused(voc):
     path = voc.root / "SegmentationClass/a.png"
-    Image.new("RGB", (8, 6)).save(path)
+    Image.new("RGB", (8, 6), (0, 200, 0)).save(path)
     with pytest.raises(
-        UserError, match=r"a\.png: label in mode RGB; labels must hold class indices, mode P or L"
+        UserError, match=r"a\.png: a label in colours \(RGB\); labels must hold class indices, mode P or L"
     ):
         VocLayout(voc.root, "train", THREE).label("a")
 

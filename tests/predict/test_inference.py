@@ -224,10 +224,16 @@ def test_sixteen_bit_grey_keeps_its_shades(tmp_path):
     assert np.asarray(open_image(tmp_path / "deep.png"))[0, :, 0].tolist() == [0, 100, 255]
 
 
-def test_float_image_is_refused(tmp_path):
-    Image.fromarray(np.zeros((4, 4), np.float32)).save(tmp_path / "f.tif")
-    with pytest.raises(UserError, match=r"f\.tif: image in mode F"):
+def test_floats_are_0_to_1_or_their_range_is_not_known(tmp_path, capsys):
+    Image.fromarray(np.array([[0, 0.5, 1]], np.float32)).save(tmp_path / "f.tif")
+    assert np.asarray(open_image(tmp_path / "f.tif"))[0, :, 0].tolist() == [0, 128, 255]
+    assert "f.tif: more than 8 bits; its values 0..1 become black to white" in capsys.readouterr().out
+    Image.fromarray(np.array([[0, 20]], np.float32)).save(tmp_path / "f.tif")
+    with pytest.raises(
+        UserError, match=r"f\.tif: .*values are 0\.\.20, and which is white is not known; save"
+    ):
         open_image(tmp_path / "f.tif")
+    assert np.asarray(open_image(tmp_path / "f.tif", (-20, 20)))[0, :, 0].tolist() == [128, 255]
 
 
 def test_folder_is_searched_and_nothing_left_out_silently(tmp_path):

@@ -174,7 +174,7 @@ def test_label_values_outside_the_classes(trial, refused):
 
 
 def test_rgb_label(trial, refused):
-    Image.new("RGB", (16, 12)).save(trial.label("im4"))
+    Image.new("RGB", (16, 12), (128, 0, 0)).save(trial.label("im4"))
     said = refused()
     assert "im4.png (RGB)" in said
     assert "mode P or L" in said

@@ -108,9 +108,7 @@ class Sequences(Split):
 
 
 def _frames(root: Path, sequence: str) -> list[str]:
-    frames = joined(
-        ids_in(root / IMAGES / sequence), ids_in(root / LABELS / sequence, suffixes=(".png",))
-    )
+    frames = joined(ids_in(root / IMAGES / sequence), ids_in(root / LABELS / sequence, suffixes=(".png",)))
     if not frames:
         raise UserError(f"{root / IMAGES / sequence}: holds no frame; add them")
     return sorted(frames)

@@ -1,10 +1,10 @@
 """A folder of one's own: images/, masks/ and classes.txt.
 
 An image and its mask have the same name without ending; or all masks have the same end more, as a_mask.png
-of a.jpg. They may lie in folders of folders, or in images/train, masks/train, images/val and so on; Roboflow's
-train/, valid/ with x.jpg, x_mask.png and _classes.csv is read as well. classes.txt holds a class a line, in the
-order of the numbers in the masks, from 0; `name, r, g, b` gives it a colour. train.txt and val.txt, an id a
-line, split the set; without them a share is drawn for val.
+of a.jpg. They may lie in folders of folders, or in images/train, masks/train, images/val and so on. Roboflow's
+train/ and valid/, with x.jpg, x_mask.png and _classes.csv, are read too. classes.txt holds a class a line, in
+the order of the numbers in the masks; `name, r, g, b` gives it a colour. train.txt and val.txt, an id a line,
+split the set; without them a share is drawn for val.
 """
 
 import random

@@ -57,7 +57,9 @@ def find_layout(root: str | Path, split: str) -> Layout:
         return _roboflow(top, part)
     root = find_folders(root, (IMAGES, MASKS), (), _ADVICE)
     part = _part(root / IMAGES, split)
-    if not (part and all(_part(root / folder, name) for folder in (IMAGES, MASKS) for name in ("train", "val"))):
+    if not (
+        part and all(_part(root / folder, name) for folder in (IMAGES, MASKS) for name in ("train", "val"))
+    ):
         return _paired(root, IMAGES, MASKS, divided=False)
     return _paired(root, f"{IMAGES}/{part}", f"{MASKS}/{_part(root / MASKS, split) or part}", divided=True)
 
@@ -90,7 +92,9 @@ def _paired(root: Path, images: str, masks: str, divided: bool) -> Layout:
     nested = {path.replace("/", "-"): path for path in sorted(ids)}
     if len(nested) < len(ids):
         twice = next(path for path in ids if nested[path.replace("/", "-")] != path)
-        raise UserError(f"{root / images}: {twice} and {nested[twice.replace('/', '-')]} are one id; rename one")
+        raise UserError(
+            f"{root / images}: {twice} and {nested[twice.replace('/', '-')]} are one id; rename one"
+        )
     places = Places(images, masks, image_end, label_end, endings)
     paths = nested if any("/" in path for path in ids) else None
     return Layout(root, root / CLASSES_FILE, places, sorted(nested), paths, divided)
@@ -105,7 +109,9 @@ def _below(folder: Path, suffixes: tuple[str, ...]) -> set[str]:
     stems = [path.with_suffix("").as_posix() for path in paths if not _is_hidden(path)]
     if twice := [stem for stem, count in Counter(map(key, stems)).items() if count > 1]:
         names = sorted(str(path) for path in paths if key(path.with_suffix("").as_posix()) == twice[0])
-        raise UserError(f"{folder}: two files are named {Path(names[0]).stem}, {' and '.join(names)}; rename one")
+        raise UserError(
+            f"{folder}: two files are named {Path(names[0]).stem}, {' and '.join(names)}; rename one"
+        )
     return set(stems)
 
 
@@ -114,7 +120,7 @@ def _is_hidden(path: Path) -> bool:
 
 
 def common_end(names: Iterable[str], longer: Iterable[str]) -> str:
-    """What all `longer` names have behind one of `names`, as _mask; empty where they have nothing in common."""
+    """What all `longer` names have behind one of `names`, as _mask; empty where that differs."""
     names, ends = set(names), set()
     for name in longer:
         cuts = (at for at in range(len(name), 0, -1) if name[:at] in names)

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rws.data.files import DECODE_ERRORS
+from rws.data.files import DECODE_ERRORS, displayed, read_image
 from rws.data.sets.davis import IMAGES, LABELS, Sequences
 from rws.data.split import READING, find_folders
+from rws.data.value_range import levels_of
 from rws.errors import UserError
-from rws.predict.images import SUFFIXES, displayed, open_image
+from rws.predict.images import SUFFIXES
 from rws.predict.video.frames import Frame, Source
 
 DAVIS_RATE = Fraction(24)
@@ -83,10 +84,10 @@ class ImageSequence(Source):
         self.count, self._masks = len(images), masks
 
     def frames(self) -> Iterator[Frame]:
-        number = None
+        number, levels = None, levels_of(self.paths)
         for number, path in enumerate(self.paths):
             try:
-                yield Frame(open_image(path), number * self.tick, self.tick, path.stem)
+                yield Frame(read_image(path, levels), number * self.tick, self.tick, path.stem)
             except UserError as error:
                 self.problems.append(f"{error}; left out")
         if len(self.problems) == len(self.paths):
