@@ -44,6 +44,7 @@ _EXIF_ORIENTATION = 0x0112
 _PNG_EXIF = {"exif", "xmp", "Raw profile type exif", "XML:com.adobe.xmp"}
 # Memory for a pixel: an image whose windows alone are seen, and one that goes through a network as a whole.
 WINDOWED, WHOLE = 12, 32
+MOST = 178_956_970  # pixels that are seen as a whole: where Pillow speaks of an attack
 _opening = threading.Lock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=lambda: globals().update(_opening=threading.Lock()))
@@ -227,12 +228,16 @@ def _open(path: str | Path) -> Image.Image:
 
 
 def _refuse_too_large(size: tuple[int, int], path: str | Path, need: int) -> None:
-    """Raises: FileError for an image that would take more than half of the memory."""
-    wanted, there = size[0] * size[1] * need, memory_bytes()
-    if wanted > there // 2:
-        detail = f"{size[0]:,} x {size[1]:,} pixels take {wanted / 1e9:.0f} of {there / 1e9:.0f} GB"
+    """Raises: FileError for an image of more than MOST pixels that a network is to see as a whole, and for
+    one that would take more than half of the memory."""
+    pixels, memory = size[0] * size[1], memory_bytes()
+    if pixels * need > memory // 2 or (pixels > MOST and need == WHOLE):
+        takes = f"{pixels * need / 1e9:.1f} of {memory / 1e9:.1f} GB of memory"
+        detail = f"{size[0]:,} x {size[1]:,} pixels, which take {takes}"
         windows = "" if need == WINDOWED else ", or have predict look at windows of it (--slide 513)"
-        raise FileError.of(path, "an image too large for the memory", detail, f"cut it into pieces{windows}")
+        raise FileError.of(
+            path, "an image too large to be read whole", detail, f"cut it into pieces{windows}"
+        )
 
 
 def _refuse_pages(image: Image.Image, path: str | Path) -> None:

@@ -81,7 +81,7 @@ def to_8_bits(pixels: np.ndarray, levels: Levels | None) -> np.ndarray:
     if not levels.given and (lowest < levels.low or highest > levels.high or levels == NO_LEVELS):
         others = "8 bits" if levels == NO_LEVELS else f"the range {levels}"
         raise LevelsError(
-            f"its values are {lowest:g}..{highest:g}, the others have {others}; give --data.range LOW HIGH"
+            f"its values are {lowest:g}..{highest:g}, the others have {others}; give --data.range [LOW,HIGH]"
         )
     if np.issubdtype(pixels.dtype, np.unsignedinteger) and pixels.dtype.itemsize == 2:
         return _scaled(np.arange(1 << 16), levels)[pixels]

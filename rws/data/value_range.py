@@ -58,7 +58,7 @@ def _is_deep(path: Path) -> bool:
         return False  # the check names it
 
 
-def _found(paths: list[Path], way_out: str = "give them with --data.range LOW HIGH") -> Levels:
+def _found(paths: list[Path], way_out: str = "give them with --data.range [LOW,HIGH]") -> Levels:
     """The range of the values in these images; files that cannot be decoded are left to the check."""
     ends, whole = [], True
     for path in paths:

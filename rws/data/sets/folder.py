@@ -1,15 +1,16 @@
 """A folder of one's own: images/, masks/ and classes.txt.
 
 An image and its mask have the same name without ending; or all masks have the same end more, as a_mask.png
-of a.jpg. They may lie in folders of folders, or in images/train, masks/train, images/val and so on. Roboflow's
-train/ and valid/, with x.jpg, x_mask.png and _classes.csv, are read too. classes.txt holds a class a line, in
-the order of the numbers in the masks; `name, r, g, b` gives it a colour. train.txt and val.txt, an id a line,
-split the set; without them a share is drawn for val.
+of a.jpg. They may lie in folders of folders, or in images/train, masks/train, images/val and so on.
+Roboflow's train/ and valid/, with x.jpg, x_mask.png and _classes.csv, are read too. classes.txt holds a
+class a line, the order of the numbers in the masks; `name, r, g, b` gives it a colour. train.txt and
+val.txt, an id a line, split the set; without them a share is drawn for val.
 """
 
 import random
 from pathlib import Path
 
+from rws.data.leaks import same_files
 from rws.data.lists import read_list
 from rws.data.sets.classes_file import read_classes
 from rws.data.sets.folder_layouts import Layout, Nested, find_layout
@@ -41,12 +42,19 @@ def _ids(layout: Layout, split: str, list_name: str | None, reading: Reading) ->
         return read_list(root / f"{list_name or split}.txt")
     if there:
         raise UserError(f"{root}: {there[0]}.txt is there without its twin; write both train.txt and val.txt")
-    every = layout.ids
-    count = max(1, round(reading.val_share * len(every)))
-    drawn = set(random.Random(reading.split_seed).sample(every, min(count, len(every))))
-    ids = [image_id for image_id in every if (image_id in drawn) == (split == "val")]
+    ids = _draw(layout, split, reading)
     if not ids:
         raise UserError(
-            f"{root}: {len(every)} images, none is left for {split}; add images, or train.txt and val.txt"
+            f"{root}: {len(layout.ids)} images, none is left for {split}; add some, or train.txt and val.txt"
         )
     return ids
+
+
+def _draw(layout: Layout, split: str, reading: Reading) -> list[str]:
+    """A share for val and the rest for train; images of the same bytes stay together."""
+    files = {i: path for i in layout.ids if (path := layout.image(i)) is not None}
+    leader = {i: group[0] for group in same_files(files) for i in group}
+    drawable = [i for i in layout.ids if leader.get(i, i) == i]
+    count = max(1, round(reading.val_share * len(drawable)))
+    drawn = set(random.Random(reading.split_seed).sample(drawable, min(count, len(drawable))))
+    return [i for i in layout.ids if (leader.get(i, i) in drawn) == (split == "val")]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rws.data.files import SUFFIXES
 from rws.data.label_files import LABEL_SUFFIXES
-from rws.data.lookup import joined, key
+from rws.data.lookup import find_file, joined, key
 from rws.data.sets.paired_folders import ids_in, no_image
 from rws.data.split import Places, Split, find_folders
 from rws.errors import UserError
@@ -31,6 +31,11 @@ class Layout:
     ids: list[str]
     paths: dict[str, str] | None = None
     divided: bool = False
+
+    def image(self, image_id: str) -> Path | None:
+        """The image of an id, if there is one."""
+        stem = (self.paths or {}).get(image_id, image_id) + self.places.image_end
+        return find_file(self.root / self.places.images, stem, SUFFIXES)
 
 
 class Nested(Split):
