@@ -182,7 +182,9 @@ def _message(split: Split, fault: Fault, found: Sequence[tuple[str, str]]) -> st
         "values": describe_values(split.source_classes),
     }
     named = [said or _missing(split, fault, image_id) for image_id, said in found[:_NAMED]]
-    unread = fault in (NO_IMAGE, NO_LABEL) and any(ending in said for said in named for ending in UNREAD)
+    unread = fault in (NO_IMAGE, NO_LABEL) and any(
+        ending in said.lower() for said in named for ending in UNREAD
+    )
     way_out = "convert these files to PNG or JPEG, which are read" if unread else fault.way_out
     more = ", ..." if len(found) > _NAMED else ""
     what = fault.what.format(**words) if fault in (NO_IMAGE, NO_LABEL, VALUE) else fault.what

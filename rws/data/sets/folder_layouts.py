@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rws.data.files import SUFFIXES
 from rws.data.label_files import LABEL_SUFFIXES
-from rws.data.lookup import find_file, joined, key
+from rws.data.lookup import find_file, joined
 from rws.data.sets.paired_folders import ids_in, no_image
 from rws.data.split import Places, Split, find_folders
 from rws.errors import UserError
@@ -112,8 +112,8 @@ def _below(folder: Path, suffixes: tuple[str, ...]) -> set[str]:
     """
     paths = [path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in suffixes]
     stems = [path.with_suffix("").as_posix() for path in paths if not _is_hidden(path)]
-    if twice := [stem for stem, count in Counter(map(key, stems)).items() if count > 1]:
-        names = sorted(str(path) for path in paths if key(path.with_suffix("").as_posix()) == twice[0])
+    if twice := [stem for stem, count in Counter(stems).items() if count > 1]:
+        names = sorted(str(path) for path in paths if path.with_suffix("").as_posix() == twice[0])
         raise UserError(
             f"{folder}: two files are named {Path(names[0]).stem}, {' and '.join(names)}; rename one"
         )
