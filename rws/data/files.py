@@ -84,12 +84,12 @@ class Header:
     palette: np.ndarray | None = None
 
 
-def read_header(path: str | Path, need: int = WHOLE) -> Header:
-    """The header of an image file; need: bytes of memory for a pixel.
+def read_header(path: str | Path, need: int = WHOLE, what: str = "") -> Header:
+    """The header of an image file; need: bytes of memory for a pixel. `what` it is, for the message.
 
     Raises: FileError for a file that is no image, and one too large to be read.
     """
-    with opened(path, need) as image:
+    with opened(path, need, what) as image:
         orientation = orientation_of(image)
         size = (image.height, image.width)
         # Pillow gives TIFF's size as shown, and turns it when it is decoded.

@@ -11,6 +11,7 @@ from rws.predict.options import PredictCommand
 from rws.predict.photographs import CAM, LABEL, OVERLAY, ImageJob
 from rws.predict.predictor import load_predictors
 from rws.predict.side_by_side import COMPARED, SideBySide
+from rws.predict.sliding import any_size
 from rws.predict.video.command import find_films, make_films
 from rws.runtime.device import choose_device
 from rws.runtime.prefetch import ahead, finishing, one_thread
@@ -38,7 +39,8 @@ def predict_photographs(command: PredictCommand) -> int:
     refuse_overwriting(images, [s.with_name(s.name + ending) for s in stems.values() for ending in endings])
     make_output(command.output)
     print(*notes, sep="\n", end="\n" if notes else "")
-    failed = predict_all(job, images)
+    with any_size(command.options.windows is not None):
+        failed = predict_all(job, images)
     print(f"{len(images) - failed} of {len(images)} images predicted, in {command.output}")
     return 2 if failed else 0
 

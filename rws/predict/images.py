@@ -30,7 +30,7 @@ def open_image(
 
 
 def _own_levels(path: Path) -> Levels | None:
-    if not read_header(path, WINDOWED).deep:
+    if not read_header(path, WINDOWED, "image ").deep:
         return None
     try:
         levels = find_levels_of(deep_pixels(path))

@@ -5,6 +5,7 @@ window, and of the width of the image only the rows that the next row of windows
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,17 @@ from rws.predict.inference import probabilities
 from rws.predict.ways import Windows
 from rws.runs.model_file import Card
 from rws.runtime.device import device_of
+
+
+@contextmanager
+def any_size(allowed: bool) -> Iterator[None]:
+    """Inside the block, if `allowed`, Pillow opens images of any size, which it else takes for an attack."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None if allowed else before
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def sliding_label(

@@ -51,13 +51,13 @@ def test_what_may_differ_when_a_run_is_resumed():
     assert {
         *("cam_vis", "cam_vis_images", "cam_method", "runs", "device", "model.weights_dir"),
         *("data.root", "data.lists_dir", "data.workers", "data.check", "data.partial", "data.cache"),
-        *("train.checkpoint_steps", "train.checkpoint_minutes"),
+        *("data.allow_leak", "train.checkpoint_steps", "train.checkpoint_minutes"),
     } == FREE
 
 
 NO_NUMBER = {
     *("name", "runs", "model.weights_dir", "data.workers", "data.check", "data.partial", "data.cache"),
-    *("train.checkpoint_steps", "train.checkpoint_minutes"),
+    *("train.checkpoint_steps", "train.checkpoint_minutes", "data.allow_leak"),
 }
 # The options that a step and all before it do not depend on.
 FUSE = {"fusion.mode", "fusion.stages", "bank.teacher_decay", "train.slice_mix", "cycles.budget"}
