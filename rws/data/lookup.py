@@ -17,11 +17,10 @@ def find_file(folder: Path, stem: str, endings: Sequence[str]) -> Path | None:
 
     The name as it is written comes first, and then one alone that differs in what `key` leaves out.
     """
-    paths = [folder / f"{stem}{ending}" for ending in endings]
-    for path in paths:
-        if path.is_file():
-            return path
-    for path in paths:
+    for ending in endings:
+        if os.path.isfile(name := f"{folder}/{stem}{ending}"):
+            return Path(name)
+    for path in (folder / f"{stem}{ending}" for ending in endings):
         names = _listed(path.parent).get(key(path.name), [])
         same = [name for name in names if _form(name) == _form(path.name)]
         if len(chosen := same or names) == 1 and (path.parent / chosen[0]).is_file():

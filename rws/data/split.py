@@ -224,9 +224,9 @@ class Split:
         Raises: UserError for a missing or damaged file and for one that does not hold class numbers.
         """
         raw = self._as_stored(image_id)
-        if header is None and self.find_image(image_id) is not None:
-            header = self.header(image_id)
-        if header is None:
+        if header is None and (image := self.find_image(image_id)) is not None:
+            header = read_header(image)
+        if header is None or header.orientation == 1:
             return raw
         return as_shown(raw, header, self.reading.orientation, self.label_path(image_id))
 
