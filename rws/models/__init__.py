@@ -87,7 +87,7 @@ def build_network(
     if untrained:
         source = "none" if family.has_weights else AS_BUILT
         return network, LoadReport(source, 0, (), tuple(network.state_dict()))
-    return network, load_matching(network, state, source)
+    return network, load_matching(network, state, source, family.key_prefix)
 
 
 def _read(family: Family, weights: str, folder: Path) -> tuple[str, dict[str, Tensor]]:
@@ -95,7 +95,7 @@ def _read(family: Family, weights: str, folder: Path) -> tuple[str, dict[str, Te
         return family.packaged()
     path = _downloaded(family, folder) if weights == "auto" else Path(weights).expanduser()
     known = path.name in family.file_names
-    return str(path), family.own_keys(read_weights(path, family.sha256_prefix if known else None))
+    return str(path), read_weights(path, family.sha256_prefix if known else None)
 
 
 def _downloaded(family: Family, folder: Path) -> Path:

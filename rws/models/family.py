@@ -51,12 +51,6 @@ class Family:
         """First digits of the file's SHA-256, which torchvision writes at the end of the name."""
         return Path(self.download).stem.rsplit("-", 1)[1] if self.download else None
 
-    def own_keys(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The tensors of a file under this network's keys: as they are, or with `key_prefix` before each."""
-        if any(key.startswith(self.key_prefix) for key in state):
-            return state
-        return {self.key_prefix + key: value for key, value in state.items()}
-
 
 def not_installed(network: str, package: str, extra: str) -> UserError:
     """What to say when the package of an optional extra is missing."""

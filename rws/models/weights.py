@@ -10,12 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from rws.errors import UserError
+from rws.models.wrappings import Reading, named_tensors, readings, rivals
 
-NESTED_KEYS = ("model", "state_dict")
-WRAPPER_PREFIXES = (
-    "module.",
-    "_orig_mod.",
-)  # DistributedDataParallel and torch.compile put these before each key
 AS_BUILT = "the network's own code"  # source of what a user's factory returns
 HASH_SHOWN = 8  # hexadecimal digits, as many as torchvision puts into its file names
 
@@ -43,7 +39,7 @@ class LoadReport:
 
 
 def read_weights(path: str | Path, sha256_prefix: str | None = None) -> dict[str, Tensor]:
-    """Read a state dict onto the CPU, be it plain, inside a checkpoint, or saved from a wrapped network.
+    """Read all named tensors of a file onto the CPU; those within dictionaries take their keys before theirs.
 
     Nothing but tensors and plain containers is unpickled, so a file cannot run code.
 
@@ -58,9 +54,7 @@ def read_weights(path: str | Path, sha256_prefix: str | None = None) -> dict[str
     try:
         if sha256_prefix:
             _check_hash(path, sha256_prefix)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns of odd pickles before it refuses them
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        content = _content(path)
     except UserError:
         raise
     except OSError as error:
@@ -69,28 +63,83 @@ def read_weights(path: str | Path, sha256_prefix: str | None = None) -> dict[str
         ) from error
     except Exception as error:  # a damaged pickle fails with nearly any type: KeyError, EOFError, ...
         raise UserError(_unreadable(path, error)) from error
-    return _plain_state(path, content)
+    tensors = dict(named_tensors(content))
+    if not tensors:
+        keys = f"its keys are {_first(map(str, content))}" if isinstance(content, Mapping) and content else ""
+        raise UserError(
+            f"{path}: holds no named tensors ({keys or type(content).__name__}); save state_dict() with "
+            "torch.save"
+        )
+    return tensors
 
 
-def load_matching(network: nn.Module, state: Mapping[str, Tensor], source: str = "state dict") -> LoadReport:
+def load_matching(
+    network: nn.Module, tensors: Mapping[str, Tensor], source: str = "state dict", key_prefix: str = ""
+) -> LoadReport:
     """Copy every tensor whose key and shape the network has, and say which were not.
 
-    `source` names the file in messages. A head for another number of classes is dropped by its shape.
+    The network's keys may stand behind a prefix (see `wrappings`), if that can be read in one way alone.
+    `source` names the file in messages. A head for another number of classes is dropped by its shape. The
+    keys of a file that holds the backbone alone take `key_prefix`.
 
     Raises:
-        UserError: no tensor of `state` fits the network; the network is unchanged then.
+        UserError: no tensor fits the network, or different ones fit it equally, or one is not finite; the
+            network is unchanged then.
     """
     own = network.state_dict()
-    fitting = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
-    if not fitting:
+    found = readings(tensors, own, key_prefix)
+    if not found:
         raise UserError(
-            f"{source}: no tensor fits the network; the file has {_first(state)}, the network {_first(own)}; "
-            "give the weights of this architecture (--model.name) or --model.weights none"
+            f"{source}: no tensor fits the network; the file has {_first(tensors)}, the network "
+            f"{_first(own)}; give the weights of this architecture (--model.name) or --model.weights none"
         )
+    chosen = found[0]
+    if others := rivals(chosen, found[1:], tensors):
+        places = " and under ".join(repr(reading.prefix) for reading in (chosen, *others))
+        raise UserError(
+            f"{source}: holds this network more than once, under {places}; save the one that is meant alone "
+            "(torch.load, then torch.save of that part) and give that file"
+        )
+    fitting = {target: tensors[key] for key, target in chosen.keys.items()}
+    _check_finite(fitting, source)
     network.load_state_dict(fitting, strict=False)
-    dropped = tuple(key for key in state if key not in fitting)
+    dropped = tuple(chosen.rest(key) for key in tensors if key not in chosen.keys)
     missing = tuple(key for key in own if key not in fitting)
-    return LoadReport(source, len(fitting), dropped, missing)
+    return LoadReport(_place(source, chosen), len(fitting), dropped, missing)
+
+
+def _place(source: str, reading: Reading) -> str:
+    """The source, with the prefix where it is not as well the network's own."""
+    as_they_are = all(key == target for key, target in reading.keys.items())
+    return source if as_they_are or not reading.prefix else f"{source} (under {reading.prefix})"
+
+
+def _check_finite(tensors: Mapping[str, Tensor], source: str) -> None:
+    for key, value in tensors.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise UserError(
+                f"{source}: {key} holds values that are not finite, as of a training that failed; take "
+                "weights of an earlier epoch, or --model.weights none"
+            )
+
+
+def _content(path: Path) -> object:
+    """What a file of torch or safetensors holds. Raises: nearly anything."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    if start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
+        return _safetensors(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of odd pickles before it refuses them
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        from safetensors.torch import load_file
+    except ImportError as error:
+        raise UserError(f"{path}: a file of safetensors; run `pip install safetensors` to read it") from error
+    return load_file(path)
 
 
 def _check_hash(path: Path, prefix: str) -> None:
@@ -111,6 +160,13 @@ def _unreadable(path: Path, error: Exception) -> str:
         start = file.read(256).lstrip()
     if start.startswith(b"<"):
         return f"{path}: an HTML or XML page, not weights; the download failed, fetch the file itself again"
+    if start.startswith(b"version https://git-lfs"):
+        return f"{path}: a pointer of Git LFS in place of the weights; run `git lfs pull` where it is from"
+    if "torchscript" in str(error).lower():
+        return (
+            f"{path}: a network of TorchScript, code and all; save torch.jit.load(FILE).state_dict() with "
+            "torch.save and give that file"
+        )
     if "unsupported global" in str(error).lower():
         return (
             f"{path}: refused, it holds Python objects besides tensors, and reading them could run code; "
@@ -120,25 +176,6 @@ def _unreadable(path: Path, error: Exception) -> str:
         f"{path}: torch cannot read these {path.stat().st_size} bytes as weights (truncated, or another "
         "format); download or save the file again"
     )
-
-
-def _plain_state(path: Path, content: object) -> dict[str, Tensor]:
-    for key in NESTED_KEYS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    items = content.items() if isinstance(content, Mapping) else ()
-    state = {_unwrapped(k): v for k, v in items if isinstance(k, str) and isinstance(v, Tensor)}
-    if not state:
-        raise UserError(
-            f"{path}: holds no named tensors ({type(content).__name__}); save state_dict() with torch.save"
-        )
-    return state
-
-
-def _unwrapped(key: str) -> str:
-    while key.startswith(WRAPPER_PREFIXES):
-        key = key.split(".", 1)[1]
-    return key
 
 
 def _first(keys: Iterable[str], count: int = 3) -> str:

@@ -157,5 +157,5 @@ def test_a_file_of_the_backbone_alone_fills_the_backbone(tmp_path):
     torch.save({**backbone, "fc.weight": torch.zeros(1000, 2048)}, tmp_path / "resnet.pth")
     other, report = build_network("pcaa_resnet50", 3, weights=str(tmp_path / "resnet.pth"))
     assert report.loaded == len(backbone)
-    assert report.dropped == ("backbone.fc.weight",)
+    assert report.dropped == ("fc.weight",)
     assert torch.equal(other.backbone.layer4[2].conv3.weight, network.backbone.layer4[2].conv3.weight)

@@ -98,15 +98,143 @@ def test_auto_loads_the_file_of_the_expected_hash(monkeypatch, tmp_path) -> None
     assert all(torch.equal(value, network.state_dict()[key]) for key, value in loaded.state_dict().items())
 
 
-@pytest.mark.parametrize("nested", [None, "model", "state_dict"])
-@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
-def test_nesting_and_wrapper_prefixes_are_undone(nested, prefix, tmp_path, state) -> None:
-    saved = {prefix + key: value for key, value in state.items()}
-    content = {"format": 1, "epoch": 4, nested: saved} if nested else saved
+def prefixed(state: dict, *prefixes: str) -> dict:
+    return {prefix + key: value for prefix in prefixes for key, value in state.items()}
+
+
+WRAPPINGS = {
+    "plain": lambda s: s,
+    "a dictionary": lambda s: {"epoch": 3, "model_state_dict": s, "optimizer_state_dict": {"state": {}}},
+    "another": lambda s: {"net": s, "acc": 0.5, "seen": torch.tensor(7)},
+    "two dictionaries": lambda s: {"checkpoint": {"model": s, "epoch": torch.tensor(3)}},
+    "an optimizer beside it": lambda s: {
+        "network": s,
+        "optimizer": {
+            "state": {0: {"exp_avg": torch.ones(4), "step": torch.tensor(1.0)}},
+            "param_groups": [],
+        },
+    },
+    "DataParallel": lambda s: prefixed(s, "module."),
+    "torch.compile": lambda s: prefixed(s, "_orig_mod."),
+    "both": lambda s: prefixed(s, "module._orig_mod."),
+    "both, turned": lambda s: {"state_dict": prefixed(s, "_orig_mod.module.")},
+    "a part compiled": lambda s: {k.replace("body.", "body._orig_mod."): v for k, v in s.items()},
+    "Lightning": lambda s: {
+        "state_dict": {**prefixed(s, "model."), "loss.weight": torch.ones(3)},
+        "epoch": 3,
+    },
+    "Lightning, compiled": lambda s: {"state_dict": prefixed(s, "net._orig_mod.")},
+    "a moving average": lambda s: {"n_averaged": torch.tensor(5), **prefixed(s, "module.")},
+    "the same twice": lambda s: {"model": s, "model_ema": {"module": dict(s)}},
+    "part by part": lambda s: {
+        part: {k.split(".")[1]: v for k, v in s.items() if k.startswith(part)} for part in ("body", "head")
+    },
+    "a teacher beside the network": lambda s: {**s, **prefixed({k: v + 1 for k, v in s.items()}, "teacher.")},
+    "half precision": lambda s: {"model": {k: v.half() for k, v in s.items()}},
+}
+
+
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_weights_are_found_in_what_was_saved_around_them(wrapping, tmp_path, state) -> None:
+    torch.save(WRAPPINGS[wrapping](state), tmp_path / "w.pt")
+    network = Tiny()
+    report = load_matching(network, read_weights(tmp_path / "w.pt"), "w.pt")
+    assert (report.loaded, report.missing) == (len(state), ())
+    wanted = {key: value.half().float() if "half" in wrapping else value for key, value in state.items()}
+    assert all(torch.equal(value, wanted[key]) for key, value in network.state_dict().items())
+
+
+def test_the_report_says_where_they_were_and_what_else_there_was(tmp_path, state) -> None:
+    torch.save(WRAPPINGS["Lightning"](state), tmp_path / "w.pt")
+    report = load_matching(Tiny(num_classes=5), read_weights(tmp_path / "w.pt"), "w.pt")
+    assert str(report) == (
+        "weights: 2 tensors from w.pt (under state_dict.model); dropped from the file: head, "
+        "state_dict.loss; randomly initialised: head"
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrapping", "places"),
+    [
+        (lambda one, two: {"model": one, "model_ema": two}, "'model' and under 'model_ema'"),
+        (
+            lambda one, two: {"state_dict": {**prefixed(one, "student."), **prefixed(two, "teacher.")}},
+            "'state_dict.student' and under 'state_dict.teacher'",
+        ),
+        (lambda one, two: {"net": one, "ema": {"module": two}}, "'net' and under 'ema.module'"),
+        (
+            lambda one, two: {**prefixed(one, "module."), **prefixed(two, "model.")},
+            "'module' and under 'model'",
+        ),
+    ],
+)
+def test_networks_of_other_values_in_one_file_are_named(wrapping, places, tmp_path, state) -> None:
+    other = {key: value + 1 for key, value in state.items()}
+    torch.save(wrapping(state, other), tmp_path / "w.pt")
+    network, before = Tiny(), Tiny().state_dict()
+    network.load_state_dict(before)
+    with pytest.raises(UserError, match="holds this network more than once") as error:
+        load_matching(network, read_weights(tmp_path / "w.pt"), str(tmp_path / "w.pt"))
+    assert places in str(error.value)
+    assert_one_line(error, tmp_path / "w.pt")
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_a_file_that_holds_the_backbone_alone_takes_its_prefix(state) -> None:
+    backbone = {"weight": state["body.weight"], "bias": state["body.bias"], "fc.weight": torch.zeros(9, 9)}
+    for tensors in (backbone, prefixed(backbone, "module."), prefixed(backbone, "state_dict.model.")):
+        network = Tiny()
+        report = load_matching(network, tensors, "w.pt", key_prefix="body.")
+        assert (report.loaded, report.dropped) == (2, ("fc.weight",))
+        assert torch.equal(network.body.weight, state["body.weight"])
+
+
+def test_a_layer_of_another_network_is_no_way_to_read_it(state) -> None:
+    """One tensor of five fits by chance behind a prefix."""
+    tensors = {f"decoder.layer{i}.weight": torch.zeros(1) for i in range(4)}
+    with pytest.raises(UserError, match="no tensor fits the network"):
+        load_matching(Tiny(), {**tensors, "decoder.head.bias": torch.zeros(3)}, "w.pth")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(value, state) -> None:
+    state["head.bias"][1] = value
+    with pytest.raises(UserError, match=r"w\.pth: head\.bias holds values that are not finite"):
+        load_matching(Tiny(), state, "w.pth")
+
+
+def test_whole_numbers_are_not_taken_for_weights(state) -> None:
+    quantised = {key: (100 * value).to(torch.int8) for key, value in state.items()}
+    with pytest.raises(UserError, match="no tensor fits the network"):
+        load_matching(Tiny(), quantised, "w.pth")
+
+
+def test_a_file_of_safetensors(tmp_path, state) -> None:
+    safetensors = pytest.importorskip("safetensors.torch")
+    safetensors.save_file(prefixed(state, "model."), tmp_path / "w.safetensors")
+    network = Tiny()
+    load_matching(network, read_weights(tmp_path / "w.safetensors"))
+    assert all(torch.equal(value, state[key]) for key, value in network.state_dict().items())
+    (tmp_path / "w.safetensors").write_bytes((tmp_path / "w.safetensors").read_bytes()[:-9])
+    with pytest.raises(UserError, match="cannot read these") as error:
+        read_weights(tmp_path / "w.safetensors")
+    assert_one_line(error, tmp_path / "w.safetensors")
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
+def test_a_network_of_torchscript_is_told(tmp_path) -> None:
+    torch.jit.trace(nn.Conv2d(3, 2, 1), torch.zeros(1, 3, 4, 4)).save(str(tmp_path / "w.pt"))
+    with pytest.raises(UserError, match=r"torch\.jit\.load\(FILE\)\.state_dict\(\)") as error:
+        read_weights(tmp_path / "w.pt")
+    assert_one_line(error, tmp_path / "w.pt")
+
+
+def test_dictionaries_that_hold_themselves_end(tmp_path) -> None:
+    content: dict = {"epoch": 3}
+    content["self"] = content
     torch.save(content, tmp_path / "w.pt")
-    read = read_weights(tmp_path / "w.pt")
-    assert list(read) == list(state)
-    assert all(torch.equal(read[key], state[key]) for key in state)
+    with pytest.raises(UserError, match=r"its keys are epoch, self\); save state_dict"):
+        read_weights(tmp_path / "w.pt")
 
 
 @pytest.mark.parametrize("legacy", [False, True])
@@ -126,7 +254,7 @@ def test_truncated_file_is_one_clear_error(legacy, tmp_path, state) -> None:
         (b"\n<html>", "HTML"),
         (b"", "0 bytes"),
         (b"\x00\xff" * 50, "100 bytes"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "bytes"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     ],
 )
 def test_file_that_is_not_weights_is_one_clear_error(content, words, tmp_path) -> None:
