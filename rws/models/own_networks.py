@@ -7,11 +7,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from rws.errors import UserError
+from rws.models.compiled import plain
 from rws.models.family import IMAGENET_MEAN, IMAGENET_STD, Family
-from rws.models.same_size import MULTIPLES, needed_multiple, same_size
+from rws.models.probabilities import ends_in
+from rws.models.same_size import MULTIPLES, TRIALS, needed_multiple, same_size
 
 FORM = "path.to.module:factory"
 
@@ -70,10 +73,7 @@ def _build(name: str, factory: Callable[[int], nn.Module], num_classes: int, aux
             f"--model.name {name}: {FORM.split(':')[1]}({num_classes}) failed ({type(error).__name__}: "
             f"{' '.join(str(error).split())}); it must take the number of classes alone"
         ) from error
-    if not isinstance(network, nn.Module):
-        raise UserError(
-            f"--model.name {name}: returns a {type(network).__name__}; needed is a torch.nn.Module"
-        )
+    network, notes = _plain(name, network)
     try:
         multiple, output = needed_multiple(network)
     except Exception as error:
@@ -82,11 +82,37 @@ def _build(name: str, factory: Callable[[int], nn.Module], num_classes: int, aux
             f"of 1 to {MULTIPLES[-1]} ({type(error).__name__}: {' '.join(str(error).split())})"
         ) from error
     _check_output(name, output, num_classes)
-    return same_size(network, multiple)
+    if end := ends_in(network, _logits, TRIALS[multiple]):
+        notes.append(
+            f"--model.name {name}: its outputs seem to be those of {end}; the loss and the heat maps need "
+            "logits, so leave that last layer out"
+        )
+    return same_size(network, multiple, tuple(notes))
+
+
+def _plain(name: str, made: object) -> tuple[nn.Module, list[str]]:
+    """What a factory returned, without wrappers, and what to say of these.
+
+    Raises: UserError for what is no network, or one that has no modules to look at.
+    """
+    if not isinstance(made, nn.Module):
+        raise UserError(f"--model.name {name}: returns a {type(made).__name__}; needed is a torch.nn.Module")
+    if isinstance(made, torch.jit.ScriptModule):
+        raise UserError(
+            f"--model.name {name}: returns a network of TorchScript, which cannot be looked into; return the "
+            "torch.nn.Module that it was made of"
+        )
+    network, taken = plain(made)
+    note = f"--model.name {name}: taken out of {' and '.join(taken)}; RWS looks into the plain network"
+    return network, [note] if taken else []
+
+
+def _logits(output: object) -> object:
+    return output.get("out") if isinstance(output, dict) else output
 
 
 def _check_output(name: str, output: object, num_classes: int) -> None:
-    logits = output.get("out") if isinstance(output, dict) else output
+    logits = _logits(output)
     if not isinstance(logits, Tensor):
         raise UserError(
             f"--model.name {name}: the network returns a {type(output).__name__}; needed are logits "

@@ -1,5 +1,8 @@
 """Makes any network return {"out": logits} at the size of its input, without a change of its state_dict."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,6 +16,7 @@ class SameSize:
     """Goes before a network's own class; see `same_size`."""
 
     size_multiple = 1
+    notes: tuple[str, ...] = ()  # what a person should know of the network before it is trained
     # Architectures of other libraries may hold layers that they do not use.
     may_leave_parameters_unused = True
 
@@ -41,7 +45,7 @@ def _resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(maps, size, mode="bilinear", align_corners=False)
 
 
-def same_size(network: nn.Module, multiple: int = 1) -> nn.Module:
+def same_size(network: nn.Module, multiple: int = 1, notes: tuple[str, ...] = ()) -> nn.Module:
     """Make a network return {"out": logits} at the size of its input, whatever that is.
 
     The network itself is changed and returned: it stays an instance of its class, its modules keep their
@@ -52,7 +56,7 @@ def same_size(network: nn.Module, multiple: int = 1) -> nn.Module:
     Shape: (N, 3, H, W) -> {"out": (N, C, H, W)}, and "aux" where the network returns it.
     """
     own = type(network)
-    network.__class__ = type(own.__name__, (SameSize, own), {"size_multiple": multiple})
+    network.__class__ = type(own.__name__, (SameSize, own), {"size_multiple": multiple, "notes": notes})
     return network
 
 
@@ -64,16 +68,23 @@ def needed_multiple(network: nn.Module) -> tuple[int, object]:
 
     Raises: what the network raised at first, if it takes no image at all.
     """
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
     first: Exception | None = None
-    try:
+    with in_eval(network):
         for multiple, size in TRIALS.items():
             try:
                 return multiple, network(torch.zeros(1, 3, *size))
             except Exception as error:  # sizes that do not fit fail in any way
                 first = first or error
+    raise first
+
+
+@contextmanager
+def in_eval(network: nn.Module) -> Iterator[None]:
+    """Eval mode inside the block; each module's own mode is restored after it."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
     finally:
         for module, mode in modes:
             module.training = mode
-    raise first

@@ -23,6 +23,7 @@ from rws.method.cams import Scored
 from rws.method.fuse import BankFusion
 from rws.method.score import Scores, score_images
 from rws.method.select import select_features
+from rws.models.compiled import is_compiled
 from rws.wrapper.slice_batches import Loader, WeakSlices, enlarged, named
 
 
@@ -49,7 +50,7 @@ class RWS:
         slices: the windows and the weak-slice test.
         folder: where the selected features are kept; None takes a temporary folder.
 
-    Raises: UserError for a network in which a stage is missing or none can be found.
+    Raises: UserError for a network in which a stage is missing or none can be found, and for a compiled one.
     Source: METHOD; Rao et al., IEEE TCSVT 34(7), 2024.
     """
 
@@ -64,6 +65,11 @@ class RWS:
         slices: SliceConfig | None = None,
         folder: str | Path | None = None,
     ):
+        if is_compiled(model):
+            raise UserError(
+                "RWS: torch.compile runs this network, past the hooks that see and fuse its stages; give RWS "
+                "and your loop the network that was compiled"
+            )
         self.model, self.config = model, slices or SliceConfig()
         names = [str(c) for c in range(num_classes)]
         colours = [voc_colour(c) for c in range(num_classes)]

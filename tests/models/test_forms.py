@@ -12,6 +12,7 @@ from torch import nn
 from rws.data.classes import DEMO
 from rws.errors import UserError
 from rws.models import build_network, find_family
+from rws.models.compiled import is_compiled
 from rws.models.same_size import nearest_size, same_size
 from rws.predict.inference import predict_label
 from rws.runs.model_file import Card, load_trained, save_trained
@@ -63,6 +64,52 @@ def other(num_classes):
 class Grey(Net):
     def forward(self, x):
         return super().forward(x[:, :1])
+
+class Softmax(Net):
+    def forward(self, x):
+        return {"out": super().forward(x).softmax(1)}
+
+class LogSoftmax(Net):
+    def forward(self, x):
+        return super().forward(x).log_softmax(1)
+
+class Sigmoid(Net):
+    def forward(self, x):
+        return super().forward(x).sigmoid()
+
+class EvalSoftmax(Net):
+    def forward(self, x):
+        y = super().forward(x)
+        return y if self.training else y.softmax(1)
+
+class Zero(Net):
+    def __init__(self, num_classes):
+        super().__init__(num_classes)
+        nn.init.zeros_(self.head.weight)
+        nn.init.constant_(self.head.bias, 0.1)
+
+class Relu(Net):
+    def forward(self, x):
+        return super().forward(x).relu()
+
+def parallel(num_classes):
+    return nn.DataParallel(Net(num_classes))
+
+def compiled(num_classes):
+    return torch.compile(Net(num_classes))
+
+def compiled_in_place(num_classes):
+    network = Net(num_classes)
+    network.compile()
+    return network
+
+def compiled_in_part(num_classes):
+    network = Net(num_classes)
+    network.backbone = torch.compile(nn.DataParallel(network.backbone))
+    return network
+
+def scripted(num_classes):
+    return torch.jit.trace(Net(num_classes), torch.zeros(1, 3, 8, 8))
 """
 
 
@@ -143,10 +190,73 @@ def test_own_stages_and_normalisation(own):
         ("Flat", "the network returns (1, 5); needed are logits (N, 5, H, W)"),
         ("other", "the network returns (1, 6, 25, 41); needed are logits (N, 5, H, W)"),
         ("Grey", "the network takes no image (1, 3, H, W); tried sides that are multiples of 1 to 64"),
+        ("scripted", "returns a network of TorchScript, which cannot be looked into"),
     ],
 )
+@pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 def test_own_network_that_cannot_be_used(own, factory, said):
     assert said in refusal(own(factory))
+
+
+@pytest.mark.parametrize(
+    ("factory", "end"),
+    [
+        ("Softmax", "softmax: they lie in [0, 1] and sum to 1 over the classes"),
+        ("EvalSoftmax", "softmax: they lie in [0, 1] and sum to 1 over the classes"),
+        ("LogSoftmax", "log_softmax: their exponentials sum to 1 over the classes"),
+        ("Sigmoid", "sigmoid: they lie in [0, 1]"),
+    ],
+)
+def test_a_network_that_ends_in_probabilities_is_noted(own, factory, end):
+    network, _ = build_network(own(factory), 5, weights="none")
+    assert network.notes == (
+        f"--model.name {own(factory)}: its outputs seem to be those of {end}; the loss and the heat maps "
+        "need logits, so leave that last layer out",
+    )
+    assert network.training
+
+
+@pytest.mark.parametrize("factory", ["Net", "Halves", "Zero", "Relu", "tuned"])
+@pytest.mark.parametrize("seed", range(5))
+def test_of_logits_nothing_is_noted(own, factory, seed):
+    torch.manual_seed(seed)
+    assert build_network(own(factory), 5, weights="none")[0].notes == ()
+
+
+def test_looking_for_probabilities_draws_no_random_numbers(own):
+    torch.manual_seed(3)
+    build_network(own("Net"), 5, weights="none")
+    found = torch.rand(1)
+    torch.manual_seed(3)
+    sys.modules["nets.mine"].Net(5)
+    assert torch.equal(found, torch.rand(1))
+
+
+@pytest.mark.parametrize(
+    ("factory", "wrappers"),
+    [
+        ("parallel", "DataParallel"),
+        ("compiled", "torch.compile"),
+        ("compiled_in_place", "torch.compile"),
+        ("compiled_in_part", "torch.compile and DataParallel"),
+    ],
+)
+def test_a_wrapped_network_is_taken_out(own, factory, wrappers):
+    name = own(factory)
+    network, _ = build_network(name, 5, weights="none")
+    plain = sys.modules["nets.mine"].Net(5)
+    assert isinstance(network, type(plain))
+    plain.load_state_dict(network.state_dict(), strict=True)
+    assert network.notes == (
+        f"--model.name {name}: taken out of {wrappers}; RWS looks into the plain network",
+    )
+    images = torch.randn(1, 3, 16, 16)
+    seen = []
+    network.backbone.register_forward_hook(lambda *args: seen.append(1))
+    with torch.no_grad():
+        assert torch.equal(network.eval()(images)["out"], same_size(plain.eval())(images)["out"])
+    assert seen == [1]
+    assert not is_compiled(network)
 
 
 def test_own_module_that_cannot_be_imported(own):

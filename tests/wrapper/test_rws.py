@@ -206,6 +206,7 @@ class Tokens(nn.Module):
             Tokens(),
             r"Tokens: its modules put out sequences of tokens \(N, T, C\), as a transformer's do; needed",
         ),
+        (torch.compile(TinyNetwork(4)), "RWS: torch.compile runs this network, past the hooks"),
     ],
 )
 def test_networks_that_cannot_be_used_say_what_is_needed(model, said):
