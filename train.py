@@ -20,6 +20,7 @@ from functools import partial
 
 from rws.cli import Command, help_text, parse
 from rws.errors import exit_code
+from rws.runtime.bars import say
 
 
 def describe(command: Command, setup, loaded) -> str:
@@ -63,7 +64,7 @@ def train(command: Command) -> None:
     ):
         setup, loaded = prepare(config, **existing)
         if distributed.is_first():
-            print(describe(command, setup, loaded))
+            say(*describe(command, setup, loaded).split("\n"))
         if config.model.name in sc_cam.FAMILIES:
             Rounds(setup).run()
         else:
@@ -79,7 +80,7 @@ def train(command: Command) -> None:
 def run(flags: list[str]) -> None:
     """Do what the flags say: train, look at the data, list stages, or show help."""
     if asked := {"-h", "--help", "--help-all"} & {flag.replace("_", "-") for flag in flags}:
-        print(help_text(__doc__, everything="--help-all" in asked))
+        say(*help_text(__doc__, everything="--help-all" in asked).split("\n"))
         return
     command = parse(flags)
     # All that loads torch is imported late: a wrong flag is answered at once.
@@ -90,7 +91,7 @@ def run(flags: list[str]) -> None:
     elif command.list_stages:
         from rws.look.stage_table import stage_table
 
-        print(stage_table(command.config))
+        say(*stage_table(command.config).split("\n"))
     else:
         train(command)
 

@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from benchmarks.banks import bank
 from benchmarks.cams import cam, cam_classes, cam_last
@@ -31,6 +30,7 @@ from benchmarks.sets import copies, score_set
 from benchmarks.steps import step, step_online
 from benchmarks.training import train
 from rws.runs.checkpoint import write_json
+from rws.runtime.bars import say, tracked
 
 BENCHMARKS = {
     "cam": cam,
@@ -120,12 +120,12 @@ def main(argv: list[str] | None = None) -> int:
     context = Context(device, args.tiny, args.repeats, args.run)
     path, around = result_path(context, args.out), circumstances()
     print(_LINE.format("name", "ours", "peer", "ratio", "target", ""))
-    for name in tqdm(args.only or list(BENCHMARKS), unit="benchmark", leave=False, disable=None):
+    for name in tracked(args.only or list(BENCHMARKS), unit="benchmark", leave=False):
         rows = BENCHMARKS[name](context)
         # Written after each, so that an interruption loses only the one that runs.
         store(path, context, rows, name, around)
         for row in rows:
-            tqdm.write(line(row))
+            say(line(row))
     print(f"written: {path}")
     return 0
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from statistics import median
 
 import torch
-from tqdm import tqdm
+
+from rws.runtime.bars import tracked
 
 Work = Callable[[], object]
 
@@ -59,7 +60,7 @@ def alternate(
     if warm_up:
         ours()
         peer()
-    for _ in tqdm(range(repeats), desc="A B", leave=False):
+    for _ in tracked(range(repeats), desc="A B", leave=False):
         if rehearse:
             ours()
         samples.ours.append(seconds(ours, device))

@@ -2,20 +2,44 @@
 
 import argparse
 import difflib
+import io
 import re
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 _ERROR_CLASS = re.compile(r"^rws(\.\w+)+: ")
 _FLAG = re.compile(r"--?[a-zA-Z][^\s=]*(?==|$)")
+_FROM_LOADER = re.compile(r"Caught .*\nOriginal Traceback .*\n[\w.]+: (.*)", re.DOTALL)
+# Characters that move the cursor, hide or colour text, end a line, or cannot be encoded; those that turn the
+# direction of writing.
+_CONTROL = frozenset(("Cc", "Cs", "Zl", "Zp"))
+_TURNING = frozenset(("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"))
+
+
+def safe(text: object) -> str:
+    """A text as one line that a terminal shows and does not obey: what controls it is written as \\x1b."""
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(c.encode("unicode_escape").decode() if _controls(c) else c for c in text)
+
+
+def _controls(character: str) -> bool:
+    return unicodedata.category(character) in _CONTROL or unicodedata.bidirectional(character) in _TURNING
 
 
 class UserError(Exception):
     """A wrong input, said in one line: the file, the value and the way out.
 
-    The scripts print it as `error: <message>` and exit with code 2; no traceback is shown.
+    The scripts print it as `error: <message>` and exit with code 2; no traceback is shown. A loader process
+    hands its error on with its traceback before it, of which only the message is kept.
     """
+
+    def __init__(self, message: str):
+        found = _FROM_LOADER.fullmatch(message)
+        super().__init__(safe((found.group(1) if found else message).strip()))
 
 
 class DamagedFile(UserError):
@@ -77,13 +101,16 @@ def exit_code(command: Callable[[], int | None], *, results: str, interrupted: s
 
     results: where they are written, for a file that cannot be. interrupted: what to say after Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # what the terminal's encoding does not have
     try:
         return command() or 0
     except UserError as error:
-        print(f"error: {said(error)}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {error}; {results}", file=sys.stderr)
+        print(f"error: {safe(error)}; {results}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as signal:
         print(interrupted, file=sys.stderr)

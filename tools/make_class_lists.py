@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 sys.path.insert(
     0, str(Path(__file__).resolve().parents[1])
@@ -23,6 +22,7 @@ from rws.data.label_files import read_label
 from rws.data.lists import find_list, read_list
 from rws.data.sets.voc import LABELS, find_root
 from rws.errors import UserError
+from rws.runtime.bars import say, tracked
 
 
 def class_lists(root: Path, list_name: str, classes: ClassSet = VOC2012) -> dict[str, list[str]]:
@@ -33,7 +33,7 @@ def class_lists(root: Path, list_name: str, classes: ClassSet = VOC2012) -> dict
     ids = read_list(find_list(root, list_name))
     with ThreadPoolExecutor() as pool:
         values = pool.map(lambda image_id: _values(root / LABELS / f"{image_id}.png", classes), ids)
-        present = dict(zip(ids, tqdm(values, f"labels of {list_name}", len(ids))))
+        present = dict(zip(ids, tracked(values, f"labels of {list_name}", len(ids))))
     return {
         classes.names[index]: [image_id for image_id in ids if index in present[image_id]]
         for index in classes.foreground
@@ -80,10 +80,10 @@ def main(arguments: list[str] | None = None) -> int:
         for split, by_class in lists.items():
             write_lists(options.out, split, by_class)
     except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", file=sys.stderr)
         return 2
     for name in lists["train"]:
-        print(f"{name:12} train {len(lists['train'][name]):4}  val {len(lists['val'][name]):4}")
+        say(f"{name:12} train {len(lists['train'][name]):4}  val {len(lists['val'][name]):4}")
     return 0
 
 

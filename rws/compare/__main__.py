@@ -20,6 +20,7 @@ from rws.config import OPTIONS
 from rws.config.retired import RETIRED
 from rws.errors import Parser, UserError, exit_code
 from rws.runs.checkpoint import write_json, write_text
+from rws.runtime.bars import say
 from rws.runtime.signals import handled
 
 
@@ -47,7 +48,7 @@ def compare(plan, out: Path) -> dict:
     write_text(out / "config.yaml", yaml.safe_dump(settings_of(plan), sort_keys=False))
     for number, seed in enumerate(plan.seeds, 1):
         for place, arm in enumerate(plan.arms, 1):
-            print(
+            say(
                 f"== {arm} ({place} of {len(plan.arms)}), seed {seed} ({number} of {len(plan.seeds)})",
                 flush=True,
             )
@@ -91,7 +92,7 @@ def main(arguments: list[str]) -> int:
         out = chosen.out or Path("experiments") / experiment.name
         with handled():
             compare(plan, out)
-        print((out / "table.md").read_text())
+        say(*(out / "table.md").read_text().split("\n"))
 
     return exit_code(
         command,

@@ -21,6 +21,7 @@ from rws.runs import checkpoint
 from rws.runs.identity import check_folder
 from rws.runs.lock import only_one
 from rws.runs.record import shown
+from rws.runtime.bars import say
 
 
 def folder_of(config: Config) -> Path:
@@ -123,7 +124,7 @@ def _run(plan: Plan, arm: str, seed: int, config: Config) -> dict:
     list_name = plan.experiment.report_list or config.data.val_list
     others = [plan.config(other, seed) for other in plan.arms if other != arm]
     if started := begin(config, others):
-        print(f"{arm}, seed {seed}: starts from {started}", flush=True)
+        say(f"{arm}, seed {seed}: starts from {started}")
     setup, _ = prepare(config, resume=True)
     Run(setup, pictures(config)).train()
     found = measure(setup, list_name)

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from tqdm import tqdm
 
 from rws.compare.__main__ import options
 from rws.compare.arms import artifacts_of, folder_of
@@ -34,6 +33,7 @@ from rws.predict.refine import SLICES, refine
 from rws.runs.checkpoint import write_json, write_text
 from rws.runs.model_file import Card, load_trained
 from rws.runs.splits import open_list
+from rws.runtime.bars import say, tracked
 from rws.runtime.device import choose_device, device_of, memory_format
 
 WAYS = {
@@ -66,7 +66,7 @@ def measure_run(config: Config, list_name: str, most: int, ways: Sequence[str]) 
     split = open_list(config.data, "val", list_name)
     slices = replace(SLICES, most_per_image=most)
     counts, taken = {}, {}
-    for image_id in tqdm(split.ids, desc=str(path.parent), unit="image", leave=False):
+    for image_id in tracked(split.ids, desc=str(path.parent), unit="image", leave=False):
         image, label = split.image(image_id), split.label(image_id)
         for way, (predicted, passes) in _labels(scored, card, image, slices, ways).items():
             known = label != card.classes.ignore_index
@@ -199,7 +199,7 @@ def main(arguments: list[str]) -> int:
             torch.set_num_threads(chosen.threads)
         out = chosen.out or Path("experiments") / experiment.name
         run(plan, out, chosen.most, [way for way in WAYS if way == "plain" or way in chosen.ways])
-        print((out / "refine.md").read_text())
+        say(*(out / "refine.md").read_text().split("\n"))
 
     return exit_code(
         command,

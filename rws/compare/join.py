@@ -23,6 +23,7 @@ from rws.config.retired import RETIRED, is_retired, without_flags
 from rws.errors import Parser, UserError, exit_code
 from rws.runs.checkpoint import write_json, write_text
 from rws.runs.identity import FREE
+from rws.runtime.bars import say
 
 HEAD = ("name", "list", "images_in_list", "classes", "groups", "epoch_images")
 SCORES = ("miou", "iou", "groups", "images")
@@ -164,7 +165,7 @@ def main(arguments: list[str]) -> int:
             if not any(arm in record["arms"] for record in found):
                 raise UserError(f"no record has an arm {arm!r}; there are {', '.join(found[0]['arms'])}")
         if unchecked(found):
-            print("warning: no arm and seed is in two records, so nothing shows that they are comparable")
+            say("warning: no arm and seed is in two records, so nothing shows that they are comparable")
         joined = join([_only(record, chosen.arms) for record in found])
         of_arms = join_settings([_only(each, chosen.arms) for each in settings], joined["seeds"])
         chosen.out.mkdir(parents=True, exist_ok=True)
@@ -172,7 +173,7 @@ def main(arguments: list[str]) -> int:
         write_json(chosen.out / "results.json", joined)
         write_text(chosen.out / "table.md", render(joined))
         draw(joined, chosen.out / "curves.png")
-        print((chosen.out / "table.md").read_text())
+        say(*(chosen.out / "table.md").read_text().split("\n"))
 
     return exit_code(command, results="results are written into --out", interrupted="interrupted")
 

@@ -5,7 +5,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
 from rws.cycle.artifacts import Artifacts
 from rws.cycle.setup import Setup
@@ -13,6 +12,7 @@ from rws.data.eval_images import eval_loader
 from rws.data.object_sizes import SIZES, object_area, size_of
 from rws.runs.model_file import load_trained
 from rws.runs.splits import open_list
+from rws.runtime.bars import tracked
 from rws.runtime.device import memory_format, to_network
 
 BOUNDARY_PIXELS = 5
@@ -64,7 +64,7 @@ def measure(setup: Setup, list_name: str) -> dict:
     split = open_list(data, "val", list_name)
     batches = eval_loader(split, setup.card.transform(), setup.config.train.eval_batch_size, setup.workers)
     counts = {g: np.zeros((classes.num_classes, classes.num_classes), np.int64) for g in GROUPS}
-    for batch in tqdm(batches, desc=f"report {list_name}", unit="batch", leave=False):
+    for batch in tracked(batches, desc=f"report {list_name}", unit="batch", leave=False):
         for predicted, label in zip(_predict(network, batch.images, batch.labels), batch.labels):
             label = label.numpy().astype(np.uint8)
             for group, mask in group_masks(label, classes.ignore_index).items():

@@ -20,7 +20,6 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as TF
-from tqdm import tqdm
 
 from rws.compare.__main__ import options
 from rws.compare.arms import folder_of
@@ -39,6 +38,7 @@ from rws.runs.checkpoint import write_json, write_text
 from rws.runs.log import environment
 from rws.runs.model_file import Card, load_trained
 from rws.runs.splits import open_list
+from rws.runtime.bars import say, tracked
 from rws.runtime.device import choose_device, memory_format, to_network
 from rws.runtime.seeding import derive_seed
 
@@ -173,7 +173,7 @@ def measure_run(config: Config, list_name: str, half: str, names: Sequence[str])
     made = {name: way for name, way in make_ways().items() if name in names}
     counts: dict[str, list] = {name: [] for name in made}
     units = dict.fromkeys(made, 0.0)
-    for image_id in tqdm(ids, desc=f"ways {folder}", unit="image", leave=False):
+    for image_id in tracked(ids, desc=f"ways {folder}", unit="image", leave=False):
         photo = Photo(image_id, split.image(image_id), split.label(image_id))
         with torch.inference_mode():
             for name, way in made.items():
@@ -275,7 +275,7 @@ def main(arguments: list[str]) -> int:
             torch.set_num_threads(chosen.threads)
         out = chosen.out or Path("experiments") / experiment.name
         run(plan, out, chosen.half, [way for way in NAMES if way == "plain" or way in chosen.ways])
-        print((out / "ways.md").read_text())
+        say(*(out / "ways.md").read_text().split("\n"))
 
     return exit_code(
         command, results="results are written into --out", interrupted="interrupted; nothing was written"

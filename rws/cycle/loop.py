@@ -9,8 +9,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tqdm import tqdm
-
 from rws.cycle.artifacts import Artifacts
 from rws.cycle.context import Hook, RunContext
 from rws.cycle.hooks import standard_hooks
@@ -20,6 +18,7 @@ from rws.cycle.steps import ACTIONS, uses_slices
 from rws.runs import checkpoint
 from rws.runs.record import STEPS, CycleRecord, Part, RunState, new_record, shown
 from rws.runs.summary import summarise
+from rws.runtime.bars import say
 from rws.runtime.distributed import barrier, is_first
 
 
@@ -61,7 +60,7 @@ class Run:
         if is_first():
             for message in wrong:
                 what, place = message.partition(";")[0], shown(self.state.step, self.state.cycle)
-                tqdm.write(f"warning: {what}; going back to {place}")
+                say(f"warning: {what}; going back to {place}")
 
     @property
     def context(self) -> RunContext:

@@ -23,6 +23,7 @@ from rws.runs.log import environment
 from rws.runs.model_file import Card
 from rws.runs.network import make_network
 from rws.runs.splits import open_splits
+from rws.runtime.bars import say
 from rws.runtime.device import choose_device
 from rws.runtime.distributed import barrier, is_first, world
 
@@ -95,6 +96,8 @@ def check_network(config: Config, classes: ClassSet, device: torch.device) -> tu
     network, loaded = make_network(config, classes.num_classes, device)
     stages = stages_of(config.model, network)
     check_stages(network, stages, config.data.crop_size)
+    if is_first():
+        say(*getattr(network, "notes", ()))
     chosen = config.fusion.stages
     if chosen is not None and (not chosen or not set(chosen) <= set(stages)):
         raise UserError(f"fusion.stages {chosen}: must be some of the stages {list(stages)}, or null for all")

@@ -9,7 +9,6 @@ from functools import partial
 from multiprocessing import get_context
 
 import numpy as np
-from tqdm import tqdm
 
 from rws.data.classes import UNKNOWN
 from rws.data.files import SUFFIXES, UNREAD, FileError, Header, read_header
@@ -20,6 +19,7 @@ from rws.data.lookup import seen_instead
 from rws.data.split import Split, describe_values
 from rws.data.split_report import Good, SplitReport, describe
 from rws.errors import UserError
+from rws.runtime.bars import say, tracked
 from rws.runtime.distributed import is_first
 
 __all__ = ["SplitReport", "all_cores", "check_split", "check_splits", "describe", "scan_split", "scan_splits"]
@@ -60,7 +60,7 @@ def scan_split(split: Split, pool: Executor, *, progress: bool = True) -> Scan:
     wrong: dict[Fault, list[tuple[str, str]]] = defaultdict(list)
     report, two_valued, palettes = SplitReport.of(split), TwoValued(split), Palettes(split)
     results = pool.map(partial(_inspect, split), split.ids, chunksize=8)
-    bar = tqdm(results, f"check {split.split}", len(split), leave=False, disable=not progress)
+    bar = tracked(results, f"check {split.split}", len(split), leave=False, disable=not progress)
     for image_id, result in zip(split.ids, bar):
         if isinstance(result, Good):
             report.add(image_id, result, split.classes, split.table)
@@ -109,7 +109,7 @@ def check_splits(train: Split, val: Split, *, allow_leak: bool = False, progress
         raise UserError(faults[0])
     for split, report in zip((train, val), reports):
         for note in report.notes if is_first() else ():
-            tqdm.write(f"note: {split.split}: {note}")
+            say(f"note: {split.split}: {note}")
 
 
 def check_split(split: Split, *, threads: int | None = None, progress: bool = True) -> SplitReport:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from rws.data.cache import Cache
 from rws.data.classes import UNKNOWN, ClassSet, named
@@ -19,6 +18,7 @@ from rws.data.levels import NO_LEVELS, Levels
 from rws.data.lists import refuse_paths
 from rws.data.lookup import find_file
 from rws.errors import UserError
+from rws.runtime.bars import tracked
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,9 @@ class Split:
             return not there or bool(np.isin(self._as_stored(image_id), numbers).any())
 
         with ThreadPoolExecutor() as pool:
-            found = list(tqdm(pool.map(holds, self.ids), f"labels with {category}", len(self), leave=False))
+            found = list(
+                tracked(pool.map(holds, self.ids), f"labels with {category}", len(self), leave=False)
+            )
         kept = [image_id for image_id, held in zip(self.ids, found) if held]
         if not kept:
             raise UserError(

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from tqdm import tqdm
 
 from rws.config import Config
 from rws.core.advantage import missing_weights
@@ -16,6 +15,7 @@ from rws.look.cam_methods import TITLES, cam_method
 from rws.look.viz import stage_figure
 from rws.method.cams import Scored
 from rws.runs.model_file import Card
+from rws.runtime.bars import tracked
 
 
 def chosen_ids(ids: list[str], count: int) -> list[str]:
@@ -41,7 +41,7 @@ def write_pictures(
 ) -> None:
     """Pictures of `count` images of a split, as `folder`/<id>.png."""
     folder.mkdir(parents=True, exist_ok=True)
-    for image_id in tqdm(chosen_ids(split.ids, count), desc="cam_vis", unit="image", leave=False):
+    for image_id in tracked(chosen_ids(split.ids, count), desc="cam_vis", unit="image", leave=False):
         title = f"{TITLES[method]}: {image_id}"
         stage_picture(scored, split, card, image_id, title, method).save(folder / f"{image_id}.png")
 

@@ -3,8 +3,6 @@
 from dataclasses import replace
 from pathlib import Path
 
-from tqdm import tqdm
-
 from rws.config import Config
 from rws.data import Split, require_official
 from rws.data.check import all_cores, scan_splits
@@ -13,6 +11,7 @@ from rws.errors import UserError
 from rws.look.viz import samples_figure
 from rws.runs.checkpoint import write_json
 from rws.runs.splits import open_splits
+from rws.runtime.bars import say, tracked
 
 SAMPLES = 8
 
@@ -30,12 +29,12 @@ def check_data(config: Config) -> None:
         reports, faults = scan_splits(*splits, pool, allow_leak=config.data.allow_leak)
     faults = [*(fault for split in splits for fault in _not_whole(config, split)), *faults]
     for split, report in zip(splits, reports):
-        print(describe(split, report))
+        say(*describe(split, report).split("\n"))
         _draw(split, report, folder / f"samples_{split.split}.png")
     write_json(folder / "report.json", _record(config, splits, reports, faults))
-    print(f"samples and report: {folder}")
+    say(f"samples and report: {folder}")
     if faults:
-        print(*(f"fault: {fault}" for fault in faults), sep="\n")
+        say(*(f"fault: {fault}" for fault in faults))
         raise UserError(faults[0])
 
 
@@ -64,7 +63,7 @@ def _draw(split: Split, report: SplitReport, path: Path) -> None:
     if not count:
         return
     ids = [report.good[k * len(report.good) // count] for k in range(count)]
-    samples = [(i, split.image(i), split.label(i)) for i in tqdm(ids, "draw", leave=False)]
+    samples = [(i, split.image(i), split.label(i)) for i in tracked(ids, "draw", leave=False)]
     path.parent.mkdir(parents=True, exist_ok=True)
     samples_figure(samples, split.classes, f"{split.split} of {split.root}").save(path)
 

@@ -31,6 +31,7 @@ from rws.runs.model_file import Card, load_trained
 from rws.runs.network import make_network
 from rws.runs.record import CycleRecord
 from rws.runs.splits import open_list
+from rws.runtime.bars import say
 from rws.runtime.device import choose_device, memory_format
 
 
@@ -73,6 +74,7 @@ def _untrained(config: Config, split: Split) -> tuple[nn.Module, Card]:
     network, _ = make_network(config, split.classes.num_classes, choose_device(config.device))
     stages = stages_of(config.model, network)
     check_stages(network, stages, config.data.crop_size)
+    say(*getattr(network, "notes", ()))
     card = Card(config.model.name, config.model.aux, stages, split.classes, config.data.base_size)
     return network.eval(), card
 
@@ -108,7 +110,7 @@ def _write(folder: Path, facts: dict, cycles: list[CycleRecord]) -> None:
     if facts["guidance"]:
         title = f"{facts['checkpoint'] or facts['network']} on {facts['data']}, list {facts['list']}"
         save(cycles, folder / "guidance.png", title)
-    print(f"written: {folder}")
+    say(f"written: {folder}")
 
 
 def guide(options: GuideOptions, flags: list[str]) -> None:
@@ -131,9 +133,9 @@ def guide(options: GuideOptions, flags: list[str]) -> None:
     cycles = [CycleRecord(0, attention=scores.attention)]
     found = guidance(cycles)
     kind = "training" if options.split == "train" else "validation"
-    print(f"{path or card.network} on {config.data.name}, list {list_name}")
-    print(text(found, f"{kind} images"))
-    print(f"weak slices: {scores.weak:,} of {scores.windows:,} windows")
+    say(f"{path or card.network} on {config.data.name}, list {list_name}")
+    say(*text(found, f"{kind} images").split("\n"))
+    say(f"weak slices: {scores.weak:,} of {scores.windows:,} windows")
     if options.output is not None:
         facts = {"network": card.network, "checkpoint": str(path or "")}
         facts |= {"data": config.data.name, "list": list_name}

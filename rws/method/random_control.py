@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from rws.config import SliceConfig
 from rws.core.advantage import grid_pixels, slice_features
@@ -19,6 +18,7 @@ from rws.data.split import Split
 from rws.method.bank import Bank, BankWriter, Rows, no_rows, seal
 from rws.method.cams import Scored
 from rws.method.score import windows_of
+from rws.runtime.bars import tracked
 from rws.runtime.device import to_network
 from rws.runtime.distributed import barrier, is_first, rank
 from rws.runtime.seeding import derive_seed
@@ -118,7 +118,7 @@ def select_random(
     Of several processes each is given images of its own, and writes a shard of the bank.
     """
     writer = BankWriter(folder, advantaged.channels, advantaged.precision, shard=rank())
-    for item in tqdm(images, desc=title, unit="image", leave=False, disable=not is_first()):
+    for item in tracked(images, desc=title, unit="image", leave=False, disable=not is_first()):
         features = slice_stages(sliced, item.slices, batch_size)
         packed = advantaged.read(item.image_id)
         empty = {stage: no_rows(part.channels, part.grid) for stage, part in packed.parts.items()}

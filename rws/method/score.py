@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from torch import Tensor
-from tqdm import tqdm
 
 from rws.config import SliceConfig
 from rws.core.advantage import missing_weights
@@ -16,6 +15,7 @@ from rws.data.boxes import Box
 from rws.data.eval_images import EvalBatch
 from rws.method.cams import Scored
 from rws.method.missing_weights import Sums, group_sums, mean_missing, tabulate
+from rws.runtime.bars import tracked
 from rws.runtime.distributed import gathered, is_first
 
 RUN = 8  # images whose missing weights are looked at come in runs, so that they fill batches
@@ -99,7 +99,7 @@ def score_images(
     """
     found: dict[str, _Score] = {}
     looked = set() if ids is None else looked_at(ids, config.missing_images)
-    for batch in tqdm(batches, desc=title, unit="batch", leave=False, disable=not is_first()):
+    for batch in tracked(batches, desc=title, unit="batch", leave=False, disable=not is_first()):
         last = looked.isdisjoint(batch.ids)
         maps = scored.maps(batch.images, batch.labels, last=last).maps
         labels = batch.labels.to(scored.device)

@@ -3,13 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from tqdm import tqdm
-
 from rws.core.advantage import BestSlices
 from rws.core.slices import parts_of
 from rws.data.sliced_images import SlicedImage
 from rws.method.bank import BankWriter, Precision, Rows, clear, seal
 from rws.method.cams import Scored
+from rws.runtime.bars import tracked
 from rws.runtime.distributed import barrier, is_first, rank
 
 
@@ -30,7 +29,7 @@ def select_features(
         clear(folder)
     barrier()
     writer: BankWriter | None = None
-    for item in tqdm(images, desc=title, unit="image", leave=False, disable=not is_first()):
+    for item in tracked(images, desc=title, unit="image", leave=False, disable=not is_first()):
         mapped = whole.maps(item.image[None], item.label[None])
         shapes = [tuple(f.shape[1:]) for f in mapped.features]
         best = BestSlices(mapped.maps[0], shapes)

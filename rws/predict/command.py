@@ -3,8 +3,6 @@
 import sys
 from pathlib import Path
 
-from tqdm import tqdm
-
 from rws.errors import UserError
 from rws.predict.images import find_images, make_output, refuse_overwriting, result_stems
 from rws.predict.options import PredictCommand
@@ -13,6 +11,7 @@ from rws.predict.predictor import load_predictors
 from rws.predict.side_by_side import COMPARED, SideBySide
 from rws.predict.sliding import any_size
 from rws.predict.video.command import find_films, make_films
+from rws.runtime.bars import say, tracked
 from rws.runtime.device import choose_device
 from rws.runtime.prefetch import ahead, finishing, one_thread
 
@@ -38,10 +37,10 @@ def predict_photographs(command: PredictCommand) -> int:
     job = load_job(command, stems)
     refuse_overwriting(images, [s.with_name(s.name + ending) for s in stems.values() for ending in endings])
     make_output(command.output)
-    print(*notes, sep="\n", end="\n" if notes else "")
+    say(*notes)
     with any_size(command.options.windows is not None):
         failed = predict_all(job, images)
-    print(f"{len(images) - failed} of {len(images)} images predicted, in {command.output}")
+    say(f"{len(images) - failed} of {len(images)} images predicted, in {command.output}")
     return 2 if failed else 0
 
 
@@ -83,10 +82,10 @@ def predict_all(job: ImageJob | SideBySide, images: list[Path]) -> int:
     with one_thread() as reader, one_thread() as writer:
         predicted = finishing(job.predict, ahead(reader, job.read, images))
         written = ahead(writer, lambda finish: finish(), predicted)
-        for result in tqdm(written, total=len(images), unit="image", disable=None):
+        for result in tracked(written, total=len(images), unit="image"):
             try:
                 result.result()
             except UserError as error:
                 failed += 1
-                tqdm.write(f"error: {error}", file=sys.stderr)
+                say(f"error: {error}", file=sys.stderr)
     return failed

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from rws.core.advantage import missing_weights
 from rws.data.label_images import file_label
@@ -19,6 +18,7 @@ from rws.look.viz import overlay, stage_figure
 from rws.predict.images import open_image, write_pictures
 from rws.predict.inference import class_maps
 from rws.predict.predictor import Predictor, network_inputs
+from rws.runtime.bars import say
 
 LABEL, OVERLAY, CAM = ".png", "_overlay.jpg", "_cam.png"
 
@@ -97,9 +97,7 @@ class ImageJob:
             self.predictor, photograph.image, label, self.category, self.cam_method
         )
         if not found:
-            tqdm.write(
-                f"{photograph.path}: no pixel is predicted as {self.category}, its heat maps are empty"
-            )
+            say(f"{photograph.path}: no pixel is predicted as {self.category}, its heat maps are empty")
         return figure
 
     def finish(self, photograph: Photograph, label: np.ndarray, figures: dict[str, Image.Image]) -> None:

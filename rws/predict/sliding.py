@@ -14,11 +14,11 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as TF
-from tqdm import tqdm
 
 from rws.predict.inference import probabilities
 from rws.predict.ways import Windows
 from rws.runs.model_file import Card
+from rws.runtime.bars import tracked
 from rws.runtime.device import device_of
 
 
@@ -64,7 +64,7 @@ def mean_probabilities(
     transform = card.at_own_size()
     shared = _Shared.nothing(card.classes.num_classes, image.width, device_of(network))
     many = len(ys) * len(xs)
-    with tqdm(total=many, desc=name, unit="window", leave=False, disable=True if many == 1 else None) as bar:
+    with tracked(total=many, desc=name, unit="window", leave=False, disable=many == 1) as bar:
         for y, next_y in zip(ys, [*ys[1:], image.height]):
             row = _Row(shared, height, width, next_y - y)
             for x, next_x in zip(xs, [*xs[1:], image.width]):

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 import torchvision
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from rws.runs.record import STEPS, CycleRecord, training_key
+from rws.runtime.bars import say
 
 _ROW = "{:>5}  {:>11}  {:>11}  {:>7}  {:>10}  {:>8}"
 _HEAD = _ROW.format("cycle", "weak slices", "fused share", "mIoU", "plain mIoU", "diff")
@@ -63,7 +63,7 @@ class Reporter:
 
     def say(self, text: str) -> None:
         """Print a line without breaking a progress bar."""
-        tqdm.write(text)
+        say(*text.split("\n"))
 
     def epoch(self, step: str, cycle: int, images_seen: int, record: dict) -> None:
         """Log one epoch of a training; scalars run over the images that the arm has been trained on."""

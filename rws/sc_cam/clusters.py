@@ -7,10 +7,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from sklearn.cluster import MiniBatchKMeans
-from tqdm import tqdm
 
 from rws.data.eval_images import EvalBatch
 from rws.models.sc_cam import SubCategoryNetwork
+from rws.runtime.bars import tracked
 from rws.runtime.device import to_network
 from rws.runtime.distributed import gathered, is_first
 
@@ -26,7 +26,7 @@ def pooled_features(
     Shape: (N, C) float32.
     """
     found: dict[str, np.ndarray] = {}
-    for batch in tqdm(batches, desc="features", unit="batch", leave=False, disable=not is_first()):
+    for batch in tracked(batches, desc="features", unit="batch", leave=False, disable=not is_first()):
         pooled = F.adaptive_avg_pool2d(network.features(to_network(batch.images, network)), 1).flatten(1)
         found |= dict(zip(batch.ids, pooled.float().cpu().numpy()))
     everything = {image_id: row for part in gathered(found) for image_id, row in part.items()}

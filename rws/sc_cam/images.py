@@ -4,12 +4,12 @@ import numpy as np
 import torch
 from torch import Tensor
 from torchvision.transforms import v2
-from tqdm import tqdm
 
 from rws.data import Split
 from rws.data.classes import ClassSet
 from rws.data.transforms import to_tensors
 from rws.data.views import TrainViews, View
+from rws.runtime.bars import tracked
 from rws.runtime.distributed import is_first
 
 
@@ -26,7 +26,7 @@ def image_labels(split: Split) -> np.ndarray:
 
     Shape: (N, F) float32, 0 or 1.
     """
-    ids = tqdm(split.ids, desc="image labels", unit="image", leave=False, disable=not is_first())
+    ids = tracked(split.ids, desc="image labels", unit="image", leave=False, disable=not is_first())
     return np.stack([classes_in(split.label(image_id), split.classes) for image_id in ids]).astype(np.float32)
 
 

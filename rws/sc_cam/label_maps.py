@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from rws.data.classes import ClassSet
 from rws.data.eval_images import EvalBatch
 from rws.data.label_images import colour_label
 from rws.models.sc_cam import SubCategoryNetwork
+from rws.runtime.bars import tracked
 from rws.runtime.device import device_of
 from rws.runtime.distributed import is_first
 from rws.sc_cam.cams import label_map, multi_scale_maps
@@ -49,7 +49,7 @@ class LabelMaps:
 
     def _maps(self, batches: Iterable[EvalBatch]) -> Iterator[tuple[EvalBatch, Tensor, Tensor]]:
         """Batches with their maps at the labels' size and the classes that each image holds."""
-        for batch in tqdm(batches, desc="maps", unit="batch", leave=False, disable=not is_first()):
+        for batch in tracked(batches, desc="maps", unit="batch", leave=False, disable=not is_first()):
             present = np.stack([classes_in(label, self.classes) for label in batch.labels.numpy()])
             size = tuple(batch.labels.shape[-2:])
             maps = multi_scale_maps(self.network, batch.images, size, self.scales)

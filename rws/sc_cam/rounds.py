@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from rws.cycle.setup import Setup
 from rws.data.batches import steps_per_epoch
@@ -19,6 +18,7 @@ from rws.models.sc_cam import SUB_CATEGORIES, Classifier, SubCategoryNetwork
 from rws.runs import checkpoint
 from rws.runs.model_file import save_trained
 from rws.runs.network import make_network
+from rws.runtime.bars import say
 from rws.runtime.distributed import barrier, is_first
 from rws.runtime.seeding import derive_seed
 from rws.sc_cam.clusters import pooled_features, sub_category_labels
@@ -146,7 +146,7 @@ class Rounds:
 
 def _say(line: str) -> None:
     if is_first():
-        tqdm.write(line)
+        say(line)
 
 
 def _row(record: dict) -> str:

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchmetrics.classification import MulticlassConfusionMatrix
-from tqdm import tqdm
 
 from rws.data.classes import ClassSet
 from rws.data.eval_images import EvalBatch
+from rws.runtime.bars import tracked
 from rws.runtime.device import device_of, to_network
 from rws.runtime.distributed import is_first
 
@@ -48,7 +48,7 @@ def evaluate(network: nn.Module, batches: Iterable[EvalBatch], classes: ClassSet
     device = device_of(network)
     confusion = confusion_matrix(classes.num_classes, classes.ignore_index).to(device)
     network.eval()
-    for batch in tqdm(batches, desc="evaluate", unit="batch", leave=False, disable=not is_first()):
+    for batch in tracked(batches, desc="evaluate", unit="batch", leave=False, disable=not is_first()):
         labels = batch.labels.to(device)
         logits = network(to_network(batch.images, network))["out"]
         logits = F.interpolate(logits.float(), labels.shape[-2:], mode="bilinear", align_corners=False)

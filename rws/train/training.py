@@ -18,6 +18,7 @@ from rws.data.batches import MixedBatches, SeededBatches
 from rws.data.views import TrainBatch, TrainViews, train_loader
 from rws.errors import DamagedFile, UserError
 from rws.runs import checkpoint
+from rws.runtime.bars import say, tracked
 from rws.runtime.device import device_of, to_network
 from rws.runtime.distributed import is_first, parallel, rank, share_buffers, summed, world
 from rws.runtime.seeding import derive_seed
@@ -106,7 +107,7 @@ class Training:
             try:
                 return checkpoint.load(path) if path.is_file() else None
             except DamagedFile as error:
-                tqdm.write(f"warning: {error}; going on from the state before it")
+                say(f"warning: {error}; going on from the state before it")
         return None
 
     def _store(self) -> None:
@@ -133,7 +134,7 @@ class Training:
         """
         job = self.job
         loader = train_loader(job.views, job.batches(first=self.step), job.workers)
-        bar = tqdm(
+        bar = tracked(
             total=job.steps,
             initial=self.step,
             desc=job.title or job.key,

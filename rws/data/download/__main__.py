@@ -16,6 +16,7 @@ from rws.data.download.fetch import Remote, fetch
 from rws.data.download.unpack import unpack
 from rws.data.sets.sbd import make_aug
 from rws.errors import Parser, UserError
+from rws.runtime.bars import say
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def download(name: str, root: Path | None = None) -> Path:
             continue
         archive = fetch(item.remote, root / "downloads" / item.name)
         new = unpack(archive, root / item.into, item.take, item.only)
-        print(f"{archive.name}: {new:,} new files in {root / item.into}")
+        say(f"{archive.name}: {new:,} new files in {root / item.into}")
     source.finish(root)
     return root
 
@@ -183,12 +184,12 @@ def main(arguments: list[str] | None = None) -> int:
         options = parser.parse_args(arguments)
         root = download(options.name, options.root)
     except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
+        say("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
-    print(f"{options.name} is in {root}")
+    say(f"{options.name} is in {root}")
     return 0
 
 

@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from tqdm import tqdm
-
 from rws.errors import UserError
+from rws.runtime.bars import say, tracked
 
 TRIES = 5  # in a row that bring nothing new
 CHUNK = 1 << 20
@@ -132,7 +131,7 @@ def _copy(answer: BinaryIO, part: Path, have: int, total: int | None) -> None:
     name = part.name.removesuffix(".part")
     with (
         open(part, "ab" if have else "wb") as file,
-        tqdm(desc=name, total=total, initial=have, unit="B", unit_scale=True, unit_divisor=1024) as bar,
+        tracked(desc=name, total=total, initial=have, unit="B", unit_scale=True, unit_divisor=1024) as bar,
     ):
         while chunk := answer.read(CHUNK):
             _append(file, chunk)
@@ -161,7 +160,7 @@ def disk_error(error: OSError, path: Path) -> UserError:
 def _verify(path: Path, remote: Remote) -> None:
     """Raises: UserError for another checksum; the file is put aside then."""
     if remote.checksum is None:
-        tqdm.write(f"{path.name}: {path.stat().st_size:,} bytes; no checksum is published, none was checked")
+        say(f"{path.name}: {path.stat().st_size:,} bytes; no checksum is published, none was checked")
         return
     kind, expected = remote.checksum.split(":")
     found = _digest(path, kind)
@@ -173,13 +172,16 @@ def _verify(path: Path, remote: Remote) -> None:
             f"{aside}: {kind} {found}, expected {expected} ({remote.checksum_from}); the file is damaged or "
             "has changed, and was put aside under this name; run the same command again"
         )
-    tqdm.write(f"{path.name.removesuffix('.part')}: {kind} as published by {remote.checksum_from}")
+    say(f"{path.name.removesuffix('.part')}: {kind} as published by {remote.checksum_from}")
 
 
 def _digest(path: Path, kind: str) -> str:
     digest = hashlib.new(kind)
     size, name = path.stat().st_size, f"{kind} of {path.name}"
-    with open(path, "rb") as file, tqdm(desc=name, total=size, unit="B", unit_scale=True, leave=False) as bar:
+    with (
+        open(path, "rb") as file,
+        tracked(desc=name, total=size, unit="B", unit_scale=True, leave=False) as bar,
+    ):
         while chunk := file.read(CHUNK):
             digest.update(chunk)
             bar.update(len(chunk))

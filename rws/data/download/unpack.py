@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import BinaryIO
 
-from tqdm import tqdm
-
 from rws.data.download.fetch import disk_error
 from rws.errors import UserError
+from rws.runtime.bars import tracked
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ def unpack(archive: Path, root: Path, take: str = "", only: tuple[str, ...] = ("
             wanted = [m for m in wanted if m.name.removeprefix(take).startswith(only) and m.kind == "file"]
             new = [m for m in wanted if not _is_there(root / m.name.removeprefix(take), m.size)]
             total = sum(m.size for m in new)
-            with tqdm(desc=f"unpack {archive.name}", total=total, unit="B", unit_scale=True) as bar:
+            with tracked(desc=f"unpack {archive.name}", total=total, unit="B", unit_scale=True) as bar:
                 for member in new:
                     _write(read(member), root / member.name.removeprefix(take))
                     bar.update(member.size)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from rws.data.classes import DEMO
 from rws.data.lists import LIST_FOLDERS
 from rws.data.sets.demo_scene import scene
 from rws.data.sets.voc import IMAGES, LABELS
 from rws.errors import Parser, UserError
+from rws.runtime.bars import say, tracked
 
 TRAIN_IMAGES, VAL_IMAGES = 240, 80
 
@@ -67,7 +67,7 @@ def _write_set(root: Path, seed: int, counts: dict[str, int], progress: bool) ->
     for folder in (IMAGES, LABELS, LIST_FOLDERS[0]):
         (root / folder).mkdir(parents=True)
     # One after another: the images are so small that threads only wait for each other here.
-    with tqdm(desc="draw the demo set", total=sum(counts.values()), disable=not progress) as bar:
+    with tracked(desc="draw the demo set", total=sum(counts.values()), disable=not progress) as bar:
         for split, count in counts.items():
             with open(root / LIST_FOLDERS[0] / f"{split}.txt", "w", encoding="utf-8", newline="\n") as ids:
                 for index in range(count):
@@ -98,9 +98,9 @@ def main(arguments: list[str] | None = None) -> int:
         options = parser.parse_args(arguments)
         root = generate(options.root, options.seed)
     except (UserError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{root}: {TRAIN_IMAGES} training and {VAL_IMAGES} validation images, seed {options.seed}")
+    say(f"{root}: {TRAIN_IMAGES} training and {VAL_IMAGES} validation images, seed {options.seed}")
     return 0
 
 

@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 
 from PIL import Image
-from tqdm import tqdm
 
 from rws.data.classes import VOC2012
 from rws.data.label_files import read_mat
@@ -16,6 +15,7 @@ from rws.data.lists import find_list, read_list
 from rws.data.sets.voc import LABELS, find_root
 from rws.data.sets.voc2012 import LABELS_AUG, PUBLISHED_AUG
 from rws.errors import UserError
+from rws.runtime.bars import tracked
 
 
 def make_aug(root: Path, sbd: Path, published: int = PUBLISHED_AUG["train"]) -> int:
@@ -35,10 +35,10 @@ def make_aug(root: Path, sbd: Path, published: int = PUBLISHED_AUG["train"]) -> 
             "delete both archives' folders and run the same command again"
         )
     (voc / LABELS_AUG).mkdir(exist_ok=True)
-    for image_id in tqdm(train, "labels of VOC"):
+    for image_id in tracked(train, "labels of VOC"):
         if not (voc / LABELS_AUG / f"{image_id}.png").is_file():
             shutil.copyfile(voc / LABELS / f"{image_id}.png", voc / LABELS_AUG / f"{image_id}.png")
-    for image_id in tqdm(extra, "labels of SBD"):
+    for image_id in tracked(extra, "labels of SBD"):
         _convert(sbd / "cls" / f"{image_id}.mat", voc / LABELS_AUG / f"{image_id}.png")
     ids = "".join(f"{image_id}\n" for image_id in [*train, *extra])
     (find_list(voc, "train").parent / "trainaug.txt").write_text(ids, encoding="utf-8", newline="\n")

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from tqdm import tqdm
 
 from rws.cycle.artifacts import Artifacts
 from rws.data import ClassSet, Split
@@ -14,6 +13,7 @@ from rws.look.html_report import encode
 from rws.look.html_report.facts import Facts
 from rws.look.html_report.looking import Eye, Seen
 from rws.look.viz import ATTENTION_COLOURS, MISSING_COLOURS, is_foreground
+from rws.runtime.bars import tracked
 
 IMAGES = 12
 # Longest sides in pixels. The heat maps of a network of many stages shrink, so that the file does not grow.
@@ -205,7 +205,7 @@ def make_pictures(facts: Facts, train: Split, val: Split, eyes: list[Eye]) -> Pi
     _, boxes = last_slices(facts)
     chosen = choose(train, val, boxes, IMAGES)
     samples = []
-    for split, image_id in tqdm(chosen, desc="report", unit="image", leave=False):
+    for split, image_id in tracked(chosen, desc="report", unit="image", leave=False):
         own = boxes.get(image_id, []) if split is train else []
         extra = _sub_category_map(facts, split, image_id)
         samples.append(make_sample(split, image_id, eyes, own, extra))

@@ -3,18 +3,17 @@
 import time
 from pathlib import Path
 
-from tqdm import tqdm
-
 from rws.cli import parse
 from rws.config import Config
 from rws.data import Split
-from rws.errors import UserError, said
+from rws.errors import UserError
 from rws.look.html_report.facts import Facts, read_facts
 from rws.look.html_report.looking import open_eyes
 from rws.look.html_report.page import page
 from rws.look.html_report.pictures import Pictures, make_pictures
 from rws.runs.checkpoint import write_text
 from rws.runs.splits import open_splits
+from rws.runtime.bars import say
 from rws.runtime.device import choose_device
 
 REPORT = "report.html"
@@ -33,7 +32,7 @@ def write_report(folder: Path, config: Config, splits: tuple[Split, Split] | Non
     path = folder / REPORT
     write_text(path, page(facts, pictures, note))
     size = path.stat().st_size / 1e6
-    tqdm.write(f"report: {path} ({size:.1f} MB, {time.monotonic() - start:.0f} s)")
+    say(f"report: {path} ({size:.1f} MB, {time.monotonic() - start:.0f} s)")
     return path
 
 
@@ -42,8 +41,8 @@ def _pictures(facts: Facts, config: Config, splits: tuple[Split, Split] | None) 
         train, val = splits or open_splits(config.data)
         return make_pictures(facts, train, val, open_eyes(facts, choose_device(config.device))), ""
     except (UserError, OSError) as error:
-        tqdm.write(f"warning: the report has no pictures: {said(error)}")
-        return Pictures(), said(error)
+        say(f"warning: the report has no pictures: {error}")
+        return Pictures(), str(error)
 
 
 def write_or_warn(folder: Path, config: Config, splits: tuple[Split, Split]) -> None:
@@ -52,7 +51,7 @@ def write_or_warn(folder: Path, config: Config, splits: tuple[Split, Split]) -> 
         write_report(folder, config, splits)
     except Exception as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        tqdm.write(f"warning: no report ({what}); `python -m rws.look.html_report {folder}` tries again")
+        say(f"warning: no report ({what}); `python -m rws.look.html_report {folder}` tries again")
 
 
 def rebuild(folder: Path, flags: list[str]) -> Path:

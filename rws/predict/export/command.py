@@ -12,6 +12,7 @@ from rws.predict.export.formats import FORMATS, require_packages
 from rws.predict.export.write import Exported, export_network
 from rws.predict.options import ExportCommand
 from rws.runs.model_file import Card, load_trained
+from rws.runtime.bars import say
 
 SMALLEST_SIDE = 32
 
@@ -43,13 +44,13 @@ def export(command: ExportCommand) -> int:
     require_packages(name)
     network, card = load_trained(command.checkpoint)
     size = command.size or (card.base_size, card.base_size)
-    print(f"exporting {card.network} as {name}; with some networks this takes minutes")
+    say(f"exporting {card.network} as {name}; with some networks this takes minutes")
     start = time.perf_counter()
     try:
         with _terminable():
             found = export_network(network, card, name, path, size, fixed=command.size is not None)
     except KeyboardInterrupt:
-        print(f"interrupted; {path} was not written", file=sys.stderr)
+        say(f"interrupted; {path} was not written", file=sys.stderr)
         return 130
     _print_exported(found, card, name, path, time.perf_counter() - start)
     return 0
@@ -67,10 +68,10 @@ def _terminable() -> Iterator[None]:
 
 def _print_exported(found: Exported, card: Card, name: str, path: Path, seconds: float) -> None:
     for note in found.notes:
-        print(f"note: {note}")
+        say(f"note: {note}")
     shape = ", ".join(map(str, found.shape))
     checked = ", ".join("x".join(map(str, each)) for each in found.checked)
-    print(f"{path}: {name}, {path.stat().st_size / 1e6:.1f} MB, in {seconds:.0f} s")
-    print(f"input: images ({shape}), float32 RGB in [0, 1]; the normalisation is inside")
-    print(f"output: logits of {card.classes.num_classes} classes at the input's size; their names are within")
-    print(f"checked against PyTorch on {checked}: largest difference {found.difference:.1e}")
+    say(f"{path}: {name}, {path.stat().st_size / 1e6:.1f} MB, in {seconds:.0f} s")
+    say(f"input: images ({shape}), float32 RGB in [0, 1]; the normalisation is inside")
+    say(f"output: logits of {card.classes.num_classes} classes at the input's size; their names are within")
+    say(f"checked against PyTorch on {checked}: largest difference {found.difference:.1e}")

@@ -11,6 +11,7 @@ from rws.predict.video.projection import Projection, Shown, print_outcome
 from rws.predict.video.scores import Scores, foreground_of, score_table
 from rws.predict.video.sinks import SINKS, require_encoder
 from rws.predict.video.sources import film_paths, open_sources
+from rws.runtime.bars import say
 from rws.runtime.device import choose_device
 
 
@@ -60,6 +61,6 @@ def make_films(films: Films, command: PredictCommand) -> int:
             break
     lines = score_table(measured)
     if foreground and not lines:
-        print("--foreground: there are no masks to measure against")
-    print(*lines, sep="\n", end="\n" if lines else "")
+        say("--foreground: there are no masks to measure against")
+    say(*lines)
     return code

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from torch import Tensor
-from tqdm import tqdm
 
 from rws.errors import UserError
 from rws.look.panels import Panels, fitted, panel_size
@@ -21,6 +20,7 @@ from rws.predict.predictor import Predictor, network_inputs
 from rws.predict.video.frames import Frame, Source
 from rws.predict.video.scores import Scores
 from rws.predict.video.sinks import SINKS, Sink
+from rws.runtime.bars import say, tracked
 from rws.runtime.prefetch import ahead, one_thread
 from rws.runtime.signals import Interrupted, deferred, handled
 
@@ -107,7 +107,7 @@ class Projection:
                 bar.update()
 
     def _progress(self) -> AbstractContextManager:
-        return tqdm(desc=self.source.name, total=self.source.count, unit=" frames", disable=None)
+        return tracked(desc=self.source.name, total=self.source.count, unit=" frames")
 
     def _read(self) -> tuple[Frame, list[Tensor | None]] | None:
         """The next frame and what each network sees of it; None at the end."""
@@ -158,13 +158,13 @@ def print_outcome(projection: Projection, outcome: Outcome) -> bool:
     """Print what became of a film; returns whether all went well."""
     source = projection.source
     for problem in source.problems:
-        print(f"error: {problem}", file=sys.stderr)
+        say(f"error: {problem}", file=sys.stderr)
     speed = f"{outcome.frames} frames in {outcome.seconds:.1f} s, {outcome.rate:.2f} frames a second"
-    print(f"{source.name}: {speed}, in {projection.path}" if outcome.frames else f"{source.name}: no frame")
+    say(f"{source.name}: {speed}, in {projection.path}" if outcome.frames else f"{source.name}: no frame")
     if outcome.frames and (too_fast := outcome.frames - projection.sink.written):
-        print(f"{source.name}: {too_fast} frames left out, a GIF shows 50 a second at most")
+        say(f"{source.name}: {too_fast} frames left out, a GIF shows 50 a second at most")
     if projection.scores.values and projection.without_mask:
-        print(f"{source.name}: {projection.without_mask} frames without a mask are not measured")
+        say(f"{source.name}: {projection.without_mask} frames without a mask are not measured")
     if outcome.signum is not None and not source.endless and outcome.frames:
-        print(f"{source.name}: interrupted; the film holds the frames so far", file=sys.stderr)
+        say(f"{source.name}: interrupted; the film holds the frames so far", file=sys.stderr)
     return not source.problems
