@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import yaml
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, set_loader
 
 from rws.config import OPTIONS, PARTS, Config
+from rws.config.forms import shown, takes, wrong
 from rws.config.retired import RETIRED, is_retired, refusal, without_retired
+from rws.config.text_yaml import read_tree, read_value
 from rws.errors import UserError
 
 DEFAULT_CONFIG = "configs/demo.yaml"
@@ -67,21 +69,12 @@ def read_yaml(
         raise UserError(f"{path}: no such configuration; there are: {known or 'none in configs/'}")
     if path.resolve() in seen:
         raise UserError(f"{path}: is its own base; remove one `base:`")
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8-sig")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(tree, dict):
-        raise UserError(f"{path}: holds a {type(tree).__name__}, needed are keys and values")
+    tree = read_tree(path)
     base = tree.pop("base", None)
     if base is not None and not isinstance(base, str):
         raise UserError(f"{path}: base must be a file name, not {base!r}")
     values = read_yaml(path.parent / base, (*seen, path.resolve()), of_old_run=of_old_run) if base else {}
-    try:
-        own = flatten(tree)
-    except RecursionError as error:
-        raise UserError(f"{path}: holds itself; write the values instead of an alias") from error
-    own = without_retired(own, str(path), of_old_run=of_old_run)
+    own = without_retired(flatten(tree), str(path), of_old_run=of_old_run)
     for key in own:
         _check_key(str(key), str(path))
     return {**values, **own}
@@ -99,11 +92,9 @@ def _nest(flat: dict[str, object]) -> dict:
 
 
 def make_parser() -> ArgumentParser:
-    """The command line of train.py: --config, its switches, and a flag for each option."""
-    parser = ArgumentParser(exit_on_error=False, add_help=False)
-    parser.add_argument("--config", type=str)
-    for name in SWITCHES:
-        parser.add_argument(f"--{name}", type=bool, default=False)
+    """What knows the type of every option, and reads text as it."""
+    set_loader("text", read_value, (yaml.YAMLError,))
+    parser = ArgumentParser(exit_on_error=False, add_help=False, parser_mode="text")
     for key, option in OPTIONS.items():
         parser.add_argument(f"--{key}", type=option.type, default=option.default)
     return parser
@@ -140,49 +131,66 @@ def help_text(about: str, everything: bool) -> str:
     return parser.format_help()
 
 
-def _said(error: Exception) -> str:
-    """The library's message on one line."""
-    return " ".join(str(error).replace("Parser key ", "").split())
-
-
-def _check_values(parser: ArgumentParser, values: dict[str, object], path: str) -> None:
-    """Check each value's type by itself, so that the message names the file and the key."""
-    for key, value in values.items():
-        if value is None and OPTIONS[key].default is not None:
-            raise UserError(f"{path}: {key} is null; give a value such as {OPTIONS[key].default!r}")
+def _check_values(parser: ArgumentParser, values: dict[str, object], where: str) -> None:
+    """Check the values by their types. Raises: UserError with what the first wrong one should be."""
     try:
-        parser.parse_object(_nest(values))
-        return  # one by one, as below, takes a second
+        if _fit(parser, values):
+            return  # one by one, as below, takes a second
     except Exception:
         pass
     for key, value in values.items():
         try:
-            parser.parse_object(_nest({key: value}))
+            fits = _fit(parser, {key: value})
         except Exception as error:
-            raise UserError(f"{path}: {_said(error)}") from error
+            raise UserError(wrong(key, value, where)) from error
+        if not fits:
+            raise UserError(wrong(key, value, where))
 
 
-def _normalise(flags: list[str]) -> list[str]:
-    """Allow `--cam-vis` for `--cam_vis`, and a bare flag for a switch; refuse unknown keys."""
+def _fit(parser: ArgumentParser, values: dict[str, object]) -> bool:
+    """Whether values are what their options take. Raises: what the parser raises for most that are not."""
+    read = flatten(parser.parse_object(_nest(values), defaults=False).as_dict())
+    return all(takes(key, value) for key, value in read.items())
+
+
+def read_flags(flags: list[str]) -> dict[str, object]:
+    """The values of a command line as text by dotted key, the last one where a flag comes twice.
+
+    `--cam-vis` is `--cam_vis`, and a switch without a value is true.
+
+    Raises: UserError for an unknown or a retired flag, and for a flag without a value or with several.
+    """
+    given: dict[str, object] = {}
     known = ("config", *SWITCHES, *OPTIONS)
-    out: list[str] = []
-    for position, flag in enumerate(flags):
-        if not flag.startswith("--"):
-            out.append(flag)
-            continue
-        name, equals, value = flag[2:].partition("=")
+    position = 0
+    while position < len(flags):
+        if not flags[position].startswith("--"):
+            raise UserError(f"command line: {flags[position]}: belongs to no flag; a flag begins with --")
+        name, equals, value = flags[position][2:].partition("=")
         name = name.replace("-", "_")
-        if name not in RETIRED:
-            _check_key(name, "command line", known)
-        out.append(f"--{name}{equals}{value}")
-        last = position + 1 == len(flags) or flags[position + 1].startswith("--")
-        given = value if equals or last else flags[position + 1]
-        if name in RETIRED or is_retired(name, given):
-            raise refusal(name, given, "command line")
-        is_switch = name in SWITCHES or (name in OPTIONS and OPTIONS[name].type is bool)
-        if is_switch and not equals and last:
-            out.append("true")
-    return out
+        position += 1
+        words = [value] if equals else []
+        while position < len(flags) and not flags[position].startswith("--"):
+            words.append(flags[position])
+            position += 1
+        if name in RETIRED or is_retired(name, words[0] if words else ""):
+            raise refusal(name, words[0] if words else True, "command line")
+        _check_key(name, "command line", known)
+        given[name] = _one_value(name, words)
+    return given
+
+
+def _one_value(name: str, words: list[str]) -> str:
+    """The one word after a flag. Raises: UserError."""
+    is_switch = name in SWITCHES or (name in OPTIONS and OPTIONS[name].type is bool)
+    if len(words) == 1:
+        return words[0]
+    if is_switch and not words:
+        return "true"
+    if name in OPTIONS:
+        raise UserError(wrong(name, words or "", "command line"))
+    needed = "nothing, or true or false" if is_switch else "one file"
+    raise UserError(f"command line: --{name} takes {needed}, not {shown(' '.join(words))}")
 
 
 def _plain(value: object) -> object:
@@ -216,13 +224,10 @@ def parse(
 
     Raises: UserError naming the file or the flag, the value and the nearest known key.
     """
-    parser = make_parser()
-    try:
-        given = flatten(parser.parse_args(_normalise(flags), defaults=False).as_dict())
-    except argparse.ArgumentError as error:
-        raise UserError(f"command line: {_said(error)}") from error
+    parser, given = make_parser(), read_flags(flags)
     file = given.pop("config", None) or file
-    switches = {name: given.pop(name) for name in SWITCHES if name in given}
+    switches = {name: _true(name, given.pop(name)) for name in SWITCHES if name in given}
+    _check_values(parser, given, "command line")
     values = read_yaml(file, of_old_run=of_old_run) if file else {}
     _check_values(parser, values, str(file))
     over = without_retired(over or {}, source)
@@ -232,6 +237,13 @@ def parse(
     if switches.get("resume") and switches.get("overwrite"):
         raise UserError("--resume goes on with a run and --overwrite throws it away; give one of them")
     return Command(_build({**values, **over, **given}, parser), file, **switches)
+
+
+def _true(switch: str, text: str) -> bool:
+    """Raises: UserError for what is neither true nor false."""
+    if text not in ("true", "false"):
+        raise UserError(f"command line: --{switch} takes nothing, or true or false, not {shown(text)}")
+    return text == "true"
 
 
 def dump(config: Config) -> str:

@@ -2,13 +2,14 @@
 
 import difflib
 import os
+import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-import yaml
-
 from rws.cli import SWITCHES, flatten, parse
 from rws.config import OPTIONS, Config
+from rws.config.forms import shown
+from rws.config.text_yaml import read_tree
 from rws.errors import UserError
 
 # What a comparison itself sets for each of its runs, and what makes the arm `plain` plain.
@@ -51,12 +52,26 @@ def read_experiment(path: str | Path) -> Experiment:
         raise UserError(f"{path}: {missing[0]} is missing")
     if not isinstance(tree["arms"], dict) or not tree["arms"]:
         raise UserError(f"{path}: arms must name at least one arm, such as `plain: {{}}`")
-    arms = {str(arm): flatten(own or {}) for arm, own in tree["arms"].items()}
+    arms = {str(arm): _settings(own, f"{path}: the arm {arm}") for arm, own in tree["arms"].items()}
     if arms.get("plain"):
         raise UserError(
             f"{path}: the arm plain is trained without slices and takes no settings; rename yours"
         )
-    return Experiment(**{**tree, "arms": arms, "settings": flatten(tree["settings"])})
+    return Experiment(**{**tree, "arms": arms, "seeds": _seeds(tree["seeds"], path)})
+
+
+def _settings(tree: object, where: str) -> dict[str, object]:
+    """Settings by dotted key. Raises: UserError for anything else than keys and values, or nothing."""
+    if not isinstance(tree, dict | None):
+        raise UserError(f"{where}: {shown(tree)} given, needed are keys and values, as {{train.lr: 0.01}}")
+    return flatten(tree or {})
+
+
+def _seeds(found: object, path: str | Path) -> list[int]:
+    numbers = found if isinstance(found, list) else []
+    if not numbers or not all(isinstance(n, str) and re.fullmatch("[0-9]{1,18}", n) for n in numbers):
+        raise UserError(f"{path}: seeds {shown(found)} must be whole numbers from 0 on, as [0, 1, 2]")
+    return [int(number) for number in numbers]
 
 
 def _tree(path: Path, seen: tuple[Path, ...] = ()) -> dict:
@@ -65,23 +80,21 @@ def _tree(path: Path, seen: tuple[Path, ...] = ()) -> dict:
         raise UserError(f"{path}: no such experiment; there are: {', '.join(_known()) or 'none'}")
     if path.resolve() in seen:
         raise UserError(f"{path}: is like itself; remove one `like:`")
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8-sig")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(tree, dict):
-        raise UserError(f"{path}: holds a {type(tree).__name__}, needed are keys and values")
+    tree = read_tree(path)
     known = [*(f.name for f in fields(Experiment)), "like"]
     for key in tree:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.0)[0]
             raise UserError(f"{path}: unknown key {key!r}; the nearest known one is {near!r}")
+    for key in ("name", "base", "like", "report_list"):
+        if not isinstance(tree.get(key, ""), str) and (key, tree[key]) != ("report_list", None):
+            raise UserError(f"{path}: {key} {shown(tree[key])} must be a text")
     if "base" in tree:
-        tree["base"] = os.path.normpath(path.parent / str(tree["base"]))
+        tree["base"] = os.path.normpath(path.parent / tree["base"])
     like = tree.pop("like", None)
-    parent = _tree(path.parent / str(like), (*seen, path.resolve())) if like else {}
-    settings = {**flatten(parent.get("settings") or {}), **flatten(tree.get("settings") or {})}
-    return {**parent, **tree, "settings": settings}
+    parent = _tree(path.parent / like, (*seen, path.resolve())) if like else {"settings": {}}
+    own = _settings(tree.get("settings"), f"{path}: settings")
+    return {**parent, **tree, "settings": {**parent["settings"], **own}}
 
 
 def _known() -> list[str]:
@@ -120,8 +133,8 @@ def make_plan(
         configs[arm] = parse(["--config", experiment.base, *flags], over, where).config
         _check_budget(configs[arm], where)
     seeds = list(dict.fromkeys(experiment.seeds if seeds is None else seeds))
-    if not seeds or not all(isinstance(s, int) and s >= 0 for s in seeds):
-        raise UserError(f"experiment {experiment.name}: seeds {seeds} must be whole numbers from 0 on")
+    if min(seeds) < 0:
+        raise UserError(f"command line: seeds {shown(seeds)} must be whole numbers from 0 on")
     return Plan(experiment, configs, seeds)
 
 

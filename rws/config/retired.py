@@ -3,6 +3,8 @@
 The code of the experiments is tagged FINDINGS; docs/findings.md has what they showed.
 """
 
+import yaml
+
 from rws.errors import UserError
 
 FINDINGS = "findings-1"
@@ -28,9 +30,14 @@ ONCE_SAVED = ("resume", "overwrite", "check_data", "list_stages")
 def is_retired(key: str, value: object) -> bool:
     """Whether an option, at this value, asks for an experiment whose code is gone."""
     if key in RETIRED:
-        return value != RETIRED[key]
+        return _typed(value) != RETIRED[key]
     several_sizes = key == "slices.size" and (isinstance(value, list) or str(value).startswith("["))
     return several_sizes or (key == "cycles.start" and value in _RETIRED_STARTS)
+
+
+def _typed(value: object) -> object:
+    """A value as YAML has it; files and flags give text."""
+    return yaml.safe_load(value) if isinstance(value, str) else value
 
 
 def refusal(key: str, value: object, where: str) -> UserError:
@@ -59,7 +66,7 @@ def without_retired(values: dict[str, object], where: str, *, of_old_run: bool =
             value = value[0] if isinstance(value, list) else _RETIRED_STARTS.get(value, value)
         if key not in RETIRED:
             kept[key] = value
-    if not of_old_run and (asked := [key for key in ONCE_SAVED if values.get(key)]):
+    if not of_old_run and (asked := [key for key in ONCE_SAVED if _typed(values.get(key))]):
         flag = asked[0].replace("_", "-")
         raise UserError(f"{where}: {asked[0]} belongs to the command; remove it here and give --{flag}")
     return kept

@@ -4,7 +4,8 @@ python -m rws.look.guide --checkpoint runs/demo/last.pt
 python -m rws.look.guide --checkpoint runs/demo/last.pt --split train --output out
 python -m rws.look.guide --model.name smp:Unet:resnet34 --data.name camvid --data.root data/camvid
 
-Without --config the data is that of the run in whose folder the checkpoint lies. Further flags are those of
+Without --config the data is that of the run in whose folder the checkpoint lies, or --data.name and
+--data.root. Further flags are those of
 train.py: --data.*, --model.*, --slices.missing-images (how many images, evenly spread), --device.
 """
 
@@ -66,7 +67,22 @@ def _configuration(options: GuideOptions, flags: list[str]) -> Config:
     if options.checkpoint is not None and "__model.name" in names:
         raise UserError("--checkpoint holds its own network; drop --model.name, or drop --checkpoint")
     beside = options.checkpoint.parent / "config.yaml" if options.checkpoint else None
-    return parse(flags, file=str(beside) if beside and beside.is_file() else None, of_old_run=True).config
+    file = str(beside) if beside and beside.is_file() else None
+    if not file and not names & {"__data.name", "__config"}:
+        without = (
+            f"{options.checkpoint}: no config.yaml of its run beside it" if beside else "no data is named"
+        )
+        raise UserError(f"{without}; name the data set with --data.name and --data.root, or give --config")
+    config = parse(flags, file=file, of_old_run=True).config
+    if file and not names & {"__data.root", "__config"} and config.data.name != "demo":
+        _check_root(config.data.root, file)
+    return config
+
+
+def _check_root(root: str, file: str) -> None:
+    """Raises: UserError where the data of a run are not, as on another machine."""
+    if not Path(root).expanduser().is_dir():
+        raise UserError(f"{root}: no such folder, but {file} has the data there; give --data.root")
 
 
 def _untrained(config: Config, split: Split) -> tuple[nn.Module, Card]:

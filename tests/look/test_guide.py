@@ -83,6 +83,31 @@ def test_wrong_input_is_one_line(finished, root, tmp_path, capsys):
     )
 
 
+def test_away_from_its_run_a_checkpoint_needs_its_data_named(finished, root, tmp_path, capsys):
+    copy = tmp_path / "last.pt"
+    copy.write_bytes((finished / "last.pt").read_bytes())
+    asked = "name the data set with --data.name and --data.root, or give --config"
+    assert refused(capsys, "--checkpoint", copy) == (
+        f"error: {copy}: no config.yaml of its run beside it; {asked}"
+    )
+    assert asked in refused(capsys, "--checkpoint", copy, "--data.root", root)
+    assert refused(capsys, "--model.name", "tiny") == f"error: no data is named; {asked}"
+    named = ["--data.name", "folder", "--data.root", str(root), "--data.workers", "0", "--device", "cpu"]
+    assert guide.main(["--checkpoint", str(copy), *named]) == 0
+    assert f"{copy} on folder, list val\n" in capsys.readouterr().out
+
+
+def test_a_run_away_from_its_data_asks_for_them(finished, root, tmp_path, capsys):
+    (tmp_path / "last.pt").write_bytes((finished / "last.pt").read_bytes())
+    config = (finished / "config.yaml").read_text().replace(str(root), "data/mine")
+    (tmp_path / "config.yaml").write_text(config)
+    said = refused(capsys, "--checkpoint", tmp_path / "last.pt")
+    assert said == (
+        f"error: data/mine: no such folder, but {tmp_path}/config.yaml has the data there; give --data.root"
+    )
+    assert guide.main(["--checkpoint", str(tmp_path / "last.pt"), "--data.root", str(root)]) == 0
+
+
 def test_a_set_of_other_classes_is_told(finished, tmp_path, capsys):
     other = folder_set(tmp_path / "other", ("background", "cat", "dog"))
     said = refused(capsys, "--checkpoint", finished / "last.pt", "--data.root", other)
