@@ -120,10 +120,10 @@ def help_text(about: str, everything: bool) -> str:
     for name, meaning in SWITCHES.items():
         command.add_argument(f"--{name.replace('_', '-')}", action="store_true", help=meaning)
     command.add_argument("--help-all", action="store_true", help=f"Show all {len(OPTIONS)} options.")
-    shown = [key for key, o in OPTIONS.items() if everything or o.metadata["level"] == "basic"]
+    listed = [key for key, o in OPTIONS.items() if everything or o.metadata["level"] == "basic"]
     titles = {part: cls.__doc__.splitlines()[0].rstrip(".") for part, cls in PARTS.items()}
     groups: dict[str, argparse._ArgumentGroup] = {}
-    for key in shown:
+    for key in listed:
         title = titles.get(key.rpartition(".")[0], "The run") if everything else "The most used options"
         group = groups.get(title) or groups.setdefault(title, parser.add_argument_group(title))
         text = f"{OPTIONS[key].metadata['meaning']} (default: {default_text(key)})".replace("%", "%%")

@@ -48,10 +48,7 @@ def compare(plan, out: Path) -> dict:
     write_text(out / "config.yaml", yaml.safe_dump(settings_of(plan), sort_keys=False))
     for number, seed in enumerate(plan.seeds, 1):
         for place, arm in enumerate(plan.arms, 1):
-            say(
-                f"== {arm} ({place} of {len(plan.arms)}), seed {seed} ({number} of {len(plan.seeds)})",
-                flush=True,
-            )
+            say(f"== {arm} ({place} of {len(plan.arms)}), seed {seed} ({number} of {len(plan.seeds)})")
             run_arm(plan, arm, seed)
             prune(plan, seed)
         found = write_results(plan, out)

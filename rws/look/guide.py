@@ -68,13 +68,13 @@ def _configuration(options: GuideOptions, flags: list[str]) -> Config:
         raise UserError("--checkpoint holds its own network; drop --model.name, or drop --checkpoint")
     beside = options.checkpoint.parent / "config.yaml" if options.checkpoint else None
     file = str(beside) if beside and beside.is_file() else None
-    if not file and not names & {"__data.name", "__config"}:
-        without = (
-            f"{options.checkpoint}: no config.yaml of its run beside it" if beside else "no data is named"
-        )
-        raise UserError(f"{without}; name the data set with --data.name and --data.root, or give --config")
     config = parse(flags, file=file, of_old_run=True).config
-    if file and not names & {"__data.root", "__config"} and config.data.name != "demo":
+    if "__config" in names or (beside and not options.checkpoint.is_file()):
+        return config
+    if not file and "__data.name" not in names:
+        without = f"{beside}: is not there" if beside else "no data is named"
+        raise UserError(f"{without}; name the data set with --data.name and --data.root, or give --config")
+    if file and "__data.root" not in names and config.data.name != "demo":
         _check_root(config.data.root, file)
     return config
 

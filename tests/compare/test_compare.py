@@ -343,7 +343,7 @@ def test_an_experiment_like_another_holds_what_differs(root, tmp_path):
     child = tmp_path / "child.yaml"
     child.write_text("like: tiny.yaml\nname: child\nsettings: {train.lr: 0.5}\n")
     one, other = read_experiment(path), read_experiment(child)
-    assert other.settings == {**one.settings, "train.lr": 0.5}
+    assert other.settings == {**one.settings, "train.lr": "0.5"}
     assert (other.name, other.arms, other.base) == ("child", one.arms, one.base)
     assert make_plan(other, []).config("rws", 3).train.lr == 0.5
 

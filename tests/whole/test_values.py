@@ -72,7 +72,7 @@ def allows(kind: object, value: object) -> bool:
 
 
 @pytest.mark.parametrize("key", OPTIONS)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_any_text_is_a_value_of_the_type_or_one_line_without_names_of_types(key, data):
     text = data.draw(VALUES)
