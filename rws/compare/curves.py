@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+from rws.errors import safe
+from rws.look.names import PLAIN_TEXT, label
+
 FEW = 5  # arms whose ranges can be told apart, and whose legend leaves room for the lines
 
 
@@ -10,6 +13,7 @@ def draw(found: dict, path: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
+    matplotlib.rcParams.update(PLAIN_TEXT)
     from matplotlib import colormaps, pyplot
 
     few, seeds = len(found["arms"]) <= FEW, len(found["seeds"])
@@ -18,14 +22,18 @@ def draw(found: dict, path: Path) -> None:
     images = [point["images"] for point in found["course"]]
     for arm in found["arms"]:
         each = [point[arm] for point in found["course"]]
-        (line,) = axes.plot(images, [sum(e) / len(e) for e in each], marker="o", markersize=3, label=arm)
+        (line,) = axes.plot(
+            images, [sum(e) / len(e) for e in each], marker="o", markersize=3, label=label(arm)
+        )
         if seeds > 1 and few:
             low, high = [min(e) for e in each], [max(e) for e in each]
             axes.fill_between(images, low, high, alpha=0.15, color=line.get_color(), linewidth=0)
     axes.set_xlabel("images forward and backward")
     axes.set_ylabel("mIoU on the validation list")
     shown = "mean and range" if few else "mean"
-    axes.set_title(f"{found['name']}: {seeds} seed{'s' * (seeds > 1)}" + (f", {shown}" if seeds > 1 else ""))
+    axes.set_title(
+        f"{safe(found['name'])}: {seeds} seed{'s' * (seeds > 1)}" + (f", {shown}" if seeds > 1 else "")
+    )
     axes.grid(alpha=0.3)
     axes.legend(**({} if few else {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}))
     figure.savefig(path, dpi=120)

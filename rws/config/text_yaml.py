@@ -32,6 +32,7 @@ def read_tree(path: Path) -> dict[Any, Any]:
     """
     try:
         loader = TextLoader(path.read_text(encoding="utf-8-sig"))
+        loader.name = path.name  # as errors call it
         node = loader.get_single_node()
         if node is None:
             return {}

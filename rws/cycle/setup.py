@@ -97,7 +97,7 @@ def check_network(config: Config, classes: ClassSet, device: torch.device) -> tu
     stages = stages_of(config.model, network)
     check_stages(network, stages, config.data.crop_size)
     if is_first():
-        say(*getattr(network, "notes", ()))
+        say(*(f"note: {note}" for note in getattr(network, "notes", ())))
     chosen = config.fusion.stages
     if chosen is not None and (not chosen or not set(chosen) <= set(stages)):
         raise UserError(f"fusion.stages {chosen}: must be some of the stages {list(stages)}, or null for all")

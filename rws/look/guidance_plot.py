@@ -13,6 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from rws.cycle.guidance import Guidance, by_class, guidance
 from rws.data.object_sizes import LARGE, SIZES, SMALL
+from rws.errors import safe
+from rws.look.names import PLAIN_TEXT, label
 from rws.method.missing_weights import mean_missing
 from rws.runs.record import CycleRecord
 
@@ -20,7 +22,6 @@ MOST_CLASSES = 12
 COLOURS = "inferno"
 # Told apart by their dashes and markers too, in Okabe and Ito's colours without the yellow.
 STROKES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-PLAIN_TEXT = {"text.parse_math": False}  # a class may be called US$ or $x$
 DASHES, MARKERS = ("-", "--", "-.", ":"), "osD^vP"
 
 
@@ -32,7 +33,7 @@ def course(axes: Axes, cycles: Sequence[CycleRecord]) -> None:
         means = [mean_missing(c.attention["groups"], stage) for c in held]
         look = {"color": STROKES[place % len(STROKES)], "linestyle": DASHES[place % len(DASHES)]}
         numbers = [c.cycle for c in held]
-        axes.plot(numbers, means, marker=MARKERS[place % len(MARKERS)], label=stage, **look)
+        axes.plot(numbers, means, marker=MARKERS[place % len(MARKERS)], label=label(stage), **look)
     axes.set(title="Missing weight over the cycles", xlabel="cycle", ylabel="mean missing weight")
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -64,7 +65,7 @@ def sizes(axes: Axes, found: Guidance) -> None:
     values = [[row.sizes[s] if row.sizes[s] is not None else np.nan for s in SIZES] for row in found.rows]
     bounds = (f"below {SMALL:.0%}", f"{SMALL:.0%} to {LARGE:.0%}", f"above {LARGE:.0%}")
     columns = [f"{size}\n{bound}" for size, bound in zip(SIZES, bounds)]
-    matrix(axes, np.array(values, float), [row.stage for row in found.rows], columns)
+    matrix(axes, np.array(values, float), [safe(row.stage) for row in found.rows], columns)
     axes.set(title="Missing weight by size of the object", xlabel="area of the region over the image's")
 
 
@@ -77,7 +78,12 @@ def classes(axes: Axes, found: Guidance, groups: list[dict]) -> None:
     if len(names) > MOST_CLASSES:
         title += f":\nthe {MOST_CLASSES} of {len(names)} that miss most"
     names = names[:MOST_CLASSES]
-    matrix(axes, np.array([[means[s][name] for s in stages] for name in names]), names, stages)
+    matrix(
+        axes,
+        np.array([[means[s][name] for s in stages] for name in names]),
+        [*map(safe, names)],
+        [*map(safe, stages)],
+    )
     axes.tick_params("x", rotation=20)
     axes.set_title(title)
 
@@ -111,7 +117,7 @@ def save(cycles: Sequence[CycleRecord], path: Path, title: str) -> None:
         size = (5.4 * len(draw) + 0.6, max(height for height, _ in draw))
         drawn = Figure(figsize=size, dpi=110, layout="constrained")
         FigureCanvasAgg(drawn)
-        drawn.suptitle(title, fontweight="bold")
+        drawn.suptitle(safe(title), fontweight="bold")
         for axes, (_, panel) in zip(np.atleast_1d(drawn.subplots(1, len(draw))), draw):
             panel(axes)
         drawn.savefig(path)

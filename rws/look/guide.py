@@ -90,7 +90,7 @@ def _untrained(config: Config, split: Split) -> tuple[nn.Module, Card]:
     network, _ = make_network(config, split.classes.num_classes, choose_device(config.device))
     stages = stages_of(config.model, network)
     check_stages(network, stages, config.data.crop_size)
-    say(*getattr(network, "notes", ()))
+    say(*(f"note: {note}" for note in getattr(network, "notes", ())))
     card = Card(config.model.name, config.model.aux, stages, split.classes, config.data.base_size)
     return network.eval(), card
 

@@ -9,7 +9,7 @@ from matplotlib.font_manager import FontProperties, findfont
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from rws.data.classes import ClassSet
-from rws.errors import UserError
+from rws.errors import UserError, safe
 
 GAP = 6  # pixels between pictures
 WIDEST = 16384  # that an encoder of H.264 takes
@@ -92,7 +92,7 @@ class Legend:
         rows: list[list[tuple[int, int]]] = [[]]
         x = 0
         for index in indices:
-            length = round(2.6 * self.font.size + self.font.getlength(self.classes.names[index]))
+            length = round(2.6 * self.font.size + self.font.getlength(safe(self.classes.names[index])))
             if rows[-1] and x + length > self.width:
                 rows.append([])
                 x = 0
@@ -111,7 +111,7 @@ class Legend:
                 box = (x + size // 4, middle - size // 2, x + size // 4 + size, middle + size // 2)
                 draw.rectangle(box, fill=self.classes.palette[index], outline=INK)
                 place = (x + 1.6 * size, middle)
-                draw.text(place, self.classes.names[index], INK, self.font, anchor="lm")
+                draw.text(place, safe(self.classes.names[index]), INK, self.font, anchor="lm")
         if more := sum(map(len, rows[LEGEND_ROWS:])):
             draw.text((self.width - 2, self.height), f" +{more} ", INK, self.font, anchor="rs")
         return picture
@@ -142,7 +142,7 @@ class Panels:
         draw = ImageDraw.Draw(self._paper)
         for left, title in zip(self._left, titles):
             place = (left + size[0] / 2, self._bar / 2)
-            draw.text(place, shortened(title, size[0], font), INK, font, anchor="mm")
+            draw.text(place, shortened(safe(title), size[0], font), INK, font, anchor="mm")
         for _, left, legend in self._legends:
             if legend.all_fit:
                 self._paper.paste(legend.drawn(()), (left, self._bar + size[1]))

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib import colormaps
+from matplotlib import colormaps, rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -13,6 +13,9 @@ from PIL import Image
 
 from rws.data.classes import ClassSet
 from rws.data.label_images import colour_label
+from rws.errors import safe
+from rws.look.names import PLAIN_TEXT
+from rws.look.names import label as label_of
 
 # Perceptually uniform, and readable for all common kinds of colour blindness.
 ATTENTION_COLOURS, MISSING_COLOURS = "viridis", "inferno"
@@ -102,7 +105,7 @@ def _legend(figure: Figure, label: np.ndarray, classes: ClassSet) -> None:
     palette = np.array(classes.flat_palette()).reshape(256, 3) / 255
     names = dict(enumerate(classes.names)) | {classes.ignore_index: "not labelled"}
     present = [index for index in np.unique(label) if index in names]
-    patches = [Patch(facecolor=palette[i], edgecolor="black", label=names[i]) for i in present]
+    patches = [Patch(facecolor=palette[i], edgecolor="black", label=label_of(names[i])) for i in present]
     figure.legend(handles=patches, loc="outside lower center", ncols=8, fontsize=12, frameon=False)
 
 
@@ -125,6 +128,7 @@ def _canvas(stages: int, height_by_width: float) -> Figure:
     return figure
 
 
+@rc_context(PLAIN_TEXT)
 def samples_figure(
     samples: Sequence[tuple[str, Image.Image, np.ndarray]], classes: ClassSet, title: str
 ) -> Image.Image:
@@ -139,16 +143,17 @@ def samples_figure(
     for pair in axes[len(samples) :].flat:
         pair.set_axis_off()
     for (left, right), (name, image, label) in zip(axes, samples):
-        _panel(left, image, name)
+        _panel(left, image, label_of(name))
         both = Image.blend(image.convert("RGB"), colour_label(label, classes).convert("RGB"), 0.6)
         _panel(right, both, "label")
     present = np.unique(np.concatenate([np.unique(label) for *_, label in samples]))
     _legend(figure, present, classes)
-    figure.suptitle(title, fontsize=15, fontweight="bold")
+    figure.suptitle(safe(title), fontsize=15, fontweight="bold")
     figure.canvas.draw()
     return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
 
 
+@rc_context(PLAIN_TEXT)
 def stage_figure(
     image: Image.Image,
     label: np.ndarray,
@@ -173,9 +178,9 @@ def stage_figure(
         pictures = [heat(plane, image, where=where, colours=colours) for plane in planes]
         quantity = ("attention", "missing")[row]
         means = [f"mean {quantity} {p[where].mean():.2f}" if where.any() else "no pixel" for p in planes]
-        titles = means if row else [f"{name}\n{mean}" for name, mean in zip(stage_names, means)]
+        titles = means if row else [f"{safe(name)}\n{mean}" for name, mean in zip(stage_names, means)]
         _row(axes[row, 1:], pictures, titles, colours)
     _legend(figure, label, classes)
-    figure.suptitle(title, fontsize=15, fontweight="bold")
+    figure.suptitle(safe(title), fontsize=15, fontweight="bold")
     figure.canvas.draw()
     return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")

@@ -4,11 +4,18 @@ import io
 import os
 import pickle
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+from tiny import TINY, NoScalars, load_script
 from torch.utils.data import DataLoader, Dataset
 
 from rws.errors import DamagedFile, UserError, exit_code, safe
+from rws.look import guide
+from rws.models import FAMILIES
+from rws.runs import log
 
 HOSTILE = {
     "\x1b[31mred\x1b[0m": r"\x1b[31mred\x1b[0m",
@@ -87,3 +94,55 @@ def test_letters_that_the_terminal_lacks_are_escaped_and_no_traceback(monkeypatc
     assert exit_code(lambda: print("ä\udcff"), results="", interrupted="") == 0
     stream.flush()
     assert stream.buffer.getvalue() == b"\\xe4\\udcff\n"
+
+
+# Every command, on a set whose files and classes have such names, in a run of such a name.
+
+
+@pytest.fixture
+def hostile(tmp_path, monkeypatch) -> list[str]:
+    """The flags of a run on such a set."""
+    monkeypatch.setitem(FAMILIES, "tiny", TINY)
+    monkeypatch.setattr(log, "SummaryWriter", NoScalars)
+    root = tmp_path / "set"
+    for part in ("images", "masks"):
+        (root / part).mkdir(parents=True)
+    # A name cannot hold a zero byte.
+    for k, name in enumerate([*(text.replace("\0", "") for text in HOSTILE), "$x^$"]):
+        label = np.zeros((24, 32), np.uint8)
+        label[4:20, 6:20] = 1 + k % 2
+        Image.fromarray(label).save(root / "masks" / f"{name}.png")
+        photo = np.random.default_rng(k).integers(0, 256, (24, 32, 3), np.uint8)
+        Image.fromarray(photo).save(root / "images" / f"{name}.jpg")
+    (root / "classes.txt").write_text("_background_\nbo\x1b[1mx\ndi\u202esc$^\n", encoding="utf-8")
+    flags = ["--data.name=folder", f"--data.root={root}", "--data.workers=0", "--data.base-size=24"]
+    flags += ["--data.crop-size=[24, 32]", "--model.name=tiny", "--model.weights=none", "--device=cpu"]
+    return [*flags, f"--runs={tmp_path}/runs", "--name=r\x1b[7m", "--train.batch-size=2", "--cycles.limit=0"]
+
+
+def assert_clean(said: str) -> None:
+    assert said
+    assert not {c for c in said.replace("\n", "") if safe(c) != c}
+    assert "Traceback" not in said
+
+
+@pytest.mark.filterwarnings("error")
+def test_no_command_passes_such_names_on(hostile, tmp_path, capfd):
+    train, predict = load_script("train"), load_script("predict")
+    assert train.main([*hostile, "--check-data"]) == 0
+    assert train.main([*hostile, "--cam-vis", "--cam-vis-images=1"]) == 0
+    last = str(tmp_path / "runs" / "r\x1b[7m" / "last.pt")
+    photos = ["--checkpoint", last, "--input", str(tmp_path / "set/images"), "--device", "cpu"]
+    assert predict.main([*photos, "--output", str(tmp_path / "o\x1b[1m"), "--cam", "bo\x1b[1mx"]) == 0
+    assert predict.main([*photos, "--output", str(tmp_path / "o\x1b[1m"), "--cam", "no\x1b[1m"]) == 2
+    Path(tmp_path / "set/images" / "cut\x1b[1m.jpg").write_bytes(b"\xff\xd8")
+    assert predict.main([*photos, "--output", str(tmp_path / "o\x1b[1m")]) == 2
+    assert guide.main(["--checkpoint", last, "--output", str(tmp_path / "g\n")]) == 0
+    said = capfd.readouterr()
+    assert_clean(said.out)
+    assert_clean(said.err)
+    assert r"cut\x1b[1m.jpg" in said.err
+    assert r"r\x1b[7m" in said.out
+    assert "no report" not in said.out
+    report = (tmp_path / "runs" / "r\x1b[7m" / "report.html").read_text(encoding="utf-8")
+    assert r"a\udcffb" in report

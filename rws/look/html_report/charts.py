@@ -9,7 +9,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from rws.look.guidance_plot import PLAIN_TEXT, panels
+from rws.look.guidance_plot import panels
+from rws.look.names import PLAIN_TEXT
 from rws.runs.record import CycleRecord
 
 # Okabe and Ito's; the arms differ in dashes and markers too.

@@ -109,7 +109,7 @@ def page(facts: Facts, pictures: Pictures, note: str = "") -> str:
     """The whole report as HTML; `note` says why there are no pictures, where there are none."""
     before, after, classes = read.classes(facts)
     template = _environment().from_string((_HERE / "page.html").read_text(encoding="utf-8"))
-    return template.render(
+    text = template.render(
         facts=facts,
         style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
         script=Markup((_HERE / "script.js").read_text(encoding="utf-8")),
@@ -126,3 +126,4 @@ def page(facts: Facts, pictures: Pictures, note: str = "") -> str:
         **_numbers(facts),
         **_pictures(pictures, facts),
     )
+    return text.encode(errors="backslashreplace").decode()  # file names may hold bytes that are no text
