@@ -38,8 +38,6 @@ def describe(command: Command, setup, loaded) -> str:
 
 def train(command: Command) -> None:
     """Run what the configuration says, alone in the run's folder."""
-    import torch
-
     from rws.cycle.loop import Run
     from rws.cycle.setup import prepare
     from rws.models import sc_cam
@@ -52,8 +50,6 @@ def train(command: Command) -> None:
     from rws.sc_cam.rounds import Rounds
 
     config, existing = command.config, {"resume": command.resume, "overwrite": command.overwrite}
-    # Fused batches bring many tensors; one file descriptor each soon exceeds the usual limit of 1024.
-    torch.multiprocessing.set_sharing_strategy("file_system")
     if config.deterministic:
         take_deterministic_kernels()
     folder = check_folder(config, **existing)

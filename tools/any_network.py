@@ -116,7 +116,6 @@ def main() -> int:
     parser.add_argument("--weights", default="none", help="value of --model.weights")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    torch.multiprocessing.set_sharing_strategy("file_system")
     RECORDS.mkdir(exist_ok=True)
     machine = environment(torch.device("cpu"))  # of now: the records themselves change the checkout
     for network in args.networks:

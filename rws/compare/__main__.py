@@ -85,7 +85,6 @@ def main(arguments: list[str]) -> int:
 
         if chosen.threads:
             torch.set_num_threads(chosen.threads)
-        torch.multiprocessing.set_sharing_strategy("file_system")
         out = chosen.out or Path("experiments") / experiment.name
         with handled():
             compare(plan, out)

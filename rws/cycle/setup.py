@@ -7,7 +7,6 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 
 from rws.config import Config
 from rws.data import ClassSet, Split
@@ -26,6 +25,7 @@ from rws.runs.splits import open_splits
 from rws.runtime.bars import say
 from rws.runtime.device import choose_device
 from rws.runtime.distributed import barrier, is_first, world
+from rws.runtime.loading import Loader
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +39,8 @@ class Setup:
     card: Card
     device: torch.device
     workers: int
-    train_batches: DataLoader
-    val_batches: DataLoader
+    train_batches: Loader
+    val_batches: Loader
 
     @property
     def geometry(self) -> Geometry:

@@ -5,12 +5,13 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from rws.data.split import Split
 from rws.data.transforms import to_tensors
 from rws.runtime.distributed import own
+from rws.runtime.loading import Loader
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,13 @@ def same_size_batches(sizes: Sequence[tuple[int, int]], batch_size: int) -> list
     return [g[i : i + batch_size] for g in groups.values() for i in range(0, len(g), batch_size)]
 
 
-def eval_loader(split: Split, transform: v2.Transform, batch_size: int, workers: int) -> DataLoader:
+def eval_loader(split: Split, transform: v2.Transform, batch_size: int, workers: int) -> Loader:
     """Every image of the split exactly once, in batches of one image size; shared out among the processes."""
     sizes = [split.size(image_id) for image_id in split.ids]
-    return DataLoader(
+    return Loader(
         EvalImages(split, transform),
+        workers,
+        _collate_eval,
         batch_sampler=own(same_size_batches(sizes, batch_size)),
-        num_workers=workers,
-        collate_fn=_collate_eval,
         pin_memory=torch.cuda.is_available(),
     )

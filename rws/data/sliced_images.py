@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
 from rws.data.boxes import Box
 from rws.data.split import Split
 from rws.data.transforms import to_tensors
 from rws.runtime.distributed import own
+from rws.runtime.loading import Loader
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,6 @@ class SlicedImages(Dataset):
         return part.as_subclass(Tensor)
 
 
-def sliced_loader(images: SlicedImages, workers: int) -> DataLoader:
+def sliced_loader(images: SlicedImages, workers: int) -> Loader:
     """One `SlicedImage` at a time."""
-    return DataLoader(images, batch_size=None, num_workers=workers)
+    return Loader(images, workers, batch_size=None)

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 from torchvision.transforms import v2
 
 from rws.data.batches import OwnShare
 from rws.data.boxes import Box
 from rws.data.split import Split
 from rws.data.transforms import CoordinateMap, to_tensors
+from rws.runtime.loading import Loader
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,7 @@ def _collate(samples: list[tuple]) -> TrainBatch:
     return TrainBatch(images, labels, ids, *([*where, attached] if where else []))
 
 
-def train_loader(views: TrainViews, batches: Sampler, workers: int) -> DataLoader:
+def train_loader(views: TrainViews, batches: Sampler, workers: int) -> Loader:
     """This process's share of the batches of one training, loaded ahead by `workers` processes."""
-    return DataLoader(
-        views,
-        batch_sampler=OwnShare(batches),
-        num_workers=workers,
-        collate_fn=_collate,
-        pin_memory=torch.cuda.is_available(),
-    )
+    pin = torch.cuda.is_available()
+    return Loader(views, workers, _collate, batch_sampler=OwnShare(batches), pin_memory=pin)

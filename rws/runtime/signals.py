@@ -50,6 +50,18 @@ def handled() -> Iterator[None]:
 
 
 @contextmanager
+def at_once() -> Iterator[None]:
+    """Signals do not wait in this part of a deferred block, nor does one that has come before."""
+    outer, _State.deferred = _State.deferred, False
+    try:
+        if _State.pending is not None:
+            raise Interrupted(_State.pending)
+        yield
+    finally:
+        _State.deferred = outer
+
+
+@contextmanager
 def deferred() -> Iterator[Callable[[], int | None]]:
     """Signals wait inside the block; the value says which one has come, if any.
 

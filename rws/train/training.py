@@ -3,7 +3,7 @@
 import math
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from rws.runtime.bars import say, tracked
 from rws.runtime.device import device_of, to_network
 from rws.runtime.distributed import is_first, parallel, rank, share_buffers, summed, world
 from rws.runtime.seeding import derive_seed
-from rws.runtime.signals import Interrupted, deferred
+from rws.runtime.signals import Interrupted, at_once, deferred
 from rws.train.optimization import learning_rate, loss_of, make_optimizer
 
 
@@ -168,7 +168,7 @@ class Training:
         Raises: Interrupted.
         """
         start = time.perf_counter()
-        for batch in loader:
+        for batch in self._waited_for(loader):
             stop = self._one_step(batch, signalled)
             self.seconds_steps += time.perf_counter() - start
             bar.update()
@@ -178,6 +178,24 @@ class Training:
                 self._store()
                 raise Interrupted(signalled() or signal.SIGTERM)
             start = time.perf_counter()
+
+    def _waited_for(self, loader: Iterable[TrainBatch]) -> Iterator[TrainBatch]:
+        """The loader's batches. A signal while one process waits stores the training and stops it there: the
+        loader may hang with its disk. Several processes stop together, after a step.
+
+        Raises: Interrupted.
+        """
+        batches = iter(loader)
+        while True:
+            try:
+                with at_once() if world() == 1 else nullcontext():
+                    batch = next(batches)
+            except StopIteration:
+                return
+            except Interrupted:
+                self._store()
+                raise
+            yield batch
 
     def _in_epoch(self) -> int:
         """Steps since the last record."""
