@@ -2,7 +2,7 @@
 
 import math
 import types
-from typing import Literal, get_args, get_origin
+from typing import Literal, Union, get_args, get_origin
 
 from jsonargparse.typing import (
     ClosedUnitInterval,
@@ -17,6 +17,7 @@ from rws.config import OPTIONS
 _WORDS = {
     bool: "true or false",
     str: "a text",
+    float: "a number",
     PositiveInt: "a whole number above 0",
     NonNegativeInt: "a whole number, 0 or more",
     PositiveFloat: "a number above 0",
@@ -34,7 +35,7 @@ def form(kind: object) -> str:
         return _WORDS[kind]
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(inner)
-    if get_origin(kind) is types.UnionType:
+    if get_origin(kind) in (types.UnionType, Union):
         return f"{form(inner[0])}, or null"
     if get_origin(kind) is tuple and inner[-1] is not ...:
         return f"{len(inner)} values in brackets, each {form(inner[0])}"
@@ -45,6 +46,8 @@ def example(kind: object, default: object) -> str | None:
     """A list as one writes it, for options that take one."""
     if isinstance(default, tuple):
         return f"[{', '.join(map(str, default))}]"
+    if "values in brackets" in form(kind):
+        return "[0, 4095]"
     return "[layer1, layer2]" if "list" in form(kind) else None
 
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
-from tqdm import tqdm
 
 from rws.data.files import SUFFIXES, UNREAD, WHOLE, WINDOWED, deep_pixels, read_header, read_image
 from rws.data.levels import Levels, LevelsError, find_levels_of
 from rws.errors import UserError
+from rws.runtime.bars import say
 
 __all__ = ["SUFFIXES", "find_images", "make_output", "open_image", "refuse_overwriting", "result_stems"]
 __all__ += ["write_pictures"]
@@ -36,7 +36,7 @@ def _own_levels(path: Path) -> Levels | None:
         levels = find_levels_of(deep_pixels(path))
     except LevelsError as error:
         raise UserError(f"{path}: {error}") from None
-    tqdm.write(f"{path}: more than 8 bits; its values {levels} become black to white")
+    say(f"{path}: more than 8 bits; its values {levels} become black to white")
     return levels
 
 

@@ -20,9 +20,9 @@ from types import FrameType
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
-from tqdm import tqdm
 
 from rws.errors import UserError
+from rws.runtime.bars import say
 
 SHARED = "/dev/shm"
 _SHM = "give it more (docker run --shm-size 2g), or load in this process by --data.workers 0"
@@ -99,7 +99,7 @@ class Parcel:
 
 @cache
 def _say_once() -> None:
-    tqdm.write(
+    say(
         f"note: {SHARED} is too small for the batches; they come through pipes, more slowly "
         "(docker run --shm-size 2g gives it more)"
     )

@@ -2,7 +2,7 @@
 
 import re
 import types
-from typing import Literal, get_args, get_origin
+from typing import Literal, Union, get_args, get_origin
 
 import pytest
 import yaml
@@ -58,7 +58,7 @@ def said(*flags: str) -> str:
 def allows(kind: object, value: object) -> bool:
     """The independent reading of a type: whether a builtin value is one of it."""
     inner = get_args(kind)
-    if get_origin(kind) is types.UnionType:
+    if get_origin(kind) in (types.UnionType, Union):
         return value is None or allows(inner[0], value)
     if get_origin(kind) is Literal:
         return value in inner
@@ -67,7 +67,7 @@ def allows(kind: object, value: object) -> bool:
         return type(value) is tuple and len(value) == length and all(allows(inner[0], v) for v in value)
     if get_origin(kind) is list:
         return type(value) is list and all(type(v) is str for v in value)
-    base = kind if kind in (str, bool) else kind._type
+    base = kind if kind in (str, bool, float) else kind._type
     return type(value) is base and (base is not float or abs(value) < float("inf"))
 
 
