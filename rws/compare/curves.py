@@ -4,6 +4,7 @@ from pathlib import Path
 
 from rws.errors import safe
 from rws.look.names import PLAIN_TEXT, label
+from rws.runtime.files import written
 
 FEW = 5  # arms whose ranges can be told apart, and whose legend leaves room for the lines
 
@@ -36,5 +37,6 @@ def draw(found: dict, path: Path) -> None:
     )
     axes.grid(alpha=0.3)
     axes.legend(**({} if few else {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}))
-    figure.savefig(path, dpi=120)
+    with written(path) as file:
+        figure.savefig(file, format="png", dpi=120)
     pyplot.close(figure)

@@ -16,6 +16,7 @@ from rws.look.viz import stage_figure
 from rws.method.cams import Scored
 from rws.runs.model_file import Card
 from rws.runtime.bars import tracked
+from rws.runtime.files import save_picture
 
 
 def chosen_ids(ids: list[str], count: int) -> list[str]:
@@ -40,10 +41,10 @@ def write_pictures(
     scored: Scored, split: Split, card: Card, folder: Path, count: int, method: str = "gradcam"
 ) -> None:
     """Pictures of `count` images of a split, as `folder`/<id>.png."""
-    folder.mkdir(parents=True, exist_ok=True)
     for image_id in tracked(chosen_ids(split.ids, count), desc="cam_vis", unit="image", leave=False):
         title = f"{TITLES[method]}: {image_id}"
-        stage_picture(scored, split, card, image_id, title, method).save(folder / f"{image_id}.png")
+        picture = stage_picture(scored, split, card, image_id, title, method)
+        save_picture(picture, folder / f"{image_id}.png")
 
 
 class Pictures(Hook):

@@ -12,6 +12,7 @@ from rws.look.viz import samples_figure
 from rws.runs.checkpoint import write_json
 from rws.runs.splits import open_splits
 from rws.runtime.bars import say, tracked
+from rws.runtime.files import save_picture
 
 SAMPLES = 8
 
@@ -64,8 +65,7 @@ def _draw(split: Split, report: SplitReport, path: Path) -> None:
         return
     ids = [report.good[k * len(report.good) // count] for k in range(count)]
     samples = [(i, split.image(i), split.label(i)) for i in tracked(ids, "draw", leave=False)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    samples_figure(samples, split.classes, f"{split.split} of {split.root}").save(path)
+    save_picture(samples_figure(samples, split.classes, f"{split.split} of {split.root}"), path)
 
 
 def _record(

@@ -17,6 +17,7 @@ from rws.errors import safe
 from rws.look.names import PLAIN_TEXT, label
 from rws.method.missing_weights import mean_missing
 from rws.runs.record import CycleRecord
+from rws.runtime.files import written
 
 MOST_CLASSES = 12
 COLOURS = "inferno"
@@ -120,4 +121,5 @@ def save(cycles: Sequence[CycleRecord], path: Path, title: str) -> None:
         drawn.suptitle(safe(title), fontweight="bold")
         for axes, (_, panel) in zip(np.atleast_1d(drawn.subplots(1, len(draw))), draw):
             panel(axes)
-        drawn.savefig(path)
+        with written(path) as file:
+            drawn.savefig(file, format="png")

@@ -10,6 +10,7 @@ from rws.data.files import SUFFIXES, UNREAD, WHOLE, WINDOWED, deep_pixels, read_
 from rws.data.levels import Levels, LevelsError, find_levels_of
 from rws.errors import UserError
 from rws.runtime.bars import say
+from rws.runtime.files import save_picture
 
 __all__ = ["SUFFIXES", "find_images", "make_output", "open_image", "refuse_overwriting", "result_stems"]
 __all__ += ["write_pictures"]
@@ -91,8 +92,7 @@ def write_pictures(pictures: Sequence[Image.Image], paths: Sequence[Path]) -> No
     """Raises: UserError naming the file that could not be written."""
     for picture, path in zip(pictures, paths):
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            picture.save(path, **({"quality": 92} if path.suffix == ".jpg" else {}))
+            save_picture(picture, path)
         except OSError as error:
             raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
 

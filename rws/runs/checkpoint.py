@@ -6,8 +6,6 @@ In a run of several processes the first alone writes; all of them read.
 
 import hashlib
 import json
-import os
-import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ import torch
 
 from rws.errors import DamagedFile, UserError
 from rws.runtime.distributed import is_first
+from rws.runtime.files import written
 
 FORMAT = 1
 
@@ -29,23 +28,11 @@ def before(path: Path) -> Path:
 def _write(
     path: Path, fill: Callable[[BinaryIO], None], *, every_process: bool = False, keep: bool = False
 ) -> None:
-    """Write through a temporary file beside the target, so that a kill leaves the old file or the new."""
+    """Write whole or not at all; `keep` the file that is replaced."""
     if not (is_first() or every_process):
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.fchmod(descriptor, 0o644)  # mkstemp's own 0600 would hide results from everybody else
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            fill(file)
-            file.flush()
-            os.fsync(file.fileno())
-        if keep and path.exists():
-            os.replace(path, before(path))
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with written(path, durable=True, aside=before(path) if keep else None) as file:
+        fill(file)
 
 
 def write_text(path: Path, text: str, *, every_process: bool = False) -> None:

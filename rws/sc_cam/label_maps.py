@@ -15,6 +15,7 @@ from rws.models.sc_cam import SubCategoryNetwork
 from rws.runtime.bars import tracked
 from rws.runtime.device import device_of
 from rws.runtime.distributed import is_first
+from rws.runtime.files import save_picture
 from rws.sc_cam.cams import label_map, multi_scale_maps
 from rws.sc_cam.images import classes_in
 from rws.train.evaluation import as_scores, confusion_matrix
@@ -42,10 +43,9 @@ class LabelMaps:
 
     def write(self, batches: Iterable[EvalBatch], threshold: float, folder: Path) -> None:
         """Write each image's label map as <id>.png; a segmentation network can be trained on them."""
-        folder.mkdir(exist_ok=True)
         for batch, maps, present in self._maps(batches):
             for image_id, label in zip(batch.ids, label_map(maps, present, threshold).cpu().numpy()):
-                colour_label(label.astype(np.uint8), self.classes).save(folder / f"{image_id}.png")
+                save_picture(colour_label(label.astype(np.uint8), self.classes), folder / f"{image_id}.png")
 
     def _maps(self, batches: Iterable[EvalBatch]) -> Iterator[tuple[EvalBatch, Tensor, Tensor]]:
         """Batches with their maps at the labels' size and the classes that each image holds."""

@@ -126,8 +126,8 @@ def test_a_file_that_differs_is_not_written(tmp_path):
 
 @pytest.mark.parametrize("how", ["ctrl-c", "sigterm"])
 def test_interrupted_it_leaves_no_file(checkpoint, tmp_path, monkeypatch, capsys, how):
-    def interrupted(program, path, **_):
-        Path(path).write_bytes(b"half")
+    def interrupted(program, file, **_):
+        file.write(b"half")
         if how == "ctrl-c":
             raise KeyboardInterrupt
         signal.raise_signal(signal.SIGTERM)

@@ -67,7 +67,7 @@ def _read_onnx(path: Path) -> Run:
 def _torchscript(network: nn.Module, example: Tensor, axes: dict, path: Path, described: dict) -> None:
     with torch.no_grad():
         traced = torch.jit.trace(network, example, check_trace=False)
-    torch.jit.save(traced, path, _extra_files={METADATA_FILE: _as_json(described)})
+    _through_memory(torch.jit.save, traced, path, _extra_files={METADATA_FILE: _as_json(described)})
 
 
 def _read_torchscript(path: Path) -> Run:
@@ -77,7 +77,14 @@ def _read_torchscript(path: Path) -> Run:
 def _torch_export(network: nn.Module, example: Tensor, axes: dict, path: Path, described: dict) -> None:
     shapes = {INPUT: _dimensions(axes)}
     program = torch.export.export(network, (example,), dynamic_shapes=shapes, strict=False)
-    torch.export.save(program, path, extra_files={METADATA_FILE: _as_json(described)})
+    _through_memory(torch.export.save, program, path, extra_files={METADATA_FILE: _as_json(described)})
+
+
+def _through_memory(save: Callable[..., None], program: object, path: Path, **extra: dict[str, str]) -> None:
+    """Write what `save` makes. Where torch itself writes and the disk is full, it ends the whole process."""
+    made = io.BytesIO()
+    save(program, made, **extra)
+    path.write_bytes(made.getbuffer())
 
 
 def _read_torch_export(path: Path) -> Run:
