@@ -1,21 +1,26 @@
 """Decoded images and labels on disk, for sets whose decoding holds a training up."""
 
 import hashlib
-import os
-import tempfile
+import io
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from rws.errors import UserError
+from rws.runtime.files import written
+
+_CHECKSUM_BYTES = 4
 
 
 class Cache:
     """A folder of decoded files, one array each, shared by all processes and by runs.
 
-    An entry belongs to a file's path, size and time of change, so that a changed file is decoded anew. The
-    operating system keeps in memory what fits; nothing of it is kept here.
+    An entry belongs to a file's path, size and time of change, so that a changed file is decoded anew. It
+    ends with its CRC-32: a damaged one is made again, with a warning. The operating system keeps in memory
+    what fits; nothing of it is kept here.
 
     Raises: UserError for a folder inside the data root, into which nothing is ever written.
     """
@@ -35,12 +40,18 @@ class Cache:
         """
         entry = self._entry(path, kind)
         try:
-            return np.load(entry, allow_pickle=False)
-        except (OSError, ValueError, EOFError):
-            pass  # not there yet, or cut off
+            content = entry.read_bytes()
+        except OSError:  # not there yet, above all
+            content = None
+        array = None if content is None else _unpacked(content)
+        if array is not None:
+            return array
+        if content is not None:
+            tqdm.write(f"warning: {entry}: damaged; {path} is decoded again, and the entry replaced")
         array = decode()
         try:
-            self._store(entry, array)
+            with written(entry) as file:
+                file.write(_packed(array))
         except OSError as error:
             raise UserError(
                 f"{self.folder}: the cache cannot be written ({error.strerror or error}); free some room, "
@@ -52,15 +63,22 @@ class Cache:
         state = path.stat()
         key = f"{kind}|{path.resolve()}|{state.st_size}|{state.st_mtime_ns}"
         name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
-        return self.folder / name[:2] / f"{name}.npy"
+        return self.folder / name[:2] / f"{name}.array"
 
-    def _store(self, entry: Path, array: np.ndarray) -> None:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        handle, unfinished = tempfile.mkstemp(prefix=".", dir=entry.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.save(file, array, allow_pickle=False)
-            os.replace(unfinished, entry)  # whole or not at all, also where two processes write it
-        except BaseException:
-            Path(unfinished).unlink(missing_ok=True)
-            raise
+
+def _packed(array: np.ndarray) -> bytes:
+    """An array as NumPy's file, and the CRC-32 of that."""
+    content = io.BytesIO()
+    np.save(content, array, allow_pickle=False)
+    return content.getvalue() + zlib.crc32(content.getbuffer()).to_bytes(_CHECKSUM_BYTES)
+
+
+def _unpacked(content: bytes) -> np.ndarray | None:
+    """The array that `_packed` made into bytes; None where they have changed."""
+    body = memoryview(content)[:-_CHECKSUM_BYTES]
+    if zlib.crc32(body).to_bytes(_CHECKSUM_BYTES) != content[-_CHECKSUM_BYTES:]:
+        return None
+    try:
+        return np.load(io.BytesIO(body), allow_pickle=False)
+    except (ValueError, EOFError):  # whole, and not written by us
+        return None

@@ -1,6 +1,7 @@
 """Every data set from its official layout: what is found, what its labels mean, and what is written back."""
 
 import pickle
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -342,19 +343,50 @@ def test_the_cache_gives_the_same_pixels_and_reads_no_file_again(tmp_path, key, 
         for image_id, (image, label) in wanted.items():
             assert np.array_equal(np.asarray(cached.image(image_id)), image)
             assert np.array_equal(cached.label(image_id), label)
-    assert not any(root.rglob("*.npy"))
+    assert not any(root.rglob("*.array"))
 
 
-def test_the_cache_follows_a_changed_file_and_survives_a_damaged_entry(tmp_path):
+def test_the_cache_follows_a_changed_file(tmp_path):
+    root = LAYOUTS["folder"].make(tmp_path / "set")
+    split = open_split("folder", root, "train", reading=Reading(cache=tmp_path / "cache"))
+    split.label(split.ids[0])
+    save(split.label_path(split.ids[0]), np.full((9, 9), 2, np.uint8))
+    assert split.label(split.ids[0]).shape == (9, 9)
+
+
+def with_bit_flipped(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 16]) + content[place + 1 :]
+
+
+DAMAGES = {
+    "a bit of a pixel": lambda content: with_bit_flipped(content, 200),
+    "a bit of the last pixel": lambda content: with_bit_flipped(content, len(content) - 5),
+    "a bit of the shape": lambda content: with_bit_flipped(content, 60),
+    "a bit of the checksum": lambda content: with_bit_flipped(content, len(content) - 1),
+    "cut off": lambda content: content[:90],
+    "empty": lambda content: b"",
+    "more than was written": lambda content: content + b"more",
+    "an array without checksum": lambda content: content[:-4],
+    "another file": lambda content: b"text" + zlib.crc32(b"text").to_bytes(4),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_entry_of_the_cache_is_made_again_with_a_warning(tmp_path, capsys, damage):
     root = LAYOUTS["folder"].make(tmp_path / "set")
     split = open_split("folder", root, "train", reading=Reading(cache=tmp_path / "cache"))
     image_id = split.ids[0]
     before = split.label(image_id)
-    for entry in (tmp_path / "cache").rglob("*.npy"):
-        entry.write_bytes(entry.read_bytes()[:90])
+    (entry,) = (path for path in (tmp_path / "cache").rglob("*") if path.is_file())
+    sound = entry.read_bytes()
+    entry.write_bytes(DAMAGES[damage](sound))
+    capsys.readouterr()
     assert np.array_equal(split.label(image_id), before)
-    save(split.label_path(image_id), np.full((9, 9), 2, np.uint8))
-    assert split.label(image_id).shape == (9, 9)
+    said = f"warning: {entry}: damaged; {split.label_path(image_id)} is decoded again"
+    assert capsys.readouterr().out.startswith(said)
+    assert entry.read_bytes() == sound
+    assert np.array_equal(split.label(image_id), before)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_cache_inside_the_data_root_or_that_cannot_be_written_is_refused(tmp_path):
