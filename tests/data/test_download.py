@@ -52,7 +52,9 @@ class Files(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         if server.etag:
             self.send_header("ETag", server.etag)
-        self.send_header("Content-Length", str(len(content) - start))
+        length = str(len(content) - start) if server.length is None else server.length
+        if length:
+            self.send_header("Content-Length", length)
         self.end_headers()
         end = start + server.cuts.pop() if server.cuts else len(content)
         self.wfile.write(content[start:end])  # with a cut the connection closes too early
@@ -63,10 +65,13 @@ class Files(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    """cuts: bytes after which the next answers break off, the last first; errors: their status codes."""
+    """cuts: bytes after which the next answers break off, the last first; errors: their status codes.
+
+    length: what it says the length is, "" for nothing, None for the truth.
+    """
     one = ThreadingHTTPServer(("127.0.0.1", 0), Files)
     one.files, one.cuts, one.errors, one.asked = {"a.bin": CONTENT}, [], [], []
-    one.ranges, one.etag = True, '"1"'
+    one.ranges, one.etag, one.length = True, '"1"', None
     one.url = f"http://127.0.0.1:{one.server_port}"
     thread = threading.Thread(target=one.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -97,18 +102,18 @@ def test_broken_connections_are_taken_up_where_they_ended(server, tmp_path):
 
 
 def test_an_interrupted_command_goes_on_when_it_is_given_again(server, tmp_path, monkeypatch):
-    real, calls = fetch._append, []
+    real, calls = fetch.append, []
 
     def interrupted(file, chunk):
         real(file, chunk[:40_000])
         calls.append(len(chunk))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(fetch, "_append", interrupted)
+    monkeypatch.setattr(fetch, "append", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fetch.fetch(remote(server), tmp_path / "a.bin")
     assert not (tmp_path / "a.bin").exists()
-    monkeypatch.setattr(fetch, "_append", real)
+    monkeypatch.setattr(fetch, "append", real)
     assert fetch.fetch(remote(server), tmp_path / "a.bin").read_bytes() == CONTENT
     assert server.asked == [None, "bytes=40000-"]
 
@@ -166,6 +171,29 @@ def test_an_unreachable_server_is_one_line(tmp_path):
         fetch.fetch(Remote("http://127.0.0.1:9/a.bin"), tmp_path / "a.bin")
 
 
+@pytest.mark.parametrize("length", ["abc", "-5", "1e5", "\xb2", "9" * 5000])
+def test_a_length_that_is_no_number_is_one_line(server, tmp_path, length):
+    server.length = length
+    with pytest.raises(
+        UserError, match=r"a\.bin: the server gives '.{1,22}' as the length.* by hand"
+    ) as caught:
+        fetch.fetch(remote(server), tmp_path / "a.bin")
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_length_the_file_ends_with_the_connection(server, tmp_path):
+    server.length = ""
+    assert fetch.fetch(remote(server), tmp_path / "a.bin").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("tag", ["[1]", "7", '{"validator": 3}', "[" * 100_000, '{"total": 5}', "\0"])
+def test_a_damaged_note_on_a_part_only_begins_anew(server, tmp_path, tag):
+    part_of(tmp_path, server, 40_000)
+    (tmp_path / "a.bin.part.json").write_text(tag)
+    assert fetch.fetch(remote(server), tmp_path / "a.bin").read_bytes() == CONTENT
+
+
 def test_a_wrong_checksum_puts_the_file_aside(server, tmp_path):
     with pytest.raises(UserError, match=rf"a\.bin\.wrong: md5 {MD5}, expected 00ff \(this test\)"):
         fetch.fetch(remote(server, "md5:00ff"), tmp_path / "a.bin")
@@ -204,18 +232,18 @@ class FullDisk(io.BytesIO):
 
 def test_a_disk_that_fills_up_keeps_what_is_there(server, tmp_path, monkeypatch):
     monkeypatch.setattr(fetch, "CHUNK", 25_000)
-    real = fetch._append
+    real = fetch.append
 
     def full(file, chunk):
         if file.tell() + len(chunk) > 60_000:
             return real(FullDisk(b"x" * 60_000), chunk + b"x" * 60_000)
         return real(file, chunk)
 
-    monkeypatch.setattr(fetch, "_append", full)
+    monkeypatch.setattr(fetch, "append", full)
     with pytest.raises(UserError, match=r"cannot be written \(the disk is full\).*the same command goes on"):
         fetch.fetch(remote(server), tmp_path / "a.bin")
     assert (tmp_path / "a.bin.part").stat().st_size == 50_000
-    monkeypatch.setattr(fetch, "_append", real)
+    monkeypatch.setattr(fetch, "append", real)
     assert fetch.fetch(remote(server), tmp_path / "a.bin").read_bytes() == CONTENT
     assert server.asked == [None, "bytes=50000-"]
 
@@ -287,13 +315,17 @@ def test_a_damaged_archive_and_a_full_disk_while_unpacking(tmp_path, monkeypatch
     with pytest.raises(UserError, match="x: cannot be unpacked"):
         unpack(tmp_path / "x", tmp_path / "root")
 
-    def full(source, file):
-        raise OSError(errno.ENOSPC, "No space left on device")
+    real = fetch.append
 
-    monkeypatch.setattr("rws.data.download.unpack.shutil.copyfileobj", full)
+    def full(file, chunk):
+        if chunk == GOOD["other/c.txt"]:
+            raise fetch.disk_error(OSError(errno.ENOSPC, "No space left on device"), Path(file.name))
+        real(file, chunk)
+
+    monkeypatch.setattr("rws.data.download.unpack.append", full)
     with pytest.raises(UserError, match="the disk is full"):
         unpack(zip_of(tmp_path / "y", GOOD), tmp_path / "root")
-    assert not [p for p in (tmp_path / "root").rglob("*") if p.is_file()]
+    assert not (tmp_path / "root").exists()
 
 
 # The command.

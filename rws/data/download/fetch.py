@@ -22,6 +22,7 @@ from rws.runtime.bars import say, tracked
 TRIES = 5  # in a row that bring nothing new
 CHUNK = 1 << 20
 TIMEOUT_S = 60
+_COUNT = "[0-9]{1,18}"  # of bytes
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def _receive(url: str, part: Path) -> None:
             request.add_header("If-Range", known["validator"])
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
-            start, total = _range_of(answer)
+            start, total = _range_of(answer, url, part)
             if start != have or (have and total != known.get("total")):
                 if start:
                     _start_anew(part)
@@ -95,29 +96,37 @@ def _receive(url: str, part: Path) -> None:
         raise _BrokenOffError(str(getattr(error, "reason", error))) from None
 
 
-def _range_of(answer: http.client.HTTPResponse) -> tuple[int, int | None]:
-    """Where the answer starts in the file, and the file's length, None where the server does not say it."""
-    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
+def _range_of(answer: http.client.HTTPResponse, url: str, part: Path) -> tuple[int, int | None]:
+    """Where the answer starts in the file, and the file's length, None where the server does not say it.
+
+    Raises: UserError for a length that is no number.
+    """
+    found = re.fullmatch(rf"bytes ({_COUNT})-{_COUNT}/({_COUNT})", answer.headers.get("Content-Range", ""))
     if answer.status == 206 and found:
         return int(found[1]), int(found[2])
     length = answer.headers.get("Content-Length")
-    return 0, int(length) if length else None
+    if length is not None and not re.fullmatch(_COUNT, length):
+        raise UserError(
+            f"{url}: the server gives {length[:20]!r} as the length of the file; {_by_hand(part)}"
+        )
+    return 0, None if length is None else int(length)
 
 
 def _refused(error: urllib.error.HTTPError, url: str, part: Path) -> None:
     """What a refusal means: nothing is missing any more, or there is no such file, or try again."""
     if error.code == 416:
-        total = re.fullmatch(r"bytes \*/(\d+)", error.headers.get("Content-Range", ""))
+        total = re.fullmatch(rf"bytes \*/({_COUNT})", error.headers.get("Content-Range", ""))
         if total and int(total[1]) == _size(part):
             return
         _start_anew(part)
         raise _BrokenOffError("the file on the server is shorter now")
     if error.code >= 500 or error.code == 429:
         raise _BrokenOffError(f"the server answers {error.code} {error.reason}")
-    raise UserError(
-        f"{url}: the server answers {error.code} {error.reason}; get the file by hand and put it at "
-        f"{part.with_suffix('')}, the same command goes on with it"
-    )
+    raise UserError(f"{url}: the server answers {error.code} {error.reason}; {_by_hand(part)}")
+
+
+def _by_hand(part: Path) -> str:
+    return f"get the file by hand and put it at {part.with_suffix('')}, the same command goes on with it"
 
 
 def _copy(answer: BinaryIO, part: Path, have: int, total: int | None) -> None:
@@ -134,13 +143,17 @@ def _copy(answer: BinaryIO, part: Path, have: int, total: int | None) -> None:
         tracked(desc=name, total=total, initial=have, unit="B", unit_scale=True, unit_divisor=1024) as bar,
     ):
         while chunk := answer.read(CHUNK):
-            _append(file, chunk)
+            append(file, chunk)
             bar.update(len(chunk))
     if total is not None and _size(part) < total:
         raise _BrokenOffError(f"{total:,} were announced")
 
 
-def _append(file: BinaryIO, chunk: bytes) -> None:
+def append(file: BinaryIO, chunk: bytes) -> None:
+    """Write a chunk at the end of a file.
+
+    Raises: UserError for a full disk and whatever else hinders writing.
+    """
     try:
         file.write(chunk)
         file.flush()
@@ -199,9 +212,10 @@ def _tag(part: Path) -> Path:
 
 def _read_tag(part: Path) -> dict:
     try:
-        return json.loads(_tag(part).read_text())
-    except (OSError, ValueError):
+        tag = json.loads(_tag(part).read_text())
+    except (OSError, ValueError, RecursionError):
         return {}
+    return tag if isinstance(tag, dict) and isinstance(tag.get("validator"), str | None) else {}
 
 
 def _start_anew(part: Path) -> None:
