@@ -1,8 +1,11 @@
 # Every target sets up what it needs in .venv; PYTHON chooses the interpreter that .venv is made from.
 PYTHON ?= python3
 BIN := .venv/bin
+# Processes that share the tests, a file each at a time, in the order of the files: the long ones are not last.
+WORKERS ?= 2
+SPREAD = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: setup demo test test-slow lint bench figures tables clean
+.PHONY: setup demo test test-core test-slow lint bench figures tables clean
 
 setup: .venv/.done
 
@@ -15,7 +18,10 @@ demo: setup
 	$(BIN)/python train.py --config configs/demo.yaml --overwrite
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" $(SPREAD)
+
+test-core: setup
+	$(BIN)/python -m pytest -m "not slow" $(SPREAD) tests/core tests/data tests/models
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
