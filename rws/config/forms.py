@@ -17,6 +17,7 @@ from rws.config import OPTIONS
 _WORDS = {
     bool: "true or false",
     str: "a text",
+    int: "a whole number",
     float: "a number",
     PositiveInt: "a whole number above 0",
     NonNegativeInt: "a whole number, 0 or more",
@@ -44,11 +45,12 @@ def form(kind: object) -> str:
 
 def example(kind: object, default: object) -> str | None:
     """A list as one writes it, for options that take one."""
-    if isinstance(default, tuple):
-        return f"[{', '.join(map(str, default))}]"
-    if "values in brackets" in form(kind):
-        return "[0, 4095]"
-    return "[layer1, layer2]" if "list" in form(kind) else None
+    if isinstance(default, tuple | list):
+        return shown(default)
+    kind = next((k for k in (kind, *get_args(kind)) if get_origin(k) in (tuple, list)), None)
+    if kind is None:
+        return None
+    return "[layer1, layer2]" if get_origin(kind) is list else shown(range(len(get_args(kind))))
 
 
 def wrong(key: str, value: object, where: str) -> str:
@@ -67,7 +69,7 @@ def wrong(key: str, value: object, where: str) -> str:
 
 def shown(value: object) -> str:
     """A value as it is written in a file."""
-    if isinstance(value, list | tuple):
+    if isinstance(value, list | tuple | range):
         return f"[{', '.join(map(shown, value))}]"
     text = "nothing" if value == "" else "null" if value is None else str(value)
     return text if len(text) <= 80 else f"{text[:80]}..."

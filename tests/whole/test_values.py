@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rws.cli import default_text, dump, flatten, parse
 from rws.compare.plan import read_experiment
 from rws.config import OPTIONS, Config
-from rws.config.forms import NO_TEXT, form
+from rws.config.forms import NO_TEXT, example, form
 from rws.errors import UserError
 
 # What a message must not hold: the names of Python types, and the parser's own words.
@@ -67,7 +67,7 @@ def allows(kind: object, value: object) -> bool:
         return type(value) is tuple and len(value) == length and all(allows(inner[0], v) for v in value)
     if get_origin(kind) is list:
         return type(value) is list and all(type(v) is str for v in value)
-    base = kind if kind in (str, bool, float) else kind._type
+    base = kind if kind in (str, bool, int, float) else kind._type
     return type(value) is base and (base is not float or abs(value) < float("inf"))
 
 
@@ -151,6 +151,20 @@ def test_no_word_or_several_get_the_form_to_write(key, words):
 )
 def test_the_line_of_a_wrong_flag(flags, line):
     assert said(*flags.split()) == f"command line: {line}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "written"),
+    [
+        (tuple[float, float] | None, "2 values in brackets, each a number, or null", "[0, 1]"),
+        (Literal["a", "b"] | None, "one of a, b, or null", None),
+        (list[str], "a list in brackets, each a text", "[layer1, layer2]"),
+        (int | None, "a whole number, or null", None),
+    ],
+)
+def test_the_form_of_types_that_an_option_may_have_one_day(kind, words, written):
+    assert form(kind) == words
+    assert example(kind, None) == written
 
 
 # YAML's own types, where text or a number is meant.
