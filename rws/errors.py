@@ -9,7 +9,6 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
-_ERROR_CLASS = re.compile(r"^rws(\.\w+)+: ")
 _FLAG = re.compile(r"--?[a-zA-Z][^\s=]*(?==|$)")
 _FROM_LOADER = re.compile(r"Caught .*\nOriginal Traceback .*\n[\w.]+: (.*)", re.DOTALL)
 # Characters that move the cursor, hide or colour text, end a line, or cannot be encoded; those that turn the
@@ -47,9 +46,8 @@ class DamagedFile(UserError):
 
 
 def said(error: Exception) -> str:
-    """The one line of an error; one raised in a loader process comes with that process's traceback above."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return _ERROR_CLASS.sub("", lines[-1])
+    """The last line of a library's error, or its name where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
 class Parser(argparse.ArgumentParser):
