@@ -147,7 +147,7 @@ def _inspect(split: Split, image_id: str) -> Good | tuple[Fault, str]:
         return _fault(_IMAGE, error), image_path.name + error.in_brackets
     try:
         raw = split.raw_label(image_id, header)
-        label = None if label_path.suffix == ".mat" else read_header(label_path)
+        label = None if label_path.suffix.lower() == ".mat" else read_header(label_path)
     except FileError as error:
         return _fault(_LABEL, error), label_path.name + error.in_brackets
     if raw.shape != (height, width):

@@ -88,4 +88,4 @@ class Split10k(Split):
         Shape: (H, W) uint8.
         """
         path = self.label_path(image_id)
-        return read_mat(path, "S") if path.suffix == ".mat" else super().read_raw(image_id)
+        return read_mat(path, "S") if path.suffix.lower() == ".mat" else super().read_raw(image_id)
