@@ -4,9 +4,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from rws.data.classes import DEMO, ClassSet, named
+from rws.data.reading import READING, Official, Reading
 from rws.data.sets import ade20k, camvid, cityscapes, coco_stuff, davis, folder, voc2012
 from rws.data.sets.voc import VocLayout
-from rws.data.split import READING, Official, Reading, Split
+from rws.data.split import Split
 from rws.errors import UserError
 
 __all__ = ["DATASETS", "NAMES", "SPLITS", "ClassSet", "Reading", "Split", "VocLayout", "open_split"]

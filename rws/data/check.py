@@ -11,11 +11,12 @@ from multiprocessing import get_context
 import numpy as np
 
 from rws.data.classes import UNKNOWN
-from rws.data.files import SUFFIXES, UNREAD, FileError, Header, read_header
+from rws.data.files import SUFFIXES, Header, read_header
 from rws.data.label_doubts import Palettes, TwoValued
 from rws.data.label_files import drawn_on
 from rws.data.leaks import refuse_leaks
 from rws.data.lookup import seen_instead
+from rws.data.opening import UNREAD, FileError
 from rws.data.split import Split, describe_values
 from rws.data.split_report import Good, SplitReport, describe
 from rws.errors import UserError

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from rws.data.classes import Colour
-from rws.data.files import FileError, Header, opened, orientation_of, raw_mode, turn
+from rws.data.files import Header, orientation_of, raw_mode, turn
+from rws.data.opening import FileError, opened
 from rws.errors import UserError, said
 
 LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".jpg", ".jpeg")

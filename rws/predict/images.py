@@ -6,8 +6,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from rws.data.files import SUFFIXES, UNREAD, WHOLE, WINDOWED, deep_pixels, read_header, read_image
+from rws.data.files import SUFFIXES, deep_pixels, read_header, read_image
 from rws.data.levels import Levels, LevelsError, find_levels_of
+from rws.data.opening import UNREAD, WHOLE, WINDOWED
 from rws.errors import UserError
 from rws.runtime.bars import say
 from rws.runtime.files import save_picture

@@ -10,8 +10,9 @@ from PIL import Image
 from tiny import TINY, load_script
 
 from rws.data import open_split
-from rws.data.files import MOST, read_header, read_image
+from rws.data.files import read_header, read_image
 from rws.data.leaks import find_leaks, same_files
+from rws.data.opening import MOST
 from rws.errors import UserError
 from rws.models import FAMILIES
 from rws.predict.images import open_image
@@ -144,11 +145,11 @@ def test_windows_of_it_are_read(tmp_path):
 def test_the_limit_falls_with_the_memory(tmp_path, monkeypatch):
     path = bomb(tmp_path / "a.png", 2000, 1000)
     assert read_header(path).size == (1000, 2000)
-    monkeypatch.setattr("rws.data.files.memory_bytes", lambda: 100 << 20)
+    monkeypatch.setattr("rws.data.opening.memory_bytes", lambda: 100 << 20)
     with pytest.raises(UserError, match=r"2,000 x 1,000 pixels, which take 0\.1 of 0\.1 GB of memory"):
         read_image(path)
     assert open_image(path, windows=True).size == (2000, 1000)
-    monkeypatch.setattr("rws.data.files.memory_bytes", lambda: 10 << 20)
+    monkeypatch.setattr("rws.data.opening.memory_bytes", lambda: 10 << 20)
     with pytest.raises(UserError, match=r"cut it into pieces$"):
         open_image(path, windows=True)
 

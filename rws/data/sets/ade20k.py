@@ -7,8 +7,9 @@ for everything else, which counts nowhere. Results are written with the same num
 from pathlib import Path
 
 from rws.data.classes import ClassSet
+from rws.data.reading import Places, Reading
 from rws.data.sets.paired_folders import open_folders
-from rws.data.split import Places, Reading, Split, find_folders
+from rws.data.split import Split, find_folders
 
 # The first name of each class in the set's own objectInfo150.txt.
 _NAMES = """

@@ -8,9 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from rws.data.classes import CAMVID as CLASSES
+from rws.data.reading import Places, Reading
 from rws.data.sets.paired_folders import open_folders
 from rws.data.sets.voc import IMAGES, LABELS, VocLayout
-from rws.data.split import Places, Reading, Split, find_folders
+from rws.data.split import Split, find_folders
 
 __all__ = ["CLASSES", "CLASSES_SEGNET", "PUBLISHED", "open_camvid"]
 

@@ -7,8 +7,9 @@ leftImg8bit/{train,val,test}/<city>/<id>_leftImg8bit.png and, in the same folder
 from pathlib import Path
 
 from rws.data.classes import ClassSet
+from rws.data.reading import Places, Reading
 from rws.data.sets.paired_folders import open_folders
-from rws.data.split import Places, Reading, Split, find_folders
+from rws.data.split import Split, find_folders
 
 # labelId, class, colour: the rows that are evaluated of the table in cityscapesScripts' labels.py.
 _CLASSES = (

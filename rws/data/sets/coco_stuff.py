@@ -13,8 +13,9 @@ import numpy as np
 from rws.data.classes import ClassSet, voc_colour
 from rws.data.label_files import read_mat
 from rws.data.lists import find_list, read_list
+from rws.data.reading import Places, Reading
 from rws.data.sets.paired_folders import open_folders
-from rws.data.split import Places, Reading, Split, find_folders
+from rws.data.split import Split, find_folders
 
 # Ids 1..182 but for GAPS, things first; the names are those of the set's labels.txt.
 _NAMES = """

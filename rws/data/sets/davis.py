@@ -13,9 +13,10 @@ import numpy as np
 from rws.data.classes import ClassSet, voc_colour
 from rws.data.lists import find_list, refuse_paths
 from rws.data.lookup import joined
+from rws.data.reading import Places, Reading
 from rws.data.sets.paired_folders import ids_in
 from rws.data.sets.voc2012 import CLASSES as VOC2012
-from rws.data.split import Places, Reading, Split, find_folders
+from rws.data.split import Split, find_folders
 from rws.errors import UserError
 
 CLASSES = ClassSet(("background", "object"), ((0, 0, 0), voc_colour(1)), background=0)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from rws.data.leaks import same_files
 from rws.data.lists import read_list
+from rws.data.reading import Reading
 from rws.data.sets.classes_file import read_classes
 from rws.data.sets.folder_layouts import Layout, Nested, find_layout
-from rws.data.split import Reading, Split
+from rws.data.split import Split
 from rws.errors import UserError
 
 __all__ = ["open_folder", "read_classes"]

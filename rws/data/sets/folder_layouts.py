@@ -8,8 +8,9 @@ from pathlib import Path
 from rws.data.files import SUFFIXES
 from rws.data.label_files import LABEL_SUFFIXES
 from rws.data.lookup import find_file, joined
+from rws.data.reading import Places
 from rws.data.sets.paired_folders import ids_in, no_image
-from rws.data.split import Places, Split, find_folders
+from rws.data.split import Split, find_folders
 from rws.errors import UserError
 
 IMAGES, MASKS, CLASSES_FILE = "images", "masks", "classes.txt"

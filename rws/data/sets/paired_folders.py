@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from rws.data.classes import ClassSet
-from rws.data.files import SUFFIXES, UNREAD
+from rws.data.files import SUFFIXES
 from rws.data.lookup import joined
-from rws.data.split import Places, Reading, Split
+from rws.data.opening import UNREAD
+from rws.data.reading import Places, Reading
+from rws.data.split import Split
 from rws.errors import UserError
 
 

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rws.data.classes import ClassSet
-from rws.data.files import DECODE_ERRORS, read_header
+from rws.data.files import read_header
 from rws.data.label_files import read_label
 from rws.data.lists import LIST_FOLDERS, find_list, read_list
-from rws.data.split import READING, Places, Reading, Split, find_folders
+from rws.data.opening import DECODE_ERRORS
+from rws.data.reading import READING, Places, Reading
+from rws.data.split import Split, find_folders
 
 __all__ = ["DECODE_ERRORS", "IMAGES", "LABELS", "LIST_FOLDERS", "VocLayout", "find_list", "find_root"]
 __all__ += ["read_header", "read_label", "read_list"]

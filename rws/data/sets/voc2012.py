@@ -8,9 +8,10 @@ from pathlib import Path
 
 from rws.data.classes import VOC2012 as CLASSES
 from rws.data.lists import LIST_FOLDERS, find_list, read_list
+from rws.data.reading import Reading
 from rws.data.sets.paired_folders import ids_in
 from rws.data.sets.voc import IMAGES, VocLayout, find_root
-from rws.data.split import Reading, Split
+from rws.data.split import Split
 from rws.errors import UserError
 
 __all__ = ["CLASSES", "PUBLISHED", "PUBLISHED_AUG", "class_list", "open_aug", "open_voc2012"]

@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from rws.data.files import DECODE_ERRORS, displayed, read_image
+from rws.data.files import displayed, read_image
+from rws.data.opening import DECODE_ERRORS
+from rws.data.reading import READING
 from rws.data.sets.davis import IMAGES, LABELS, Sequences
-from rws.data.split import READING, find_folders
+from rws.data.split import find_folders
 from rws.data.value_range import levels_of
 from rws.errors import UserError
 from rws.predict.images import SUFFIXES
