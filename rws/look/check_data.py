@@ -13,6 +13,7 @@ from rws.runs.checkpoint import write_json
 from rws.runs.splits import open_splits
 from rws.runtime.bars import say, tracked
 from rws.runtime.files import save_picture
+from rws.runtime.loading import told
 
 SAMPLES = 8
 
@@ -26,7 +27,7 @@ def check_data(config: Config) -> None:
     """
     splits = open_splits(replace(config.data, partial=True))
     folder = _folder(config, splits[0])
-    with all_cores() as pool:
+    with told(), all_cores() as pool:
         reports, faults = scan_splits(*splits, pool, allow_leak=config.data.allow_leak)
     faults = [*(fault for split in splits for fault in _not_whole(config, split)), *faults]
     for split, report in zip(splits, reports):

@@ -15,6 +15,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from rws.runtime.signals import end_with_parent
+
 T = TypeVar("T")
 
 
@@ -48,6 +50,8 @@ def processes(device: torch.device) -> Iterator[None]:
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # torchrun; another launcher may end before its processes
+        end_with_parent()
     # The others wait while the first trains an arm or writes; the usual ten minutes are soon over.
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(hours=12))
     try:

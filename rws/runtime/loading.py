@@ -74,6 +74,9 @@ def told() -> Iterator[None]:
     except LoaderStopped:
         raise
     except (RuntimeError, OSError, MemoryError) as error:
+        # What torch's handler raised while torch waited for a batch; torch itself only knows "exited".
+        if isinstance(error.__cause__, LoaderStopped):
+            raise error.__cause__ from None
         if reason := _reason(error):
             raise LoaderStopped(f"loading: {reason}") from error
         raise

@@ -1,6 +1,9 @@
 """Two processes do what one does: the same slices, the same selection, the same scores."""
 
 import json
+import multiprocessing
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +16,8 @@ from tiny import demo_set, same_tensors
 from rws.method.bank import Bank
 from rws.runs import checkpoint
 from rws.runtime import distributed
+from rws.runtime.signals import Interrupted, handled
+from rws.train import optimization
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +121,11 @@ def test_two_processes_run_the_rounds_of_one(root, tmp_path):
     assert len(names[0]) == 6
 
 
+sys.path.append(str(Path(__file__).parents[1] / "train"))  # test_training, for the processes
+
+
 def follow(folder: Path) -> None:
     """Train with a teacher; each process writes the two networks."""
-    sys.path.append(str(Path(__file__).parents[1] / "train"))
     from test_training import following, make_training
 
     with distributed.processes(torch.device("cpu")):
@@ -134,6 +141,45 @@ def test_a_teacher_is_the_same_in_all_processes(tmp_path):
     one, two = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
     assert same_tensors(one[0], two[0])
     assert not same_tensors(one[1], two[1]), "the networks' own running statistics differ"
+
+
+def train_until_the_launcher_is_gone(folder: Path, said: int) -> None:
+    """The first of the processes kills torchrun in its third step; what ends each goes into a pipe."""
+    from test_training import make_training
+
+    real, taken = optimization.segmentation_loss, []
+
+    def loss(*args):
+        taken.append(None)
+        if len(taken) == 3 and distributed.is_first():
+            os.kill(os.getppid(), signal.SIGKILL)
+        return real(*args)
+
+    optimization.segmentation_loss = loss
+    try:
+        with handled(), distributed.processes(torch.device("cpu")):
+            make_training(folder / "t.pt", steps=5000).run()
+    except Interrupted as error:
+        os.write(said, f"{error.code} {len(taken)}\n".encode())
+    os._exit(0)  # torch's launcher of functions lets them wait until it has read what they return
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells of a parent's death")
+def test_when_torchrun_is_killed_its_processes_store_the_training_and_end(tmp_path):
+    said, say = os.pipe()
+    launcher = multiprocessing.get_context("fork").Process(
+        target=run_in_processes, args=(2, train_until_the_launcher_is_gone, tmp_path, say)
+    )
+    launcher.start()
+    os.close(say)
+    with os.fdopen(said) as pipe:  # ends when both processes have
+        one, two = pipe.read().splitlines()
+    launcher.join()
+    assert launcher.exitcode == -signal.SIGKILL
+    code, steps = one.split()
+    assert (one, code) == (two, "143")
+    assert 3 <= int(steps) < 5000
+    assert checkpoint.load(tmp_path / "t.pt")["step"] == int(steps)
 
 
 def test_one_process_alone_needs_no_launcher():

@@ -459,6 +459,23 @@ def test_a_signal_ends_the_step_and_stores_it(tmp_path, monkeypatch, signum):
     assert same_tensors(resumed.network.state_dict(), want.network.state_dict())
 
 
+def test_a_signal_while_the_loader_hangs(tmp_path, monkeypatch, undisturbed):
+    def hangs(*args):
+        batches = iter(train_loader(*args))
+        yield from (next(batches), next(batches))
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("the signal waited for the batch")
+
+    with monkeypatch.context() as patch, handled():
+        patch.setattr("rws.train.training.train_loader", hangs)
+        with pytest.raises(Interrupted) as stopped:
+            make_training(tmp_path / "t.pt").run()
+    assert stopped.value.code == 143
+    resumed = make_training(tmp_path / "t.pt")
+    assert resumed.step == 2
+    assert untimed(resumed.run()) == undisturbed[0]
+
+
 def test_a_second_signal_does_not_wait(tmp_path, monkeypatch):
     def signalling(*args):
         os.kill(os.getpid(), signal.SIGINT)
