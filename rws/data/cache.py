@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from rws.errors import UserError
+from rws.runtime.bars import say
 from rws.runtime.files import written
 
 _CHECKSUM_BYTES = 4
@@ -47,7 +47,7 @@ class Cache:
         if array is not None:
             return array
         if content is not None:
-            tqdm.write(f"warning: {entry}: damaged; {path} is decoded again, and the entry replaced")
+            say(f"warning: {entry}: damaged; {path} is decoded again, and the entry replaced")
         array = decode()
         try:
             with written(entry) as file:
