@@ -458,7 +458,7 @@ def snapshots(folder: Path, into: Path, every: int) -> Iterator[list[Path]]:
         return call
 
     places = [
-        (checkpoint.os, "replace"),
+        (os, "replace"),
         (shutil, "rmtree"),
         (shutil, "copyfile"),
         (Path, "unlink"),
