@@ -18,7 +18,7 @@ from rws.data.sliced_images import SlicedImages, sliced_loader
 from rws.data.transforms import Geometry, Normalisation, eval_transform, train_transform
 from rws.data.views import TrainViews, View
 from rws.method.bank import Bank
-from rws.method.cams import Scored
+from rws.method.cams import CamNetwork
 from rws.method.fuse import BankFusion
 from rws.method.score import score_images
 from rws.method.select import select_features
@@ -66,7 +66,7 @@ def prepare_run(root: str, images: int, device: str) -> Work:
     """Score and select all images, then train fused for a few steps, as work for `peak_memory`."""
     torch.manual_seed(0)
     split = Repeated(Path(root), images)
-    scored = Scored(_Small(split.classes.num_classes).to(device).eval(), STAGES, split.classes)
+    scored = CamNetwork(_Small(split.classes.num_classes).to(device).eval(), STAGES, split.classes)
 
     def work() -> None:
         with tempfile.TemporaryDirectory() as name:
@@ -75,7 +75,7 @@ def prepare_run(root: str, images: int, device: str) -> Work:
     return work
 
 
-def _cycle(scored: Scored, split: VocLayout, folder: Path) -> None:
+def _cycle(scored: CamNetwork, split: VocLayout, folder: Path) -> None:
     view, slices = eval_transform(SIDE, GREY), SliceConfig(most_per_image=2)
     batches = eval_loader(split, view, 16, workers=0)
     scores = score_images(scored, batches, split.ids, slices)

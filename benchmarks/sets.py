@@ -20,7 +20,7 @@ from rws.data.eval_images import eval_loader
 from rws.data.sets.demo import generate
 from rws.data.sliced_images import SlicedImages, sliced_loader
 from rws.data.transforms import eval_transform
-from rws.method.cams import Scored
+from rws.method.cams import CamNetwork
 from rws.method.score import score_images
 from rws.method.select import select_features
 
@@ -36,7 +36,7 @@ def score_set(context: Context) -> list[Row]:
     network, stages = make_network(context.device, context.network)
     with tempfile.TemporaryDirectory() as name:
         split = Repeated(generate(Path(name) / "demo", train=FILES, val=1, progress=False), images)
-        scored = Scored(network.eval(), tuple(stages), split.classes)
+        scored = CamNetwork(network.eval(), tuple(stages), split.classes)
         kept: list[int] = []
 
         def work() -> None:

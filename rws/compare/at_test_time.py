@@ -27,7 +27,7 @@ from rws.compare.tables import interval, mean_and_deviation, table
 from rws.config import Config, SliceConfig
 from rws.core.labels import likeliest
 from rws.errors import UserError, exit_code
-from rws.method.cams import Scored
+from rws.method.cams import CamNetwork
 from rws.predict.inference import predict_label
 from rws.predict.refine import SLICES, refine
 from rws.runs.checkpoint import write_json, write_text
@@ -62,7 +62,7 @@ def measure_run(config: Config, list_name: str, most: int, ways: Sequence[str]) 
     network = network.to(
         choose_device(config.device), memory_format=memory_format(config.model.channels_last)
     )
-    scored = Scored(network.eval(), card.stages, card.classes)
+    scored = CamNetwork(network.eval(), card.stages, card.classes)
     split = open_list(config.data, "val", list_name)
     slices = replace(SLICES, most_per_image=most)
     counts, taken = {}, {}
@@ -83,7 +83,7 @@ def measure_run(config: Config, list_name: str, most: int, ways: Sequence[str]) 
 
 
 def _labels(
-    scored: Scored, card: Card, image: Image.Image, slices: SliceConfig, ways: Sequence[str]
+    scored: CamNetwork, card: Card, image: Image.Image, slices: SliceConfig, ways: Sequence[str]
 ) -> dict[str, tuple[np.ndarray, int]]:
     """The label of an image by each way, (H, W), and the forward passes that it took."""
     labels = {}

@@ -55,7 +55,7 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class Eye:
+class Trained:
     """A network with its card."""
 
     network: nn.Module
@@ -65,34 +65,34 @@ class Eye:
 Predicted = tuple[np.ndarray, float]  # label (H, W) uint8, and its units
 
 
-def augmented(tta: str, units: float, eye: Eye, photo: Photo) -> Predicted:
+def augmented(tta: str, units: float, trained: Trained, photo: Photo) -> Predicted:
     """A way of `--ways` that averages augmentations."""
-    return predict_label(eye.network, eye.card, photo.image, tta), units
+    return predict_label(trained.network, trained.card, photo.image, tta), units
 
 
-def enlarged(scales: Sequence[float], eye: Eye, photo: Photo) -> Predicted:
+def enlarged(scales: Sequence[float], trained: Trained, photo: Photo) -> Predicted:
     """The mean of the probabilities at several scales of the network's input."""
     size = (photo.image.height, photo.image.width)
-    seen = [resized_scores(_at_scale(eye, photo.image, scale), size) for scale in scales]
+    seen = [resized_scores(_at_scale(trained, photo.image, scale), size) for scale in scales]
     return likeliest(torch.stack(seen).mean(0), size).cpu().numpy(), sum(s * s for s in scales)
 
 
-def _at_scale(eye: Eye, image: Image.Image, scale: float) -> Tensor:
+def _at_scale(trained: Trained, image: Image.Image, scale: float) -> Tensor:
     """Probabilities of an image at a multiple of the network's input; shape (1, C, h, w)."""
-    height, width = network_input(eye.card, image).shape[-2:]
+    height, width = network_input(trained.card, image).shape[-2:]
     pixels = tv_tensors.Image(TF.pil_to_tensor(image))
     large = TF.resize(pixels, [round(scale * height), round(scale * width)], antialias=True)
-    images = eye.card.at_own_size()(large).as_subclass(Tensor)[None]
-    return logits_of(eye.network(to_network(images, eye.network))).float().softmax(1)
+    images = trained.card.at_own_size()(large).as_subclass(Tensor)[None]
+    return logits_of(trained.network(to_network(images, trained.network))).float().softmax(1)
 
 
-def by_uncertainty(look: LookAgain, budget: PassBudget | None, eye: Eye, photo: Photo) -> Predicted:
+def by_uncertainty(look: LookAgain, budget: PassBudget | None, trained: Trained, photo: Photo) -> Predicted:
     """RWS, `--ways rws`; without a budget of all images each gets as many windows."""
-    found = look_again(eye.network, eye.card, photo.image, look, budget)
+    found = look_again(trained.network, trained.card, photo.image, look, budget)
     return found.label(), found.passes
 
 
-def by_chance(look: LookAgain, eye: Eye, photo: Photo) -> Predicted:
+def by_chance(look: LookAgain, trained: Trained, photo: Photo) -> Predicted:
     """The control of any choice: random windows, for each image always the same."""
     generator = torch.Generator().manual_seed(derive_seed(0, "random windows", photo.image_id))
 
@@ -100,13 +100,13 @@ def by_chance(look: LookAgain, eye: Eye, photo: Photo) -> Predicted:
         order = torch.randperm(len(candidates), generator=generator)
         return candidates[order[: int(look.passes) - 1]]
 
-    found = look_again(eye.network, eye.card, photo.image, look, among=some)
+    found = look_again(trained.network, trained.card, photo.image, look, among=some)
     return found.label(), found.passes
 
 
-def by_error(look: LookAgain, eye: Eye, photo: Photo) -> Predicted:
+def by_error(look: LookAgain, trained: Trained, photo: Photo) -> Predicted:
     """Windows over the errors of the first pass: what a choice could reach, no way to predict."""
-    found = look_again(eye.network, eye.card, photo.image, look, choice=partial(_errors, photo))
+    found = look_again(trained.network, trained.card, photo.image, look, choice=partial(_errors, photo))
     return found.label(), found.passes
 
 
@@ -132,7 +132,7 @@ MEANINGS = {
 }
 
 
-def make_ways() -> dict[str, Callable[[Eye, Photo], Predicted]]:
+def make_ways() -> dict[str, Callable[[Trained, Photo], Predicted]]:
     """Every way by name; those with a budget are good for one list."""
     ways = {
         "plain": partial(augmented, "none", 1.0),
@@ -168,7 +168,7 @@ def measure_run(config: Config, list_name: str, half: str, names: Sequence[str])
     network, card = load_trained(folder / "last.pt")
     device = choose_device(config.device)
     network = network.eval().to(device, memory_format=memory_format(config.model.channels_last))
-    eye, split = Eye(network, card), open_list(config.data, "val", list_name)
+    trained, split = Trained(network, card), open_list(config.data, "val", list_name)
     ids = {"all": split.ids, "first": sorted(split.ids)[::2], "second": sorted(split.ids)[1::2]}[half]
     made = {name: way for name, way in make_ways().items() if name in names}
     counts: dict[str, list] = {name: [] for name in made}
@@ -177,7 +177,7 @@ def measure_run(config: Config, list_name: str, half: str, names: Sequence[str])
         photo = Photo(image_id, split.image(image_id), split.label(image_id))
         with torch.inference_mode():
             for name, way in made.items():
-                label, cost = way(eye, photo)
+                label, cost = way(trained, photo)
                 counts[name].append(_overlaps(label, photo.label, card))
                 units[name] += cost / len(ids)
     return {"list": list_name, "half": half, "ids": list(ids), "overlaps": counts, "units": units}

@@ -10,7 +10,7 @@ from rws.cycle.guidance import Guidance, guidance
 from rws.cycle.setup import Setup
 from rws.data.boxes import Box
 from rws.data.sliced_images import SlicedImages
-from rws.method.cams import Scored
+from rws.method.cams import CamNetwork
 from rws.runs.network import make_network
 from rws.runs.record import CycleRecord
 
@@ -39,7 +39,7 @@ class Hook:
     def after_epoch(self, run: "RunContext", epoch: Epoch) -> None:
         """An epoch of a training has ended; its network is as the epoch left it."""
 
-    def after_scoring(self, run: "RunContext", k: int, scored: Scored) -> None:
+    def after_scoring(self, run: "RunContext", k: int, scored: CamNetwork) -> None:
         """The training images of cycle k have been looked at, with this network."""
 
     def after_step(self, run: "RunContext", step: str, k: int) -> None:
@@ -84,9 +84,9 @@ class RunContext:
     def _made(self, config: Config) -> nn.Module:
         return make_network(config, self.setup.card.classes.num_classes, self.setup.device)[0]
 
-    def scored(self, network: nn.Module) -> Scored:
+    def scored(self, network: nn.Module) -> CamNetwork:
         """A network in eval mode, with what is needed to look into it."""
-        return Scored(network.eval(), self.setup.card.stages, self.setup.card.classes)
+        return CamNetwork(network.eval(), self.setup.card.stages, self.setup.card.classes)
 
     def sliced_images(self, boxes: dict[str, list[Box]]) -> SlicedImages:
         """The training images with their slices."""

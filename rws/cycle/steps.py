@@ -13,7 +13,7 @@ from rws.cycle.context import RunContext
 from rws.cycle.trainings import plain_images, plain_job, slices_job, train, whole_job
 from rws.data.sliced_images import sliced_loader
 from rws.method.bank import Bank, is_sealed
-from rws.method.cams import Scored
+from rws.method.cams import CamNetwork
 from rws.method.random_control import draw_boxes, select_random
 from rws.method.score import score_images
 from rws.method.select import select_features
@@ -100,7 +100,7 @@ def select(run: RunContext, k: int) -> Part:
     return Part()
 
 
-def _select(run: RunContext, k: int, sliced: Scored, folder: Path) -> None:
+def _select(run: RunContext, k: int, sliced: CamNetwork, folder: Path) -> None:
     config = run.config
     select_features(
         run.scored(run.network(k)),
@@ -113,7 +113,7 @@ def _select(run: RunContext, k: int, sliced: Scored, folder: Path) -> None:
     )
 
 
-def _select_at_random(run: RunContext, k: int, sliced: Scored) -> None:
+def _select_at_random(run: RunContext, k: int, sliced: CamNetwork) -> None:
     """Select as many positions as an ordinary selection has, which may be lent, each at a random place."""
     artifacts, lent = run.artifacts, run.artifacts.lent(k)
     if not is_sealed(lent):

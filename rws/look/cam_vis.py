@@ -13,7 +13,7 @@ from rws.data.split import Split
 from rws.data.transforms import to_tensors
 from rws.look.cam_methods import TITLES, cam_method
 from rws.look.viz import stage_figure
-from rws.method.cams import Scored
+from rws.method.cams import CamNetwork
 from rws.runs.model_file import Card
 from rws.runtime.bars import tracked
 from rws.runtime.files import save_picture
@@ -26,7 +26,7 @@ def chosen_ids(ids: list[str], count: int) -> list[str]:
 
 
 def stage_picture(
-    scored: Scored, split: Split, card: Card, image_id: str, title: str, method: str = "gradcam"
+    scored: CamNetwork, split: Split, card: Card, image_id: str, title: str, method: str = "gradcam"
 ) -> Image.Image:
     """One image of a split with its label, A_l and w_l of every stage, by a method of TITLES."""
     picture, label = split.image(image_id), split.label(image_id)
@@ -38,7 +38,7 @@ def stage_picture(
 
 
 def write_pictures(
-    scored: Scored, split: Split, card: Card, folder: Path, count: int, method: str = "gradcam"
+    scored: CamNetwork, split: Split, card: Card, folder: Path, count: int, method: str = "gradcam"
 ) -> None:
     """Pictures of `count` images of a split, as `folder`/<id>.png."""
     for image_id in tracked(chosen_ids(split.ids, count), desc="cam_vis", unit="image", leave=False):
@@ -53,7 +53,7 @@ class Pictures(Hook):
     def __init__(self, count: int, method: str = "gradcam"):
         self.count, self.method = count, method
 
-    def after_scoring(self, run: RunContext, k: int, scored: Scored) -> None:
+    def after_scoring(self, run: RunContext, k: int, scored: CamNetwork) -> None:
         setup, folder = run.setup, run.artifacts.pictures(k)
         write_pictures(scored, setup.train, setup.card, folder, self.count, self.method)
 

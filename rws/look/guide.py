@@ -24,8 +24,8 @@ from rws.cycle.guidance import guidance, text
 from rws.data import Split
 from rws.data.eval_images import eval_loader
 from rws.errors import Parser, UserError, exit_code
-from rws.method.cams import Scored
-from rws.method.score import Scores, looked_at, score_images
+from rws.method.cams import CamNetwork
+from rws.method.score import ScoringResult, looked_at, score_images
 from rws.method.stages import check_stages, stages_of
 from rws.runs import checkpoint as files
 from rws.runs.model_file import Card, load_trained
@@ -108,14 +108,14 @@ def _some(names: tuple[str, ...]) -> str:
     return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
-def look(network: nn.Module, card: Card, split: Split, config: Config) -> Scores:
+def look(network: nn.Module, card: Card, split: Split, config: Config) -> ScoringResult:
     """Score about `slices.missing_images` images of a split, evenly spread."""
     part = copy.copy(split)
     chosen = looked_at(split.ids, config.slices.missing_images)
     part.ids = [image_id for image_id in split.ids if image_id in chosen]
     workers = min(8, os.cpu_count() or 1) if config.data.workers is None else config.data.workers
     batches = eval_loader(part, card.transform(), config.train.eval_batch_size, workers)
-    return score_images(Scored(network, card.stages, card.classes), batches, part.ids, config.slices)
+    return score_images(CamNetwork(network, card.stages, card.classes), batches, part.ids, config.slices)
 
 
 def _write(folder: Path, facts: dict, cycles: list[CycleRecord]) -> None:

@@ -14,7 +14,7 @@ from rws.runtime.device import device_of, to_network
 
 
 @dataclass(frozen=True)
-class Scored:
+class CamNetwork:
     """A network together with what is needed to look into it."""
 
     network: nn.Module

@@ -16,7 +16,7 @@ from rws.data.boxes import Box
 from rws.data.sliced_images import SlicedImage
 from rws.data.split import Split
 from rws.method.bank import Bank, BankWriter, Rows, no_rows, seal
-from rws.method.cams import Scored
+from rws.method.cams import CamNetwork
 from rws.method.score import windows_of
 from rws.runtime.bars import tracked
 from rws.runtime.device import to_network
@@ -78,7 +78,7 @@ def shuffled(rows: Rows, cover: Tensor, seed: int) -> tuple[Tensor, Tensor]:
     return cells, rows.n[torch.randperm(len(rows.n), generator=generator)]
 
 
-def slice_stages(sliced: Scored, slices: Tensor, batch_size: int) -> dict[str, Tensor]:
+def slice_stages(sliced: CamNetwork, slices: Tensor, batch_size: int) -> dict[str, Tensor]:
     """Features of each stage for all slices of an image.
 
     Shape: (K, 3, h, w) -> (K, C_l, h_l, w_l) on the CPU.
@@ -105,7 +105,7 @@ def random_rows(item: SlicedImage, advantaged: Mapping[str, Rows], features: dic
 
 
 def select_random(
-    sliced: Scored,
+    sliced: CamNetwork,
     advantaged: Bank,
     images: Iterable[SlicedImage],
     folder: Path,

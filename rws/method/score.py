@@ -13,7 +13,7 @@ from rws.core.slices import (
 )
 from rws.data.boxes import Box
 from rws.data.eval_images import EvalBatch
-from rws.method.cams import Scored
+from rws.method.cams import CamNetwork
 from rws.method.missing_weights import Sums, group_sums, mean_missing, tabulate
 from rws.runtime.bars import tracked
 from rws.runtime.distributed import gathered, is_first
@@ -22,7 +22,7 @@ RUN = 8  # images whose missing weights are looked at come in runs, so that they
 
 
 @dataclass(frozen=True)
-class Scores:
+class ScoringResult:
     """What scoring a training set found.
 
     boxes: the weak slices that are kept of each image, in the order of the data set.
@@ -69,7 +69,7 @@ def _score(iou: Tensor, boxes: Tensor, config: SliceConfig, missing: Sums | None
     )
 
 
-def _look(scored: Scored, A: Tensor, label: Tensor) -> Sums:
+def _look(scored: CamNetwork, A: Tensor, label: Tensor) -> Sums:
     """Shape: (L, H, W) and (H, W)."""
     return group_sums(missing_weights(A).cpu().numpy(), label.cpu().numpy(), scored.classes)
 
@@ -84,12 +84,12 @@ def looked_at(ids: list[str], number: int | None) -> set[str]:
 
 
 def score_images(
-    scored: Scored,
+    scored: CamNetwork,
     batches: Iterable[EvalBatch],
     ids: list[str] | None,
     config: SliceConfig,
     title: str = "look",
-) -> Scores:
+) -> ScoringResult:
     """Map every training image, and find its weak slices (METHOD steps 1 and 2).
 
     Batches that hold none of the images whose missing weights are reported are mapped at the last stage
@@ -114,7 +114,7 @@ def score_images(
     sums = [score.missing for score in scores.values() if score.missing is not None]
     attention = tabulate(sums, scored.stage_names, scored.classes)
     groups = attention["groups"]
-    return Scores(
+    return ScoringResult(
         {image_id: score.boxes for image_id, score in scores.items()},
         sum(s.windows for s in scores.values()),
         sum(s.weak for s in scores.values()),

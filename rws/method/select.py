@@ -7,14 +7,14 @@ from rws.core.advantage import BestSlices
 from rws.core.slices import parts_of
 from rws.data.sliced_images import SlicedImage
 from rws.method.bank import BankWriter, Precision, Rows, clear, seal
-from rws.method.cams import Scored
+from rws.method.cams import CamNetwork
 from rws.runtime.bars import tracked
 from rws.runtime.distributed import barrier, is_first, rank
 
 
 def select_features(
-    whole: Scored,
-    sliced: Scored,
+    whole: CamNetwork,
+    sliced: CamNetwork,
     images: Iterable[SlicedImage],
     folder: Path,
     batch_size: int,

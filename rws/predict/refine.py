@@ -23,7 +23,7 @@ from rws.core.fusion import Blend, fused
 from rws.core.labels import likeliest
 from rws.core.slices import weak_slices
 from rws.core.stages import evaluating, logits_of
-from rws.method.cams import Scored
+from rws.method.cams import CamNetwork
 from rws.method.score import windows_of
 from rws.predict.inference import network_input, shown_to
 from rws.runs.model_file import Card
@@ -64,7 +64,7 @@ class Refined:
         return (self.plain + self.fused + self.zoomed * self.covered) / (2 + self.covered)
 
 
-def refine(scored: Scored, card: Card, image: Image.Image, config: SliceConfig = SLICES) -> Refined:
+def refine(scored: CamNetwork, card: Card, image: Image.Image, config: SliceConfig = SLICES) -> Refined:
     """Predict an image in RGB plainly, by its weak slices, and fused with them.
 
     The slices are those that `config` would choose in training, with the network's prediction for a label;
@@ -98,7 +98,7 @@ def refined_label(network: nn.Module, card: Card, image: Image.Image) -> np.ndar
     Shape: (H, W) uint8, the size of the displayed image.
     """
     image = shown_to(card, image)
-    found = refine(Scored(network, card.stages, card.classes), card, image)
+    found = refine(CamNetwork(network, card.stages, card.classes), card, image)
     return likeliest(found.mean[None], (image.height, image.width)).cpu().numpy()
 
 
@@ -113,7 +113,7 @@ def _probabilities(logits: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(logits.float(), size, mode="bilinear", align_corners=False).softmax(1)
 
 
-def _weak_boxes(scored: Scored, found: StageMaps, config: SliceConfig) -> Tensor:
+def _weak_boxes(scored: CamNetwork, found: StageMaps, config: SliceConfig) -> Tensor:
     """The weak slices of the one image of a batch; shape (K, 4), on the host."""
     label, A = found.labels[0], found.maps[0]
     boxes = windows_of(config, *label.shape)
@@ -128,7 +128,7 @@ def _slices(card: Card, image: Image.Image, boxes: Tensor, size: torch.Size) -> 
     return torch.stack([transform(part).as_subclass(Tensor) for part in parts])
 
 
-def _blends(scored: Scored, whole: StageMaps, slices: StageMaps, boxes: Tensor) -> dict[str, Blend]:
+def _blends(scored: CamNetwork, whole: StageMaps, slices: StageMaps, boxes: Tensor) -> dict[str, Blend]:
     """What the best slice of each cell adds to every stage of the whole image."""
     best = BestSlices(whole.maps[0], [tuple(f.shape[1:]) for f in whole.features])
     best.update(slices.maps, boxes, slices.features)

@@ -19,9 +19,9 @@ from rws.data.sliced_images import SlicedImage
 from rws.data.transforms import CoordinateMap
 from rws.errors import UserError
 from rws.method.bank import Bank
-from rws.method.cams import Scored
+from rws.method.cams import CamNetwork
 from rws.method.fuse import BankFusion
-from rws.method.score import Scores, score_images
+from rws.method.score import ScoringResult, score_images
 from rws.method.select import select_features
 from rws.models.compiled import is_compiled
 from rws.wrapper.slice_batches import Loader, WeakSlices, enlarged, named
@@ -83,7 +83,7 @@ class RWS:
             ) from error
         self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="rws-")
         self.folder = Path(folder or self._temporary.name) / "bank"
-        self.scores: Scores | None = None
+        self.scores: ScoringResult | None = None
         self._bank: Bank | None = None
         self._fusions: dict[tuple[int, int], BankFusion] = {}
 
@@ -91,7 +91,7 @@ class RWS:
         """Names, channels and strides of the stages, seen with an image of `size`."""
         return stage_infos(self.model, self.stages, size)
 
-    def score(self, loader: Loader) -> Scores:
+    def score(self, loader: Loader) -> ScoringResult:
         """Map the images of a loader and find their weak slices (METHOD steps 1 and 2).
 
         Raises: UserError for two images of one id.
@@ -145,8 +145,8 @@ class RWS:
         rows = [self._bank.read(image_id) for image_id in named(ids)]
         return fused(fusion.stages, fusion.blends_of(where, rows))
 
-    def _scored(self, network: nn.Module) -> Scored:
-        return Scored(network, self.stages, self.classes)
+    def _scored(self, network: nn.Module) -> CamNetwork:
+        return CamNetwork(network, self.stages, self.classes)
 
     def _boxes(self) -> dict[str, list[Box]]:
         if self.scores is None:

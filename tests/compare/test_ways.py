@@ -123,6 +123,6 @@ def test_random_windows_are_the_same_each_time_and_others_in_another_image():
         patch.setattr(ways, "look_again", seen)
         for image_id in ("a", "a", "b"):
             photo = ways.Photo(image_id, None, None)
-            ways.by_chance(ways.LookAgain(4, 4), ways.Eye(None, None), photo)
+            ways.by_chance(ways.LookAgain(4, 4), ways.Trained(None, None), photo)
     assert seen.windows[0] == seen.windows[1] != seen.windows[2]
     assert len(seen.windows[0]) == 3

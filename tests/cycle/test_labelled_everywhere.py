@@ -16,7 +16,7 @@ from rws.data import open_split
 from rws.data.eval_images import eval_loader
 from rws.data.sliced_images import SlicedImages
 from rws.data.transforms import Normalisation, eval_transform
-from rws.method.cams import Scored
+from rws.method.cams import CamNetwork
 from rws.method.score import score_images
 
 SETS = ("cityscapes", "ade20k", "coco_stuff10k", "camvid_segnet")
@@ -42,7 +42,7 @@ def scene(request, tmp_path):
     layout = LAYOUTS[request.param]
     split = open_split(layout.name, layout.make(tmp_path / "set"), "train")
     torch.manual_seed(len(split.classes.names))
-    return split, Scored(Net(split.classes.num_classes).eval(), ("early", "last"), split.classes)
+    return split, CamNetwork(Net(split.classes.num_classes).eval(), ("early", "last"), split.classes)
 
 
 def plain_map(network: Net, image: torch.Tensor, label: np.ndarray) -> np.ndarray:

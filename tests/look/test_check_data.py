@@ -14,7 +14,7 @@ from rws.core.cam import seg_grad_cam
 from rws.data import DATASETS, Reading, open_split
 from rws.data.check import all_cores, check_split, scan_split
 from rws.data.transforms import Geometry, Normalisation, to_tensors, train_transform
-from rws.method.cams import Scored
+from rws.method.cams import CamNetwork
 from rws.train.evaluation import confusion_matrix
 from rws.train.optimization import segmentation_loss
 
@@ -157,7 +157,7 @@ def test_b_08_one_ignored_value_counts_in_no_part_of_a_run():
     network = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3, padding=1), torch.nn.Conv2d(4, 19, 1))
     wrapped = type("Net", (torch.nn.Module,), {"forward": lambda self, x: {"out": network(x)}})()
     wrapped.add_module("network", network)
-    scored = Scored(wrapped, ("network.0",), classes)
+    scored = CamNetwork(wrapped, ("network.0",), classes)
     assert (scored.is_foreground(label) == (label != ignored)).all()
     maps = seg_grad_cam(wrapped, scored.stages, torch.randn(1, 3, 8, 8), label, classes.foreground).maps
     assert maps[0, 0][label[0] == ignored].abs().sum() == 0

@@ -21,7 +21,7 @@ from rws.data.sliced_images import SlicedImages, sliced_loader
 from rws.data.transforms import eval_transform, train_transform
 from rws.data.views import TrainViews, View, train_loader
 from rws.method.bank import Bank
-from rws.method.cams import Scored
+from rws.method.cams import CamNetwork
 from rws.method.fuse import BankFusion
 from rws.method.online import OnlineFusion, SliceReader
 from rws.method.select import select_features
@@ -49,7 +49,7 @@ def banks(split, tmp_path_factory) -> tuple[Bank, Bank, SlicedImages]:
     windows = [tuple(box) for box in window_boxes(120, 160)[::5].tolist()]
     boxes = {image_id: [] if image_id == split.ids[1] else windows for image_id in split.ids}
     images = SlicedImages(split, boxes, EVAL)
-    whole, sliced = (Scored(net(seed), tuple(CHANNELS), split.classes) for seed in (0, 1))
+    whole, sliced = (CamNetwork(net(seed), tuple(CHANNELS), split.classes) for seed in (0, 1))
     found = []
     for precision in ("half", "winner"):
         folder = tmp_path_factory.mktemp(precision)

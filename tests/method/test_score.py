@@ -17,7 +17,7 @@ from rws.data.sets.demo import generate
 from rws.data.sliced_images import SlicedImages, sliced_loader
 from rws.data.transforms import Normalisation, eval_transform
 from rws.method.bank import Bank
-from rws.method.cams import Scored
+from rws.method.cams import CamNetwork
 from rws.method.score import looked_at, score_images
 from rws.method.select import select_features
 
@@ -55,12 +55,12 @@ def make_network(seed):
 
 @pytest.fixture
 def whole():
-    return Scored(make_network(0), STAGES, DEMO)
+    return CamNetwork(make_network(0), STAGES, DEMO)
 
 
 @pytest.fixture
 def sliced():
-    return Scored(make_network(1), STAGES, DEMO)
+    return CamNetwork(make_network(1), STAGES, DEMO)
 
 
 @pytest.fixture(scope="module")
@@ -109,14 +109,14 @@ def test_weak_slices_need_the_last_stage_alone(whole, split, batches, monkeypatc
     expected = score_images(whole, batches, split.ids, SliceConfig())
     monkeypatch.setattr("rws.method.score.RUN", 1)
     mapped = []
-    real = Scored.maps
+    real = CamNetwork.maps
 
     def maps(self, images, labels, **how):
         found = real(self, images, labels, **how)
         mapped.append(found.maps.shape[1])
         return found
 
-    monkeypatch.setattr(Scored, "maps", maps)
+    monkeypatch.setattr(CamNetwork, "maps", maps)
     one = list(eval_loader(split, TRANSFORM, batch_size=1, workers=0))
     found = score_images(whole, one, split.ids, SliceConfig(missing_images=1))
     assert sorted(mapped) == [1, 1, 1, 3]
@@ -163,7 +163,7 @@ def test_without_background_every_labelled_pixel_is_foreground(whole):
     labels = torch.tensor([[0, 1, 255]])
     assert whole.is_foreground(labels).tolist() == [[False, True, False]]
     scene = ClassSet(("sky", "road"), ((0, 0, 0), (1, 1, 1)), background=None)
-    assert Scored(whole.network, STAGES, scene).is_foreground(labels).tolist() == [[True, True, False]]
+    assert CamNetwork(whole.network, STAGES, scene).is_foreground(labels).tolist() == [[True, True, False]]
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from rws.core.advantage import select, slice_features
 from rws.core.slices import slice_iou, window_boxes
 from rws.core.stages import find_stages
 from rws.data.classes import DEMO
-from rws.method.cams import Scored
+from rws.method.cams import CamNetwork
 from rws.predict.inference import network_input, predict_logits
 from rws.predict.refine import SLICES, refine, refined_label
 from rws.runs.model_file import Card
@@ -31,7 +31,7 @@ def photo(height: int, width: int) -> Image.Image:
 
 
 @pytest.fixture
-def scored() -> tuple[Scored, Card]:
+def scored() -> tuple[CamNetwork, Card]:
     torch.manual_seed(5)  # with which three slices are weak
     network = TinyNetwork(DEMO.num_classes)
     network.train()(torch.randn(4, 3, 32, 32))
@@ -39,7 +39,7 @@ def scored() -> tuple[Scored, Card]:
         network.classifier[1].weight += 0.3 * torch.randn_like(network.classifier[1].weight)
         network.classifier[1].bias -= network.eval()(torch.randn(4, 3, 32, 32))["out"].mean((0, 2, 3))
     card = Card("tiny", aux=True, stages=STAGES, classes=DEMO, base_size=32)
-    return Scored(network.eval(), STAGES, DEMO), card
+    return CamNetwork(network.eval(), STAGES, DEMO), card
 
 
 def test_plain_is_the_plain_prediction(scored):

@@ -18,7 +18,7 @@ from rws.core.fusion import Blend, identity_coordinates, sample_blend, shrink_co
 from rws.core.slices import weak_slices
 from rws.data.sliced_images import SlicedImage
 from rws.look.viz import ATTENTION_COLOURS, heat
-from rws.method.cams import Scored
+from rws.method.cams import CamNetwork
 from rws.method.score import windows_of
 from tools.figures.canvas import BLUE, ORANGE, SMALL, TEXT, TITLE, canvas, frame, panel
 from tools.figures.source import Source, foreground, most_fused, short
@@ -75,7 +75,7 @@ def take_steps(source: Source, image_id: str | None = None) -> Steps:
     )
 
 
-def _weak(config: SliceConfig, scored: Scored, own: StageMaps) -> tuple[Tensor, Tensor, Tensor]:
+def _weak(config: SliceConfig, scored: CamNetwork, own: StageMaps) -> tuple[Tensor, Tensor, Tensor]:
     """All windows, the IoU of each, and which are weak."""
     windows = windows_of(config, *own.labels.shape[1:])
     iou = scored.window_iou(own.maps[0, -1], own.labels[0], windows, config)

@@ -13,7 +13,7 @@ from rws.data import Split, open_split
 from rws.data.sliced_images import SlicedImage, SlicedImages
 from rws.errors import UserError
 from rws.method.bank import Bank
-from rws.method.cams import Scored
+from rws.method.cams import CamNetwork
 from rws.predict.inference import predict_label
 from rws.runs.checkpoint import read_json
 from rws.runs.model_file import Card, load_trained
@@ -50,14 +50,14 @@ class Source:
     def network(self, name: str) -> "Looked":
         """A network of the run by its file's name within the folder."""
         network, card = load_trained(self.folder / name)
-        return Looked(Scored(network, card.stages, card.classes), card)
+        return Looked(CamNetwork(network, card.stages, card.classes), card)
 
 
 @dataclass(frozen=True)
 class Looked:
     """A network with its card."""
 
-    scored: Scored
+    scored: CamNetwork
     card: Card
 
     def whole(self, split: Split, image_id: str) -> tuple[SlicedImage, StageMaps]:

@@ -13,7 +13,7 @@ from rws.core.labels import likeliest
 from rws.cycle.artifacts import Artifacts
 from rws.data.transforms import to_tensors
 from rws.look.html_report.facts import Facts
-from rws.method.cams import Scored
+from rws.method.cams import CamNetwork
 from rws.runs.model_file import Card, load_trained
 
 
@@ -27,12 +27,12 @@ class Seen:
 
 
 @dataclass(frozen=True, eq=False)
-class Eye:
+class PageNetwork:
     """One network of a run, under a name."""
 
     key: str
     name: str
-    scored: Scored
+    scored: CamNetwork
     card: Card
 
     def look(self, image: Image.Image, label: np.ndarray) -> Seen:
@@ -65,13 +65,13 @@ def _networks(facts: Facts) -> list[tuple[str, str, Path]]:
     return [*there[:1], ("rws", "RWS", run.last)]
 
 
-def open_eyes(facts: Facts, device: torch.device) -> list[Eye]:
+def load_networks(facts: Facts, device: torch.device) -> list[PageNetwork]:
     """The networks to compare, plain first; one alone where nothing is left to compare with.
 
     Raises: UserError for a network that is missing or damaged.
     """
-    eyes = []
+    found = []
     for key, name, path in _networks(facts):
         network, card = load_trained(path)
-        eyes.append(Eye(key, name, Scored(network.to(device), card.stages, card.classes), card))
-    return eyes
+        found.append(PageNetwork(key, name, CamNetwork(network.to(device), card.stages, card.classes), card))
+    return found

@@ -11,7 +11,7 @@ from rws.data.boxes import Box
 from rws.look.cam_vis import chosen_ids
 from rws.look.html_report import encode
 from rws.look.html_report.facts import Facts
-from rws.look.html_report.looking import Eye, Seen
+from rws.look.html_report.looking import PageNetwork, Seen
 from rws.look.viz import ATTENTION_COLOURS, MISSING_COLOURS, is_foreground
 from rws.runtime.bars import tracked
 
@@ -105,20 +105,22 @@ def _percent(mask: np.ndarray, of: np.ndarray) -> str:
     return f"{100 * mask.sum() / max(of.sum(), 1):.1f} %"
 
 
-def _label_layers(label: np.ndarray, seen: dict[Eye, Seen], classes: ClassSet) -> list[Layer]:
+def _label_layers(label: np.ndarray, seen: dict[PageNetwork, Seen], classes: ClassSet) -> list[Layer]:
     palette = classes.flat_palette()
     clear = [] if classes.background is None else [classes.background]
     known = label != classes.ignore_index
     layers = [Layer("label", "Label", "Label", encode.indexed(label, palette, clear, LABEL))]
-    for eye, found in seen.items():
+    for network, found in seen.items():
         right = _percent(known & (found.prediction == label), known)
         uri = encode.indexed(found.prediction, palette, clear, LABEL)
-        title = f"Prediction, {eye.name}"
-        layers.append(Layer("prediction", title, title, uri, f"{right} right", eye.key))
+        title = f"Prediction, {network.name}"
+        layers.append(Layer("prediction", title, title, uri, f"{right} right", network.key))
     return layers
 
 
-def _difference_layer(label: np.ndarray, seen: dict[Eye, Seen], ignore_index: int) -> tuple[Layer, str]:
+def _difference_layer(
+    label: np.ndarray, seen: dict[PageNetwork, Seen], ignore_index: int
+) -> tuple[Layer, str]:
     (plain, old), (rws, new) = seen.items()
     kinds = difference(label, old.prediction, new.prediction, ignore_index)
     palette = [0] * 768
@@ -131,10 +133,10 @@ def _difference_layer(label: np.ndarray, seen: dict[Eye, Seen], ignore_index: in
     return Layer("difference", "Difference", "Difference", uri, f"+{gained}, −{lost}"), sentence
 
 
-def _heat_layers(label: np.ndarray, seen: dict[Eye, Seen], classes: ClassSet) -> list[Layer]:
+def _heat_layers(label: np.ndarray, seen: dict[PageNetwork, Seen], classes: ClassSet) -> list[Layer]:
     where, layers = is_foreground(label, classes), []
-    for eye, found in seen.items():
-        names = eye.card.stages
+    for network, found in seen.items():
+        names = network.card.stages
         longest = round(HEAT * min(1.0, (USUAL_STAGES / len(names)) ** 0.5))
         for kind, planes, colours in (
             ("attention", found.maps, ATTENTION_COLOURS),
@@ -143,8 +145,8 @@ def _heat_layers(label: np.ndarray, seen: dict[Eye, Seen], classes: ClassSet) ->
             for stage, (name, plane) in enumerate(zip(names, planes)):
                 mean = f"mean {plane[where].mean():.2f}" if where.any() else "no foreground"
                 uri = encode.heat(plane, where, colours, longest)
-                title = f"{kind.capitalize()}, {name}, {eye.name}"
-                layers.append(Layer(kind, title, name, uri, mean, eye.key, stage))
+                title = f"{kind.capitalize()}, {name}, {network.name}"
+                layers.append(Layer(kind, title, name, uri, mean, network.key, stage))
     return layers
 
 
@@ -157,14 +159,16 @@ def _legend(labels: list[np.ndarray], classes: ClassSet) -> tuple[tuple[str, str
     )
 
 
-def make_sample(split: Split, image_id: str, eyes: list[Eye], boxes: list[Box], extra: list[Layer]) -> Sample:
+def make_sample(
+    split: Split, image_id: str, networks: list[PageNetwork], boxes: list[Box], extra: list[Layer]
+) -> Sample:
     """One image seen by each network; `extra` layers come after the predictions.
 
     Raises: UserError for a file that cannot be read.
     """
     image, label = split.image(image_id), split.label(image_id)
     classes = split.classes
-    seen = {eye: eye.look(image, label) for eye in eyes}
+    seen = {network: network.look(image, label) for network in networks}
     layers, sentence = [*_label_layers(label, seen, classes), *extra], ""
     if len(seen) == 2:
         layer, sentence = _difference_layer(label, seen, classes.ignore_index)
@@ -197,7 +201,7 @@ def _sub_category_map(facts: Facts, split: Split, image_id: str) -> list[Layer]:
     return [Layer("labelmap", title, title, uri, "the image's classes are known")]
 
 
-def make_pictures(facts: Facts, train: Split, val: Split, eyes: list[Eye]) -> Pictures:
+def make_pictures(facts: Facts, train: Split, val: Split, networks: list[PageNetwork]) -> Pictures:
     """The images of the report.
 
     Raises: UserError for a file that cannot be read.
@@ -208,5 +212,7 @@ def make_pictures(facts: Facts, train: Split, val: Split, eyes: list[Eye]) -> Pi
     for split, image_id in tracked(chosen, desc="report", unit="image", leave=False):
         own = boxes.get(image_id, []) if split is train else []
         extra = _sub_category_map(facts, split, image_id)
-        samples.append(make_sample(split, image_id, eyes, own, extra))
-    return Pictures(tuple(samples), eyes[0].card.stages, tuple((eye.key, eye.name) for eye in eyes))
+        samples.append(make_sample(split, image_id, networks, own, extra))
+    return Pictures(
+        tuple(samples), networks[0].card.stages, tuple((network.key, network.name) for network in networks)
+    )

@@ -8,7 +8,7 @@ from rws.config import Config
 from rws.data import Split
 from rws.errors import UserError
 from rws.look.html_report.facts import Facts, read_facts
-from rws.look.html_report.looking import open_eyes
+from rws.look.html_report.looking import load_networks
 from rws.look.html_report.page import page
 from rws.look.html_report.pictures import Pictures, make_pictures
 from rws.runs.checkpoint import write_text
@@ -39,7 +39,7 @@ def write_report(folder: Path, config: Config, splits: tuple[Split, Split] | Non
 def _pictures(facts: Facts, config: Config, splits: tuple[Split, Split] | None) -> tuple[Pictures, str]:
     try:
         train, val = splits or open_splits(config.data)
-        return make_pictures(facts, train, val, open_eyes(facts, choose_device(config.device))), ""
+        return make_pictures(facts, train, val, load_networks(facts, choose_device(config.device))), ""
     except (UserError, OSError) as error:
         say(f"warning: the report has no pictures: {error}")
         return Pictures(), str(error)
