@@ -222,7 +222,7 @@ def test_one_cycle_on_real_davis_frames(tmp_path, network):
 def test_one_cycle_on_real_ade20k_images(tmp_path, network):
     """The samples are of val alone: trained on it, too."""
     root = real("samples") / "ADEChallengeData2016"
-    summary = run_cycle("ade20k", root, tmp_path, network, "--data.train-list", "val")
+    summary = run_cycle("ade20k", root, tmp_path, network, "--data.train-list", "val", "--data.allow-leak")
     pairs = [
         (
             in_classes("ade20k", found),
@@ -236,6 +236,8 @@ def test_one_cycle_on_real_ade20k_images(tmp_path, network):
 @pytest.mark.parametrize("network", NETWORKS)
 def test_one_cycle_on_a_real_cityscapes_image_and_the_official_score(tmp_path, network):
     root = real("samples") / "cityscapes"
-    summary = run_cycle("cityscapes", root, tmp_path, network, "--data.train-list", "val")
+    summary = run_cycle(
+        "cityscapes", root, tmp_path, network, "--data.train-list", "val", "--data.allow-leak"
+    )
     written = predicted(tmp_path, "cityscapes", root)
     assert summary["rws"]["miou"] == pytest.approx(cityscapes_score(root, written, tmp_path), abs=0.05)
