@@ -1,6 +1,8 @@
 """RWS in a training loop of your own: it wraps any network and leaves the loop, loss and data to you."""
 
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -81,8 +83,7 @@ class RWS:
             raise UserError(
                 f"{type(model).__name__}: {error.args[0]}; or give RWS(..., stages=[...])"
             ) from error
-        self._temporary = None if folder else tempfile.TemporaryDirectory(prefix="rws-")
-        self.folder = Path(folder or self._temporary.name) / "bank"
+        self.folder = Path(folder or self._own_folder()) / "bank"
         self.scores: ScoringResult | None = None
         self._bank: Bank | None = None
         self._fusions: dict[tuple[int, int], BankFusion] = {}
@@ -144,6 +145,12 @@ class RWS:
             where = identity_coordinates(*size).expand(len(images), -1, -1, -1)
         rows = [self._bank.read(image_id) for image_id in named(ids)]
         return fused(fusion.stages, fusion.blends_of(where, rows))
+
+    def _own_folder(self) -> str:
+        """A new folder that goes with this object, at the latest when Python ends."""
+        folder = tempfile.mkdtemp(prefix="rws-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return folder
 
     def _scored(self, network: nn.Module) -> CamNetwork:
         return CamNetwork(network, self.stages, self.classes)

@@ -1,5 +1,6 @@
 """RWS around a network of one's own: what it finds and fuses is what the parts find and fuse."""
 
+import gc
 import random
 
 import pytest
@@ -233,3 +234,13 @@ def test_slices_of_images_of_several_sizes_are_refused(networks):
     rws.score(whole)
     with pytest.raises(UserError, match=r"slices of \[\(24, 48\), \(32, 48\)\] pixels do not fit one batch"):
         list(rws.slices(whole, batch_size=20))
+
+
+def test_its_own_folder_goes_with_it_without_a_warning(recwarn):
+    rws = RWS(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1)), 2, stages=["0"])
+    folder = rws.folder.parent
+    assert folder.is_dir()
+    del rws
+    gc.collect()
+    assert not folder.exists()
+    assert not recwarn.list
