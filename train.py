@@ -49,7 +49,8 @@ def train(command: Command) -> None:
     from rws.runtime.signals import handled
     from rws.sc_cam.rounds import Rounds
 
-    config, existing = command.config, {"resume": command.resume, "overwrite": command.overwrite}
+    config, insists = command.config, command.resume_with_changes
+    existing = {"resume": command.resume or insists, "overwrite": command.overwrite, "with_changes": insists}
     if config.deterministic:
         take_deterministic_kernels()
     folder = check_folder(config, **existing)

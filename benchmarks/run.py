@@ -29,7 +29,7 @@ from benchmarks.selecting import refine
 from benchmarks.sets import copies, score_set
 from benchmarks.steps import step, step_online
 from benchmarks.training import train
-from rws.runs.checkpoint import write_json
+from rws.runs.checkpoint import write_result
 from rws.runtime.bars import say, tracked
 
 BENCHMARKS = {
@@ -110,7 +110,7 @@ def store(path: Path, context: Context, rows: list[Row], benchmark: str, around:
     order = list(BENCHMARKS)
     every = sorted(kept + records, key=lambda row: order.index(row["benchmark"]))
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"machine": machine(context.device), "tiny": context.tiny, "rows": every})
+    write_result(path, {"machine": machine(context.device), "tiny": context.tiny, "rows": every})
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -24,6 +24,7 @@ DEFAULT_CONFIG = "configs/demo.yaml"
 # Arguments of the command beside the options, and what each does.
 SWITCHES = {
     "resume": "Go on with the run of this name where it stopped.",
+    "resume_with_changes": "The same, although data or code are not those that it was begun with.",
     "overwrite": "Throw away a run of the same name and begin anew.",
     "check_data": "Check the data set, say what it holds, and stop.",
     "list_stages": "List the modules that could be stages, and stop.",
@@ -36,6 +37,7 @@ class Command(NamedTuple):
     config: Config
     source: str | None
     resume: bool = False
+    resume_with_changes: bool = False
     overwrite: bool = False
     check_data: bool = False
     list_stages: bool = False
@@ -234,7 +236,7 @@ def parse(
     for key in over:
         _check_key(str(key), source)
     _check_values(parser, over, source)
-    if switches.get("resume") and switches.get("overwrite"):
+    if switches.get("overwrite") and (switches.get("resume") or switches.get("resume_with_changes")):
         raise UserError("--resume goes on with a run and --overwrite throws it away; give one of them")
     return Command(_build({**values, **over, **given}, parser), file, **switches)
 

@@ -9,17 +9,19 @@ from pathlib import Path
 import yaml
 
 from rws.cli import dump, flatten
-from rws.compare.measure import measure
+from rws.compare.measure import Report, measure
 from rws.compare.plan import Plan
 from rws.config import OPTIONS, Config
 from rws.config.option import STEPS
 from rws.cycle.artifacts import Artifacts
 from rws.cycle.loop import Run
 from rws.cycle.setup import prepare
+from rws.errors import DamagedFile
 from rws.look.cam_vis import pictures
 from rws.runs import checkpoint
-from rws.runs.identity import check_folder
+from rws.runs.identity import check_folder, write_configuration
 from rws.runs.lock import only_one
+from rws.runs.log import log_lines
 from rws.runs.record import shown
 from rws.runtime.bars import say
 
@@ -73,9 +75,12 @@ def fork(source: Config, target: Config, step: str) -> None:
     shutil.rmtree(part.folder, ignore_errors=True)
     steps = _steps_of(source)
     part.take_over(old, steps[: steps.index(step) + 1])
-    lines = old.log.read_text().splitlines(keepends=True)
-    part.log.write_text("".join(line for line in lines if '-0"' in line))
-    checkpoint.write_text(part.folder / "config.yaml", dump(target))
+    lines, damaged = log_lines(old.log)
+    if damaged:
+        say(f"warning: {old.log}: {damaged} damaged lines, which are left out of the log of {target.name}")
+    first = [line for line, held in lines if str(held.get("training")).endswith("-0")]
+    part.log.write_text("".join(first))
+    write_configuration(part.folder, target)
     os.replace(part.folder, new)
 
 
@@ -114,10 +119,19 @@ def run_arm(plan: Plan, arm: str, seed: int) -> dict:
     report = folder_of(config) / "report.json"
     check_folder(config, resume=True)
     list_name = plan.experiment.report_list or config.data.val_list
-    if report.is_file() and (found := checkpoint.read_json(report))["list"] == list_name:
+    if (found := _reported(report)) and found["list"] == list_name:
         return found
     with only_one(folder_of(config)):
         return _run(plan, arm, seed, config)
+
+
+def _reported(path: Path) -> dict | None:
+    """What a run was evaluated to; None where it was not, or has to be again."""
+    try:
+        return checkpoint.read_json(path, Report) if path.is_file() else None
+    except DamagedFile as error:
+        say(f"warning: {str(error).partition(';')[0]}; the run is evaluated again")
+        return None
 
 
 def _run(plan: Plan, arm: str, seed: int, config: Config) -> dict:

@@ -30,7 +30,7 @@ from rws.errors import UserError, exit_code
 from rws.method.cams import CamNetwork
 from rws.predict.inference import predict_label
 from rws.predict.refine import SLICES, refine
-from rws.runs.checkpoint import write_json, write_text
+from rws.runs.checkpoint import write_result, write_text
 from rws.runs.model_file import Card, load_trained
 from rws.runs.splits import open_list
 from rws.runtime.bars import say, tracked
@@ -179,7 +179,7 @@ def run(plan: Plan, out: Path, most: int, ways: Sequence[str] = tuple(WAYS)) -> 
         for arm in plan.arms
     }
     found = results(measured)
-    write_json(out / "refine.json", {"most": most, "seeds": plan.seeds, "runs": measured, "results": found})
+    write_result(out / "refine.json", {"most": most, "seeds": plan.seeds, "runs": measured, "results": found})
     first = next(iter(measured.values()))[0]
     write_text(out / "refine.md", render(experiment.name, found, first, plan.seeds, most))
 

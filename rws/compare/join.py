@@ -8,7 +8,6 @@ is none a warning says so. The seconds are means over the records, by their numb
 rws.compare writes.
 """
 
-import json
 import sys
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from rws.compare.results import assembled, shared_and_own
 from rws.compare.tables import render
 from rws.config import Config
 from rws.config.retired import RETIRED, is_retired, without_flags
-from rws.errors import Parser, UserError, exit_code
-from rws.runs.checkpoint import write_json, write_text
+from rws.errors import DamagedFile, Parser, UserError, exit_code
+from rws.runs.checkpoint import read_json, write_json, write_text
 from rws.runs.identity import FREE
 from rws.runtime.bars import say
 
@@ -38,10 +37,10 @@ def read_record(folder: Path) -> tuple[dict, dict]:
     """
     try:
         settings = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-        found = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        found = read_json(folder / "results.json")
     except FileNotFoundError as error:
         raise UserError(f"{error.filename}: missing; a record has config.yaml and results.json") from error
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, DamagedFile, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{folder}: not a record of rws.compare ({reason})") from error
     for tree, keys, name in ((settings, NEEDED_SETTINGS, "config.yaml"), (found, NEEDED, "results.json")):

@@ -1,5 +1,7 @@
 """Evaluates a finished run once: confusion over all pixels, by size of the object, and near its boundary."""
 
+from typing import TypedDict
+
 import cv2
 import numpy as np
 import torch
@@ -17,6 +19,14 @@ from rws.runtime.device import memory_format, to_network
 
 BOUNDARY_PIXELS = 5
 GROUPS = ("all", *SIZES, "boundary", "interior")
+
+
+# What `measure` finds, as report.json holds it; confusion: counts by group of pixels, rows labels.
+class Report(TypedDict):
+    list: str
+    images: int
+    classes: list[str]
+    confusion: dict[str, list[list[int]]]
 
 
 def near_boundary(label: np.ndarray, ignore_index: int, pixels: int = BOUNDARY_PIXELS) -> np.ndarray:

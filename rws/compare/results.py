@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from rws.cli import flatten
 from rws.compare.arms import folder_of
 from rws.compare.intervals import class_ious, difference, labelled_miou, spread
-from rws.compare.measure import BOUNDARY_PIXELS, GROUPS
+from rws.compare.measure import BOUNDARY_PIXELS, GROUPS, Report
 from rws.compare.plan import Plan
 from rws.cycle.artifacts import Artifacts
 from rws.data.object_sizes import LARGE, SMALL
@@ -59,7 +59,8 @@ def load_outcomes(plan: Plan) -> dict[str, dict[int, Outcome]]:
         for seed in plan.seeds:
             folder = folder_of(plan.config(arm, seed))
             if (folder / "report.json").is_file():
-                report, environment = (checkpoint.read_json(folder / f"{n}.json") for n in ("report", "env"))
+                report = checkpoint.read_json(folder / "report.json", Report)
+                environment = checkpoint.read_json(folder / "env.json")
                 found[arm][seed] = Outcome(report, Artifacts(folder).read_state().cycles, environment)
     whole = [seed for seed in plan.seeds if all(seed in runs for runs in found.values())]
     return {arm: {seed: runs[seed] for seed in whole} for arm, runs in found.items()}

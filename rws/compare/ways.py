@@ -34,7 +34,7 @@ from rws.errors import UserError, exit_code
 from rws.predict.inference import network_input, predict_label
 from rws.predict.look_again import PassBudget, look_again
 from rws.predict.ways import LookAgain
-from rws.runs.checkpoint import write_json, write_text
+from rws.runs.checkpoint import write_result, write_text
 from rws.runs.log import environment
 from rws.runs.model_file import Card, load_trained
 from rws.runs.splits import open_list
@@ -256,7 +256,7 @@ def run(plan: Plan, out: Path, half: str, names: Sequence[str]) -> None:
     runs = [measure_run(c, experiment.report_list or c.data.val_list, half, names) for c in configs]
     where = environment(choose_device(configs[0].device))
     record = {"seeds": plan.seeds, "results": results(runs), "runs": runs, "environment": where}
-    write_json(out / "ways.json", record)
+    write_result(out / "ways.json", record)
     write_text(out / "ways.md", render(experiment.name, record))
 
 

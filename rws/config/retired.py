@@ -23,8 +23,8 @@ RETIRED = {
 }
 # Values that an option had once, and what a file of an old run is read with in their place.
 _RETIRED_STARTS = {"slices": "last"}
-# Flags of the command that were once options, and so were saved with a run.
-ONCE_SAVED = ("resume", "overwrite", "check_data", "list_stages")
+# Flags of the command, which no file may hold; some were once options, and so were saved with a run.
+ONCE_SAVED = ("resume", "resume_with_changes", "overwrite", "check_data", "list_stages")
 
 
 def is_retired(key: str, value: object) -> bool:

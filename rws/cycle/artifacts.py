@@ -1,5 +1,6 @@
 """What lies where in the folder of a run: the one place that knows the names of its files."""
 
+import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -8,11 +9,11 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from rws.data.boxes import Box
-from rws.errors import DamagedFile
+from rws.errors import DamagedFile, UserError
 from rws.method.bank import Bank
-from rws.runs import checkpoint
+from rws.runs import begun, checkpoint
 from rws.runs.model_file import Card, save_trained
-from rws.runs.record import RunState
+from rws.runs.record import RunState, shown
 
 # What each step of a cycle leaves in the cycle's folder, where the configuration has it, in the steps' order.
 LEFT = {
@@ -34,6 +35,7 @@ class Artifacts:
         self.training = self.folder / "training.pt"
         self.log, self.summary = self.folder / "log.jsonl", self.folder / "summary.json"
         self.state = self.folder / "state.json"
+        self.begun = self.folder / begun.NAME
         self._cycles = self.folder / "cycles"
 
     def left(self, step: str, k: int) -> Path:
@@ -63,7 +65,7 @@ class Artifacts:
 
         Raises: UserError, DamagedFile.
         """
-        return checkpoint.load(self.left(step, k))["model"]
+        return checkpoint.network_in(self.left(step, k))
 
     def bank(self, k: int) -> Bank:
         """The features that cycle k selected."""
@@ -74,7 +76,7 @@ class Artifacts:
 
         Raises: DamagedFile.
         """
-        stored = checkpoint.read_json(self.left("score", k))
+        stored = checkpoint.read_json(self.left("score", k), dict[str, list[Box]])
         return {image_id: [tuple(box) for box in each] for image_id, each in stored.items()}
 
     def read_state(self, path: Path | None = None) -> RunState:
@@ -87,8 +89,21 @@ class Artifacts:
             return RunState()
         try:
             return RunState.from_dict(checkpoint.read_json(path))
-        except (KeyError, TypeError) as error:
-            raise DamagedFile(f"{path}: damaged (not the state of a run: {error})") from error
+        except ValueError as error:
+            raise checkpoint.damaged(path, f"not the state of a run: {error}") from error
+
+    def is_untouched(self) -> bool:
+        """Whether nothing has been trained yet."""
+        begun = {"config.yaml", "env.json", "tensorboard", self.begun.name}
+        return all(path.name in begun or path.name[0] == "." for path in self.folder.iterdir())
+
+    def place(self) -> str:
+        """Where the run stands, in words."""
+        try:
+            state = self.read_state()
+        except DamagedFile:
+            return "where it was"
+        return "its end" if state.stopped else shown(state.step, state.cycle)
 
     # Writing.
 
@@ -115,7 +130,16 @@ class Artifacts:
         checkpoint.write_json(self.left("score", k), boxes)
 
     def write_state(self, step: str, k: int, state: RunState) -> None:
-        """Keep the state that a step led to, as that of the run and as that after the step."""
+        """Keep the state that a step led to, as that of the run and as that after the step.
+
+        Raises: UserError for one that could not be read again.
+        """
+        try:
+            RunState.from_dict(json.loads(json.dumps(state.to_dict())))
+        except ValueError as error:
+            raise UserError(
+                f"{shown(step, k)}: its record cannot be kept ({error}); look at the data"
+            ) from error
         checkpoint.write_json(self.after(step, k), state.to_dict())
         checkpoint.write_json(self.state, state.to_dict())
 
@@ -132,15 +156,23 @@ class Artifacts:
         """Remove the bank of a cycle, if it is there."""
         shutil.rmtree(self.left("select", k), ignore_errors=True)
 
+    def forget_training(self) -> None:
+        """Remove the state of a training, which is needed no more."""
+        checkpoint.remove(self.training)
+
     def take_over(self, other: "Artifacts", steps: Sequence[str]) -> None:
         """Lay down what another run has left in cycle 0, as if this one had taken these steps.
 
-        Files are linked where the file system can: runs replace files and never write into them.
+        Files are linked where the file system can: runs replace files and never write into them. The network
+        of cycle 0 is the best one until there is one of cycle 1.
         """
         for step in steps:
             _link(other.left(step, 0), self.left(step, 0))
             _link(other.after(step, 0), self.after(step, 0))
-        _link(other.left("whole", 0), self.last)
+        for own in (self.last, self.best):
+            _link(other.left("whole", 0), own)
+        if other.begun.is_file():
+            _link(other.begun, self.begun)
         _link(other.after(steps[-1], 0), self.state)
 
     def borrow_selection(self, other: "Artifacts") -> None:

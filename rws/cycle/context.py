@@ -10,6 +10,7 @@ from rws.cycle.guidance import Guidance, guidance
 from rws.cycle.setup import Setup
 from rws.data.boxes import Box
 from rws.data.sliced_images import SlicedImages
+from rws.errors import UserError
 from rws.method.cams import CamNetwork
 from rws.runs.network import make_network
 from rws.runs.record import CycleRecord
@@ -68,7 +69,14 @@ class RunContext:
         Raises: UserError, DamagedFile.
         """
         network = self._made(replace(self.config, model=replace(self.config.model, weights="none")))
-        network.load_state_dict(self.artifacts.network(k, step))
+        weights = self.artifacts.network(k, step)
+        try:
+            network.load_state_dict(weights)
+        except RuntimeError as error:
+            raise UserError(
+                f"{self.artifacts.left(step, k)}: does not fit the network {self.config.model.name} "
+                f"({' '.join(str(error).split())[:120]}); put its code back, or start a new --name"
+            ) from error
         return network
 
     def start(self, k: int) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from rws.cycle.context import Epoch, Hook, RunContext
 from rws.cycle.guidance import text
+from rws.cycle.mending import is_better
 from rws.runs import checkpoint
 from rws.runs.log import Reporter
 from rws.runs.summary import closing_line
@@ -40,7 +41,7 @@ class KeepBest(Hook):
             return
         self._kept = self._kept or self._stored(run)
         cycle, miou = self._kept
-        if epoch.record["miou"] > (-1.0 if cycle == 0 < epoch.cycle else miou):
+        if is_better(epoch.cycle, epoch.record["miou"], cycle, miou):
             run.artifacts.save_best(epoch.cycle, epoch.network, run.setup.card, epoch.record)
             self._kept = epoch.cycle, epoch.record["miou"]
 

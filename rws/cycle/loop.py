@@ -12,14 +12,14 @@ from dataclasses import replace
 from rws.cycle.artifacts import Artifacts
 from rws.cycle.context import Hook, RunContext
 from rws.cycle.hooks import standard_hooks
-from rws.cycle.recovery import latest_sound_state
+from rws.cycle.recovery import recover
 from rws.cycle.setup import Setup
 from rws.cycle.steps import ACTIONS, uses_slices
 from rws.runs import checkpoint
-from rws.runs.record import STEPS, CycleRecord, Part, RunState, new_record, shown
+from rws.runs.record import STEPS, CycleRecord, Part, RunState, new_record
 from rws.runs.summary import summarise
 from rws.runtime.bars import say
-from rws.runtime.distributed import barrier, is_first
+from rws.runtime.distributed import barrier, is_first, of_first
 
 
 def following(step: str, cycle: int) -> tuple[str, int]:
@@ -55,12 +55,9 @@ class Run:
         context = RunContext(setup, self.artifacts)
         hooks = (*standard_hooks(context), *hooks) if is_first() else ()
         self._context = replace(context, hooks=hooks)
-        state, wrong = latest_sound_state(self.artifacts)
-        self.state = state or RunState()
+        self.state, said = of_first(lambda: recover(self.artifacts))
         if is_first():
-            for message in wrong:
-                what, place = message.partition(";")[0], shown(self.state.step, self.state.cycle)
-                say(f"warning: {what}; going back to {place}")
+            say(*(f"warning: {line}" for line in said))
 
     @property
     def context(self) -> RunContext:
@@ -81,7 +78,9 @@ class Run:
         config = self._context.config
         summary = summarise(config.name, config.seed, self.state.stopped, self.state.cycles)
         summary["guidance"] = list(self.context.guidance().sentences)
-        checkpoint.write_json(self.artifacts.summary, summary)
+        if self._context.setup.changes:
+            summary["changes"] = list(self._context.setup.changes)
+        checkpoint.write_result(self.artifacts.summary, summary)
         self._end(summary)
         return summary
 
@@ -93,6 +92,8 @@ class Run:
         part = ACTIONS[step](self.context, k)
         self.state = self._after(step, k, part, time.monotonic() - start)
         self.artifacts.write_state(step, k, self.state)
+        if is_first():
+            self.artifacts.forget_training()  # not before the state is written that has no need of it
         barrier()  # what the next step reads is written
         for hook in self._context.hooks:
             hook.after_step(self.context, step, k)

@@ -7,47 +7,40 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rws.cycle.artifacts import LEFT, Artifacts
-from rws.errors import DamagedFile, UserError
-from rws.method.bank import Bank
+from rws.cycle.faults import fault_of
+from rws.cycle.mending import mend_best, mend_last
+from rws.errors import DamagedFile
 from rws.runs import checkpoint
-from rws.runs.record import RunState
+from rws.runs.record import RunState, shown
 
 
-def check(path: Path) -> None:
-    """Read a file of a run, or a bank, to its end.
-
-    Raises: DamagedFile.
-    """
-    if path.suffix == ".pt":
-        checkpoint.load(path)
-    elif path.suffix == ".json":
-        checkpoint.read_json(path)
-    else:
-        try:
-            Bank(path).verify()
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise DamagedFile(f"{path}: damaged ({error})") from error
+def recover(artifacts: Artifacts) -> tuple[RunState, list[str]]:
+    """The state that a run goes on from, and what is to be said of it; one process does it for all."""
+    newest = next((state for _, state in _states(artifacts) if isinstance(state, RunState)), RunState())
+    said = mend_last(artifacts, newest)
+    found, wrong = latest_sound_state(artifacts)
+    state = found or RunState()
+    said += [f"{what.partition(';')[0]}; going back to {shown(state.step, state.cycle)}" for what in wrong]
+    state, of_best = mend_best(artifacts, state)
+    return state, said + of_best + _of_old_run(artifacts)
 
 
-def _states(artifacts: Artifacts) -> Iterator[Path]:
-    """The states that the run has been in, the latest first."""
-    yield artifacts.state
-    for k in reversed(artifacts.cycles()):
-        for step in reversed(LEFT):
-            yield artifacts.after(step, k)
+def _of_old_run(artifacts: Artifacts) -> list[str]:
+    newest = next((path for path, state in _states(artifacts) if isinstance(state, RunState)), None)
+    if newest is None or checkpoint.has_checksum(newest):
+        return []
+    return [f"{newest}: of an older version, without a checksum; damage in its JSON files may go unnoticed"]
 
 
-def _read_by(state: RunState, artifacts: Artifacts) -> Iterator[Path]:
-    """The files that a run in this state goes on from: of its cycle up to here, and of the one before."""
-    if state.stopped is not None:
-        return
-    steps = list(LEFT)
-    done = steps[: steps.index(state.step)]
-    for k, made in ((state.cycle - 1, steps), (state.cycle, done)):
-        for step in made:
-            path = artifacts.left(step, k)
-            if k >= 0 and (step == "whole" or path.exists()):
-                yield path
+def _states(artifacts: Artifacts) -> Iterator[tuple[Path, RunState | DamagedFile]]:
+    """The states that the run has been in, the latest first, or what is wrong with their files."""
+    after = [artifacts.after(step, k) for k in reversed(artifacts.cycles()) for step in reversed(LEFT)]
+    for path in (artifacts.state, *after):
+        if path.is_file():
+            try:
+                yield path, artifacts.read_state(path)
+            except DamagedFile as error:
+                yield path, error
 
 
 def latest_sound_state(artifacts: Artifacts) -> tuple[RunState | None, list[str]]:
@@ -56,16 +49,10 @@ def latest_sound_state(artifacts: Artifacts) -> tuple[RunState | None, list[str]
     None for a run that has not finished a step, or of which nothing is left.
     """
     wrong: list[str] = []
-    for path in _states(artifacts):
-        if not path.is_file():
-            continue
-        try:
-            state = artifacts.read_state(path)
-            for file in _read_by(state, artifacts):
-                check(file)
-        except (DamagedFile, UserError) as error:
-            if str(error) not in wrong:
-                wrong.append(str(error))
-        else:
+    for _, state in _states(artifacts):
+        found = fault_of(state, artifacts) if isinstance(state, RunState) else str(state)
+        if not found:
             return state, wrong
+        if found not in wrong:
+            wrong.append(found)
     return None, wrong

@@ -2,13 +2,14 @@
 
 import copy
 import os
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from rws.config import Config
+from rws.cycle.artifacts import Artifacts
 from rws.data import ClassSet, Split
 from rws.data.check import check_splits
 from rws.data.eval_images import eval_loader
@@ -16,21 +17,25 @@ from rws.data.transforms import Geometry
 from rws.errors import UserError
 from rws.method.stages import check_stages, stages_of
 from rws.models import LoadReport
+from rws.runs.begun import Begun, agreed, begun_with
 from rws.runs.checkpoint import write_json
-from rws.runs.identity import check_folder, claim_folder
+from rws.runs.identity import check_folder, claim_folder, has_configuration, is_run
 from rws.runs.log import environment
 from rws.runs.model_file import Card
 from rws.runs.network import make_network
 from rws.runs.splits import open_splits
 from rws.runtime.bars import say
 from rws.runtime.device import choose_device
-from rws.runtime.distributed import barrier, is_first, world
+from rws.runtime.distributed import barrier, is_first, of_first, world
 from rws.runtime.loading import Loader
 
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """What every step of a run works with; the batches hold each image of a split once, for evaluation."""
+    """What every step of a run works with; the batches hold each image of a split once, for evaluation.
+
+    changes: what a person has changed since the run was begun, in words.
+    """
 
     config: Config
     folder: Path
@@ -41,6 +46,7 @@ class Setup:
     workers: int
     train_batches: Loader
     val_batches: Loader
+    changes: tuple[str, ...] = ()
 
     @property
     def geometry(self) -> Geometry:
@@ -49,25 +55,33 @@ class Setup:
         return Geometry(data.base_size, data.crop_size, data.scale, data.hflip)
 
 
-def prepare(config: Config, *, resume: bool = False, overwrite: bool = False) -> tuple[Setup, LoadReport]:
+def prepare(
+    config: Config, *, resume: bool = False, overwrite: bool = False, with_changes: bool = False
+) -> tuple[Setup, LoadReport]:
     """Check the options, open the data, build the network, claim the folder: in this order.
+
+    with_changes: a run that is resumed goes on although it was begun with other data or code.
 
     Raises: UserError, in one line, for whatever is wrong.
     """
     existing = {"resume": resume, "overwrite": overwrite}
-    check_folder(config, **existing)
+    check_folder(config, **existing, with_changes=with_changes)
     check_processes(config)
     device = choose_device(config.device)
     train, val = open_splits(config.data)
-    card, loaded = check_network(config, train.classes, device)
+    network, loaded = make_network(config, train.classes.num_classes, device)
+    card = check_network(network, config, train.classes, device)
     card = replace(card, levels=train.reading.levels and train.reading.levels.ends)
+    with_these = of_first(lambda: agree(config, (train, val), network, resume, with_changes))
+    if isinstance(with_these, UserError):
+        raise with_these
     if config.data.check:
         check_splits(train, val, allow_leak=config.data.allow_leak)
-    folder = claim(config, device, **existing)
+    folder = claim(config, device, with_these, **existing)
     workers = min(8, os.cpu_count() or 1) if config.data.workers is None else config.data.workers
     batch = config.train.eval_batch_size
-    train_batches, val_batches = (eval_loader(s, card.transform(), batch, workers) for s in (train, val))
-    return Setup(config, folder, train, val, card, device, workers, train_batches, val_batches), loaded
+    batches = (eval_loader(s, card.transform(), batch, workers) for s in (train, val))
+    return Setup(config, folder, train, val, card, device, workers, *batches, with_these.changes), loaded
 
 
 # Check: what needs neither data nor network; options that contradict each other have been refused by now.
@@ -88,12 +102,11 @@ def check_processes(config: Config) -> None:
 # Build: the network, once, to see that it can be trained.
 
 
-def check_network(config: Config, classes: ClassSet, device: torch.device) -> tuple[Card, LoadReport]:
-    """Build the initial network and try it; its card, and what loading its weights found.
+def check_network(network: nn.Module, config: Config, classes: ClassSet, device: torch.device) -> Card:
+    """Try the initial network; its card.
 
     Raises: UserError.
     """
-    network, loaded = make_network(config, classes.num_classes, device)
     stages = stages_of(config.model, network)
     check_stages(network, stages, config.data.crop_size)
     if is_first():
@@ -102,7 +115,7 @@ def check_network(config: Config, classes: ClassSet, device: torch.device) -> tu
     if chosen is not None and (not chosen or not set(chosen) <= set(stages)):
         raise UserError(f"fusion.stages {chosen}: must be some of the stages {list(stages)}, or null for all")
     _check_batch_norm(network, config, device)
-    return Card(config.model.name, config.model.aux, stages, classes, config.data.base_size), loaded
+    return Card(config.model.name, config.model.aux, stages, classes, config.data.base_size)
 
 
 def _check_batch_norm(network: nn.Module, config: Config, device: torch.device) -> None:
@@ -122,10 +135,26 @@ def _check_batch_norm(network: nn.Module, config: Config, device: torch.device) 
 # Claim: the run's folder.
 
 
-def claim(config: Config, device: torch.device, **existing: bool) -> Path:
+def agree(
+    config: Config, splits: tuple[Split, Split], network: nn.Module, resume: bool, with_changes: bool
+) -> Begun | UserError:
+    """What the run works with, held against what it was begun with where it goes on; or why it cannot."""
+    artifacts = Artifacts(Path(config.runs) / config.name)
+    now = begun_with(splits, network, config.model.name)
+    if not (resume and is_run(artifacts.folder)) or artifacts.is_untouched():
+        return now
+    more = [] if has_configuration(artifacts.folder) else ["its configuration was damaged"]
+    try:
+        return agreed(artifacts.begun, now, place=artifacts.place(), more=more, with_changes=with_changes)
+    except UserError as error:
+        return error
+
+
+def claim(config: Config, device: torch.device, with_these: Begun, **existing: bool) -> Path:
     """Make the run's folder, or take over that of the run that goes on; leaves env.json in it."""
     barrier()  # all processes have seen the folder as it was
     folder = claim_folder(config, **existing) if is_first() else Path(config.runs) / config.name
+    write_json(Artifacts(folder).begun, asdict(with_these))
     barrier()
     write_json(folder / "env.json", environment(device))
     return folder

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from rws.config import Config
 from rws.cycle.context import RunContext
+from rws.cycle.faults import fault
 from rws.cycle.trainings import plain_images, plain_job, slices_job, train, whole_job
 from rws.data.sliced_images import sliced_loader
-from rws.method.bank import Bank, is_sealed
+from rws.method.bank import Bank
 from rws.method.cams import CamNetwork
 from rws.method.random_control import draw_boxes, select_random
 from rws.method.score import score_images
@@ -116,7 +117,7 @@ def _select(run: RunContext, k: int, sliced: CamNetwork, folder: Path) -> None:
 def _select_at_random(run: RunContext, k: int, sliced: CamNetwork) -> None:
     """Select as many positions as an ordinary selection has, which may be lent, each at a random place."""
     artifacts, lent = run.artifacts, run.artifacts.lent(k)
-    if not is_sealed(lent):
+    if fault(lent):
         _select(run, k, sliced, lent)
     found, seed = Bank(lent), derive_seed(run.config.seed, f"random-{k}")
     boxes = draw_boxes(found, artifacts.boxes(k), run.setup.train, run.config.slices, seed)

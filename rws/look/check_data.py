@@ -9,7 +9,7 @@ from rws.data.check import all_cores, scan_splits
 from rws.data.split_report import SplitReport, describe
 from rws.errors import UserError
 from rws.look.viz import samples_figure
-from rws.runs.checkpoint import write_json
+from rws.runs.checkpoint import write_result
 from rws.runs.splits import open_splits
 from rws.runtime.bars import say, tracked
 from rws.runtime.files import save_picture
@@ -33,7 +33,7 @@ def check_data(config: Config) -> None:
     for split, report in zip(splits, reports):
         say(*describe(split, report).split("\n"))
         _draw(split, report, folder / f"samples_{split.split}.png")
-    write_json(folder / "report.json", _record(config, splits, reports, faults))
+    write_result(folder / "report.json", _record(config, splits, reports, faults))
     say(f"samples and report: {folder}")
     if faults:
         say(*(f"fault: {fault}" for fault in faults))

@@ -68,6 +68,8 @@ def _configuration(options: GuideOptions, flags: list[str]) -> Config:
         raise UserError("--checkpoint holds its own network; drop --model.name, or drop --checkpoint")
     beside = options.checkpoint.parent / "config.yaml" if options.checkpoint else None
     file = str(beside) if beside and beside.is_file() else None
+    if file:
+        files.read_sealed(beside)  # refused where it has changed
     config = parse(flags, file=file, of_old_run=True).config
     if "__config" in names or (beside and not options.checkpoint.is_file()):
         return config
@@ -122,7 +124,7 @@ def _write(folder: Path, facts: dict, cycles: list[CycleRecord]) -> None:
     from rws.look.guidance_plot import save  # matplotlib is loaded only for those who look
 
     folder.mkdir(parents=True, exist_ok=True)
-    files.write_json(folder / "guidance.json", facts)
+    files.write_result(folder / "guidance.json", facts)
     if facts["guidance"]:
         title = f"{facts['checkpoint'] or facts['network']} on {facts['data']}, list {facts['list']}"
         save(cycles, folder / "guidance.png", title)

@@ -7,20 +7,19 @@ A record holds, stage by stage, only the cells where n < 1: `cells` (int32), for
 the one value is the number of the slice that won (int16).
 """
 
-import json
 import os
 import shutil
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 import torch
 from torch import Tensor
 
 from rws.errors import DamagedFile
-from rws.runs.checkpoint import read_json, write_json, write_text
+from rws.runs.checkpoint import read_json, write_json
 
 Precision = Literal["int8", "half", "winner"]
 _FEATURE = {"int8": torch.uint8, "half": torch.float16, "winner": torch.int16}
@@ -129,6 +128,20 @@ def _stored(rows: Rows, precision: Precision) -> dict[str, Tensor]:
     return columns | {"f": levels, "low": low, "step": step}
 
 
+class _Index(TypedDict):
+    """index.json."""
+
+    shards: list[int]
+
+
+class _Shard(TypedDict):
+    """<k>.json; of each image where its record begins, (cells, H_l, W_l) by stage, and a checksum."""
+
+    channels: dict[str, int]
+    precision: Precision
+    images: dict[str, tuple[int, list[tuple[int, int, int]], int]]
+
+
 class BankWriter:
     """Writes one shard of a bank image by image; nothing counts until `close`, and `seal` after all shards.
 
@@ -173,7 +186,7 @@ class BankWriter:
         os.fsync(self._file.fileno())
         self._file.close()
         content = {"channels": self.channels, "precision": self.precision, "images": self._images}
-        write_text(self.folder / f"{self.shard}.json", json.dumps(content), every_process=True)
+        write_json(self.folder / f"{self.shard}.json", content, indent=None, every_process=True)
 
 
 def clear(folder: Path) -> None:
@@ -196,7 +209,7 @@ def is_sealed(folder: Path) -> bool:
 class Bank:
     """Reads a bank; each read touches only the record asked for, and nothing of it stays in memory.
 
-    Raises: FileNotFoundError when the folder holds no sealed bank.
+    Raises: FileNotFoundError when the folder holds no sealed bank, DamagedFile.
     """
 
     def __init__(self, folder: Path):
@@ -204,8 +217,8 @@ class Bank:
         if not is_sealed(self.folder):
             raise FileNotFoundError(f"{self.folder}: no bank, or one that was not finished")
         self._images: dict[str, tuple[int, int, list, int]] = {}
-        for shard in read_json(self.folder / "index.json")["shards"]:
-            stored = read_json(self.folder / f"{shard}.json")
+        for shard in read_json(self.folder / "index.json", _Index)["shards"]:
+            stored = read_json(self.folder / f"{shard}.json", _Shard)
             self.channels: dict[str, int] = stored["channels"]
             self.precision: Precision = stored["precision"]
             for image_id, (start, counts, checksum) in stored["images"].items():

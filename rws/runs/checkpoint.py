@@ -1,23 +1,32 @@
 """Files of a run: written whole or not at all, holding tensors and plain containers only.
 
-A checkpoint carries the SHA-256 of its values: one that has changed on the disk is told from a sound one.
+Each carries the SHA-256 of what it holds: one that has changed on the disk is told from a sound one.
 In a run of several processes the first alone writes; all of them read.
 """
 
 import hashlib
 import json
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import torch
 
 from rws.errors import DamagedFile, UserError
+from rws.runs.seals import KEY, opened, opened_text, sealed, sealed_text
+from rws.runs.shape import misfit
 from rws.runtime.distributed import is_first
 from rws.runtime.files import written
 
 FORMAT = 1
+
+
+def remove(path: Path) -> None:
+    """Remove a file, and that which it has replaced."""
+    for each in (path, before(path)):
+        each.unlink(missing_ok=True)
 
 
 def before(path: Path) -> Path:
@@ -40,26 +49,73 @@ def write_text(path: Path, text: str, *, every_process: bool = False) -> None:
     _write(Path(path), lambda file: file.write(text.encode()), every_process=every_process)
 
 
-def write_json(path: Path, content: object) -> None:
-    """Write JSON atomically."""
+def write_json(path: Path, content: dict, *, indent: int | None = 1, every_process: bool = False) -> None:
+    """Write JSON atomically, with the checksum of what it holds."""
+    text = json.dumps(sealed(content), indent=indent) + "\n"
+    write_text(path, text, every_process=every_process)
+
+
+def write_result(path: Path, content: object) -> None:
+    """Write JSON atomically, for people and other programs: what no run reads back has no checksum."""
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
-def read_json(path: Path) -> dict:
-    """Read what `write_json` wrote.
+def read_json(path: Path, kind: Any = dict) -> Any:
+    """Read what `write_json` wrote, and hold it against the type `kind`, a dataclass or a TypedDict say.
+
+    One from before JSON had checksums has none.
 
     Raises: DamagedFile.
     """
     try:
-        return json.loads(Path(path).read_text())
+        content = _parsed(Path(path).read_text(encoding="utf-8"))
+        if wrong := misfit(content, kind):
+            raise ValueError(wrong)
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, error) from error
+    return content
+
+
+def _parsed(text: str) -> object:
+    content = json.loads(text)
+    return opened(content) if isinstance(content, dict) else content
+
+
+def damaged(path: Path, reason: object) -> DamagedFile:
+    """The error of a file of a run that is not as it was written."""
+    said = " ".join(str(reason).split())
+    return DamagedFile(f"{path}: damaged ({said}); --resume goes back to before it was made")
+
+
+def has_checksum(path: Path) -> bool:
+    """Whether a JSON file is from after there were checksums.
+
+    Raises: DamagedFile.
+    """
+    read_json(path)
+    return f'"{KEY}"' in Path(path).read_text(encoding="utf-8")
+
+
+def write_sealed(path: Path, text: str) -> None:
+    """Write a text in which # begins a comment, with its checksum."""
+    write_text(path, sealed_text(text))
+
+
+def read_sealed(path: Path) -> str:
+    """Read what `write_sealed` wrote; a text from before there were checksums has none.
+
+    Raises: DamagedFile.
+    """
+    try:
+        return opened_text(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise DamagedFile(f"{path}: damaged ({error}); start the run anew with --overwrite") from error
+        raise damaged(path, error) from error
 
 
 def save(path: Path, content: dict, *, keep: bool = False) -> None:
     """Write tensors, numbers, strings and plain containers atomically; `keep` the file that is replaced."""
     content = {"format": FORMAT, **content}
-    content["sha256"] = _digest(content)
+    content["sha256"] = digest_of(content)
     _write(Path(path), lambda file: torch.save(content, file), keep=keep)
 
 
@@ -82,14 +138,38 @@ def load(path: Path) -> dict:
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UserError(f"{path}: not a checkpoint of this project (format {FORMAT}); train.py writes them")
-    # One from before there was a checksum has none.
-    if content.pop("sha256", None) not in (None, _digest(content)):
+    if not _is_as_written(content):
         raise DamagedFile(f"{path}: its checksum is wrong, it has changed since it was written; take another")
     return content
 
 
-def _digest(content: object) -> str:
-    """SHA-256 of a tree of plain containers, numbers, strings and tensors."""
+def network_in(path: Path) -> dict[str, torch.Tensor]:
+    """The weights that a checkpoint holds.
+
+    Raises: as `load`; DamagedFile for one without weights.
+    """
+    content = load(path)
+    if not isinstance(content.get("model"), dict):
+        raise damaged(path, "it holds no network")
+    return content["model"]
+
+
+def copy(source: Path, target: Path) -> None:
+    """Write a file anew from another, atomically."""
+    with open(source, "rb") as content:
+        _write(Path(target), lambda file: shutil.copyfileobj(content, file))
+
+
+def _is_as_written(content: dict) -> bool:
+    """Whether the checksum of a checkpoint is right; it is taken out. Old checkpoints have none."""
+    try:
+        return content.pop("sha256", None) in (None, digest_of(content))
+    except Exception:  # a bit may have made anything of a value
+        return False
+
+
+def digest_of(content: object) -> str:
+    """The SHA-256 of a tree of plain containers, numbers, strings and tensors."""
     digest = hashlib.sha256()
     _feed(digest.update, content)
     return digest.hexdigest()

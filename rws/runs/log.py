@@ -12,6 +12,7 @@ import torchvision
 from torch.utils.tensorboard import SummaryWriter
 
 from rws.runs.record import STEPS, CycleRecord, training_key
+from rws.runs.seals import opened, sealed
 from rws.runtime.bars import say
 
 _ROW = "{:>5}  {:>11}  {:>11}  {:>7}  {:>10}  {:>8}"
@@ -54,11 +55,29 @@ def environment(device: torch.device) -> dict:
     }
 
 
+def cut_off(log: Path) -> None:
+    """Remove the part of a line at the end of a log that a kill has left."""
+    if log.is_file() and not (content := log.read_bytes()).endswith(b"\n"):
+        os.truncate(log, content.rfind(b"\n") + 1)
+
+
+def log_lines(log: Path) -> tuple[list[tuple[str, dict]], int]:
+    """The lines of a log as they are and as what they hold, and how many were left out as damaged."""
+    found, damaged = [], 0
+    for line in log.read_bytes().splitlines(keepends=True):
+        try:
+            found.append((line.decode(), opened(json.loads(line))))
+        except (ValueError, TypeError, RecursionError):
+            damaged += 1
+    return found, damaged
+
+
 class Reporter:
     """Writes the log and the scalars of a run and prints its table."""
 
     def __init__(self, folder: Path):
         self.folder = folder
+        cut_off(folder / "log.jsonl")
         self._scalars = SummaryWriter(str(folder / "tensorboard"))
 
     def say(self, text: str) -> None:
@@ -70,7 +89,7 @@ class Reporter:
         arm = "plain" if step == "plain" else "rws"
         line = {"training": training_key(step, cycle), "images": images_seen, **record}
         with open(self.folder / "log.jsonl", "a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps(sealed(line)) + "\n")
         for name in ("loss", "lr", "miou"):
             if name in record:
                 self._scalars.add_scalar(f"{arm}/{name}", record[name], images_seen)

@@ -4,6 +4,9 @@ The files of a run hold both as plain containers, which `to_dict` makes and `fro
 """
 
 from dataclasses import dataclass, field, fields, replace
+from typing import TypedDict
+
+from rws.runs.shape import misfit
 
 # The steps of a cycle, by the name that the files of a run keep, with the word that a person sees. Of the
 # method's five, look, find, train on slices, select and fuse: `score` looks and finds, `slices` and `select`
@@ -40,6 +43,35 @@ class Part:
     spent: Spent = Spent()
 
 
+class _Ended(TypedDict):
+    epoch: int
+    loss: float
+    step: int
+
+
+class EpochRecord(_Ended, total=False):
+    """An entry of a training's history; scores where the epoch was evaluated."""
+
+    lr: float
+    miou: float
+    iou: dict[str, float | None]
+    seconds_steps: float
+    seconds_eval: float
+
+
+# A group of the table of missing weights; `class` is no name that a class could hold.
+Group = TypedDict(
+    "Group", {"class": str, "size": str, "pixels": int, "images": int, "missing": dict[str, float]}
+)
+
+
+class Attention(TypedDict):
+    """The table of missing weights, as `rws.method.missing_weights` makes it."""
+
+    images: int
+    groups: list[Group]
+
+
 @dataclass(frozen=True)
 class CycleRecord:
     """What the steps of one cycle found; None where a step was left out, or has not been taken yet.
@@ -60,16 +92,16 @@ class CycleRecord:
     cycle: int
     seconds: dict[str, float] = field(default_factory=dict)
     images: int = 0
-    whole: list[dict] = field(default_factory=list)
+    whole: list[EpochRecord] = field(default_factory=list)
     whole_images: int = 0
     fused_share: dict[str, float] | None = None
-    plain: list[dict] | None = None
+    plain: list[EpochRecord] | None = None
     plain_images: int | None = None
     weak_slices: int | None = None
     windows: int | None = None
     kept_slices: int | None = None
     missing_weight: dict[str, float] | None = None
-    attention: dict | None = None
+    attention: Attention | None = None
     slice_images: int | None = None
     slice_loss: float | None = None
 
@@ -101,8 +133,17 @@ class CycleRecord:
 
     @classmethod
     def from_dict(cls, stored: dict) -> "CycleRecord":
-        """The record that `to_dict` made; one from before a field was there lacks it."""
+        """The record that `to_dict` made; one from before a field was there lacks it.
+
+        Raises: ValueError for anything else.
+        """
+        _require(stored, cls)
         return cls(**{each.name: stored[each.name] for each in fields(cls) if each.name in stored})
+
+
+def _require(stored: object, kind: type) -> None:
+    if wrong := misfit(stored, kind):
+        raise ValueError(wrong)
 
 
 def new_record(cycle: int) -> CycleRecord:
@@ -126,6 +167,16 @@ class RunState:
 
     @classmethod
     def from_dict(cls, stored: dict) -> "RunState":
-        """The state that `to_dict` made."""
+        """The state that `to_dict` made.
+
+        Raises: ValueError for anything else.
+        """
+        _require(stored, cls)
+        if lacking := [each.name for each in fields(cls) if each.name not in stored]:
+            raise ValueError(f"it lacks {lacking[0]}")
         cycles = tuple(map(CycleRecord.from_dict, stored["cycles"]))
-        return cls(stored["step"], stored["cycle"], cycles, stored["stopped"])
+        state = cls(stored["step"], stored["cycle"], cycles, stored["stopped"])
+        begun = len(cycles) - (state.step != next(iter(STEPS)))
+        if state.step not in STEPS or state.cycle != begun or any(c.cycle != k for k, c in enumerate(cycles)):
+            raise ValueError(f"step {state.step!r} of cycle {state.cycle} after {len(cycles)} cycles")
+        return state

@@ -1,8 +1,39 @@
 """A run in numbers, and its last line."""
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 from rws.runs.record import CycleRecord
+
+
+class Scores(TypedDict):
+    """Of one evaluation, in percent."""
+
+    miou: float
+    iou: dict[str, float | None]
+
+
+class Round(TypedDict):
+    """The record of a round of SC-CAM."""
+
+    round: int
+    loss: float
+    threshold: float
+    train: Scores
+    val: Scores
+
+
+class OfRounds(TypedDict):
+    """What readers of the summary of a run of SC-CAM go by; it holds more.
+
+    last: scores of the last network by itself.
+    """
+
+    name: str
+    seed: int
+    rounds: list[Round]
+    last: Scores
+
 
 # What the summary holds of each cycle as its record has it.
 _KEPT = (

@@ -5,7 +5,7 @@ writes what all of them read.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
@@ -116,3 +116,8 @@ def gathered(value: T) -> list[T]:
     values: list = [None] * world()
     dist.all_gather_object(values, value)
     return values
+
+
+def of_first(make: Callable[[], T]) -> T:
+    """What `make` gives in the first process, which alone calls it, on all of them."""
+    return gathered(make() if is_first() else None)[0]

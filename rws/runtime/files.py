@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,7 @@ from PIL import Image
 
 JPEG_QUALITY = 92
 _NAME_KEPT = 40  # characters of the name with which the hidden one begins
+_HIDDEN = re.compile(r"\..+\.[0-9a-f]{8}\.unfinished")
 
 
 class _Disk(io.FileIO):
@@ -46,7 +48,7 @@ def written(path: Path, *, durable: bool = False, aside: Path | None = None) -> 
     Raises: OSError that names `path`, for a full disk and whatever else hinders writing.
     """
     path, disk = Path(path), None
-    temporary = path.with_name(f".{path.name[:_NAME_KEPT]}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name[:_NAME_KEPT]}.{secrets.token_hex(4)}.unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         disk = _Disk(temporary, "x")
@@ -65,6 +67,11 @@ def written(path: Path, *, durable: bool = False, aside: Path | None = None) -> 
         if not isinstance(cause, OSError):
             raise
         raise OSError(cause.errno, cause.strerror or str(cause), str(path)) from error
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a file is one that `written` has left when it was killed."""
+    return bool(_HIDDEN.fullmatch(path.name)) and path.is_file()
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:

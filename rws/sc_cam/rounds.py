@@ -6,6 +6,7 @@ weights and learns the sub-categories that the features of the round before fall
 
 from functools import partial
 from pathlib import Path
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -13,13 +14,14 @@ from torch import Tensor
 from rws.cycle.setup import Setup
 from rws.data.batches import steps_per_epoch
 from rws.data.transforms import train_transform
-from rws.errors import UserError
+from rws.errors import DamagedFile, UserError
 from rws.models.sc_cam import SUB_CATEGORIES, Classifier, SubCategoryNetwork
 from rws.runs import checkpoint
 from rws.runs.model_file import save_trained
 from rws.runs.network import make_network
+from rws.runs.summary import Round
 from rws.runtime.bars import say
-from rws.runtime.distributed import barrier, is_first
+from rws.runtime.distributed import barrier, is_first, of_first
 from rws.runtime.seeding import derive_seed
 from rws.sc_cam.clusters import pooled_features, sub_category_labels
 from rws.sc_cam.images import ClassifiedImages, image_labels
@@ -30,6 +32,12 @@ from rws.train.training import Job, Training
 
 # Of the background, among which the best one on the training images is taken.
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 13))
+
+
+class _Rounds(TypedDict):
+    """rounds.json."""
+
+    rounds: list[Round]
 
 
 class Rounds:
@@ -47,14 +55,36 @@ class Rounds:
                 f"model.name {self.config.model.name}: needs a data set whose class 0 is background"
             )
         self.labels = image_labels(setup.train)
-        path = self.folder / "rounds.json"
-        self.records: list[dict] = checkpoint.read_json(path)["rounds"] if path.is_file() else []
+        self.records: list[Round] = of_first(self._sound_records)
+
+    def _sound_records(self) -> list[Round]:
+        """The records of the rounds whose files are sound; other files are removed, to be made anew."""
+        path, records = self.folder / "rounds.json", []
+        if path.is_file():
+            try:
+                records = checkpoint.read_json(path, _Rounds)["rounds"]
+            except DamagedFile as error:
+                _say(f"warning: {_what(error)}; the rounds are scored again")
+        for r in range(self.config.sc_cam.rounds + 1):
+            for name, held in (("network.pt", "model"), ("sub_categories.pt", "labels")):
+                made = self._path(r, name)
+                try:
+                    lacking = made.is_file() and held not in checkpoint.load(made)
+                except UserError as error:
+                    _say(f"warning: {_what(error)}; going back to round {r}")
+                    lacking = True
+                if lacking:
+                    made.unlink()
+                    records = records[:r]
+        return records
 
     def run(self) -> dict:
         """Run the rounds that are left; returns the summary."""
         for r in range(len(self.records), self.config.sc_cam.rounds + 1):
             self.records.append(self._round(r))
             checkpoint.write_json(self.folder / "rounds.json", {"rounds": self.records})
+            if is_first():
+                checkpoint.remove(self.folder / "training.pt")
             _say(_row(self.records[-1]))
         network, threshold = self._restored(len(self.records) - 1), self.records[-1]["threshold"]
         self._label_maps(network).write(self.setup.train_batches, threshold, self.folder / "labels")
@@ -62,6 +92,8 @@ class Rounds:
         scores = evaluate(network, self.setup.val_batches, self.setup.card.classes)
         save_trained(self.folder / "last.pt", network, self.setup.card, miou=scores["miou"])
         summary = {"name": self.config.name, "seed": self.config.seed, "rounds": self.records, "last": scores}
+        if self.setup.changes:
+            summary["changes"] = list(self.setup.changes)
         checkpoint.write_json(self.folder / "summary.json", summary)
         _say(f"the last network by itself, without image labels: mIoU {scores['miou']:.2f}")
         return summary
@@ -142,6 +174,10 @@ class Rounds:
                 checkpoint.save(path, {"labels": torch.from_numpy(found).bool()})
             barrier()
         return checkpoint.load(path)["labels"].float()
+
+
+def _what(error: UserError) -> str:
+    return str(error).partition(";")[0]
 
 
 def _say(line: str) -> None:

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from rws.config import TrainConfig
 from rws.data.batches import MixedBatches, SeededBatches
 from rws.data.views import TrainBatch, TrainViews, train_loader
-from rws.errors import DamagedFile, UserError
+from rws.errors import UserError
 from rws.runs import checkpoint
 from rws.runtime.bars import say, tracked
 from rws.runtime.device import device_of, to_network
@@ -77,6 +77,8 @@ class Training:
         self.device = device_of(network)
         self.optimizer = make_optimizer(network, config)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
+        # Those that are to stay finite: a network may hold masks that are not.
+        self.finite = [name for name, value in network.state_dict().items() if _is_finite(value)]
         self.history: list[dict] = []
         # Both since the last record.
         self.loss_sum, self.seconds_steps = 0.0, 0.0
@@ -90,7 +92,7 @@ class Training:
 
     def _restore(self) -> None:
         state = self._stored_state()
-        if state is None or state["key"] != self.job.key:
+        if state is None or state["key"] != self.job.key or state.get("job", self._size) != self._size:
             return
         self.network.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -101,19 +103,29 @@ class Training:
         self.loss_sum, self.seconds_steps = state["loss_sum"], state.get("seconds_steps", 0.0)
         self.seconds_before = state.get("seconds", 0.0)
 
+    @property
+    def _size(self) -> list[int]:
+        """Of the job: another number of images or steps is another job."""
+        return [self.job.steps, len(self.job.views)]
+
     def _stored_state(self) -> dict | None:
         """The newest state that is sound; with a warning where that is the one before the last."""
-        for path in (self.path, checkpoint.before(self.path)):
+        older = checkpoint.before(self.path)
+        for path, instead in ((self.path, "from the state before it"), (older, "from the beginning")):
             try:
-                return checkpoint.load(path) if path.is_file() else None
-            except DamagedFile as error:
-                say(f"warning: {error}; going on from the state before it")
+                if path.is_file():
+                    return checkpoint.load(path)
+            except UserError as error:  # also where a bit of the format's name has changed
+                if is_first():
+                    say(f"warning: {error}; going on {instead}")
         return None
 
     def _store(self) -> None:
+        self._check_weights()
         self._stored = time.perf_counter()
         state = {
             "key": self.job.key,
+            "job": self._size,
             "model": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
@@ -128,6 +140,8 @@ class Training:
 
     def run(self, on_epoch: Callable[[dict], None] = lambda record: None) -> list[dict]:
         """Train to the end; one record an epoch: step, loss, lr, and scores where evaluated.
+
+        What is stored of it stays, until the caller has kept the network.
 
         `seconds_steps` of a record is the wall clock of its optimizer steps, waiting for the loader included,
         `seconds_eval` that of evaluating; a resumed training keeps those of before.
@@ -151,9 +165,6 @@ class Training:
                 if signalled() is None:
                     raise
                 raise Interrupted(signalled()) from None
-        if is_first():
-            for path in (self.path, checkpoint.before(self.path)):
-                path.unlink(missing_ok=True)
         return self.history
 
     def _steps(
@@ -246,17 +257,27 @@ class Training:
         """Raises: UserError; the ids of the batch are left in a file beside the training's state."""
         path = self.path.with_name("not_finite.json")
         found = {"training": self.job.key, "step": self.step, "loss": str(loss), "ids": list(batch.ids)}
-        checkpoint.write_json(path, found)
+        checkpoint.write_result(path, found)
         raise UserError(
             f"{self.job.title or self.job.key}: loss {loss} at step {self.step}, images "
             f"{', '.join(batch.ids)} ({path}); "
             "look at these images, lower --train.lr, or take --train.precision fp32"
         )
 
+    def _check_weights(self) -> None:
+        """Raises: UserError for weights that are not finite, which are neither evaluated nor stored."""
+        weights = self.network.state_dict()
+        if wrong := next((name for name in self.finite if not _is_finite(weights[name])), None):
+            raise UserError(
+                f"{self.job.title or self.job.key}: {wrong} is not finite after step {self.step}, so this "
+                "network is not kept; lower --train.lr, or take --train.precision fp32"
+            )
+
     def _after_step(self, on_epoch: Callable[[dict], None]) -> None:
         job, every = self.job, self.config.checkpoint_steps
         done = self.step == job.steps
         if (self.step + job.steps_before) % job.steps_per_epoch == 0 or done:
+            self._check_weights()
             self._end_epoch(on_epoch, done)
             if not done:  # the caller keeps the network of a finished training
                 self._store()
@@ -283,3 +304,7 @@ class Training:
         self.history.append(record)
         self.loss_sum = self.seconds_steps = 0.0
         on_epoch(record)
+
+
+def _is_finite(value: Tensor) -> bool:
+    return not value.is_floating_point() or bool(value.isfinite().all())

@@ -86,7 +86,7 @@ def test_it_writes_its_four_files_and_every_arm_is_in_the_table(finished):
     path, found = finished
     out = path.parent / "out"
     assert {p.name for p in out.iterdir()} == {"config.yaml", "results.json", "table.md", "curves.png"}
-    assert json.loads((out / "results.json").read_text()) == json.loads(json.dumps(found))
+    assert checkpoint.read_json(out / "results.json") == json.loads(json.dumps(found))
     table = (out / "table.md").read_text()
     for arm in ARMS:
         assert f"| {arm} |" in table

@@ -10,6 +10,7 @@ from rws.compare.intervals import difference
 from rws.compare.join import cells_of, join, join_settings, main, unchecked
 from rws.compare.results import assembled
 from rws.errors import UserError
+from rws.runs.checkpoint import read_json
 
 HEAD = {
     "name": "made_up",
@@ -166,7 +167,7 @@ def test_command_line(tmp_path, capsys):
     out = tmp_path / "out"
     command = [str(tmp_path / "0"), str(tmp_path / "1"), "--out", str(out)]
     assert main(command) == 0
-    assert json.loads((out / "results.json").read_text()) == record(["plain", "rws"], [0, 1])
+    assert read_json(out / "results.json") == record(["plain", "rws"], [0, 1])
     assert (out / "curves.png").is_file()
     assert "seeds 0, 1" in (out / "table.md").read_text()
     assert main([*command, "--arms", "plain"]) == 0

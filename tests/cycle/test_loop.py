@@ -224,7 +224,7 @@ def test_cam_vis_writes_a_picture_for_each_chosen_image_and_cycle(finished):
 
 
 def test_slices_are_boxes_inside_their_images(finished):
-    boxes = json.loads((folder_of(finished[0]) / "cycles/1/slices.json").read_text())
+    boxes = checkpoint.read_json(folder_of(finished[0]) / "cycles/1/slices.json")
     assert list(boxes) == [f"train_{i:04d}" for i in range(4)]
     for each in boxes.values():
         assert len(each) <= 2

@@ -103,7 +103,7 @@ def test_a_sound_run_goes_on_where_it_was(stopped):
     for step in LEFT:
         state, wrong = latest_sound_state(Artifacts(place / step))
         assert wrong == []
-        assert state.to_dict() == json.loads((place / step / "state.json").read_text())
+        assert state.to_dict() == checkpoint.read_json(place / step / "state.json")
 
 
 def test_a_run_of_which_nothing_is_left_starts_anew(stopped, tmp_path):

@@ -23,6 +23,7 @@ from rws.look.html_report.page import duration, number, page, signed
 from rws.look.html_report.pictures import Pictures, choose, difference
 from rws.models import FAMILIES, sc_cam
 from rws.models.sc_cam import SubCategoryNetwork
+from rws.runs.checkpoint import read_json
 from rws.runs.record import CycleRecord
 
 pytestmark = pytest.mark.usefixtures("tiny_runs")
@@ -132,7 +133,7 @@ KINDS = ("photo", "label", "prediction", "difference", "attention", "missing")
 
 
 def test_slices_of_the_last_cycle_are_drawn(finished):
-    boxes = json.loads((finished / "cycles/1/slices.json").read_text())
+    boxes = read_json(finished / "cycles/1/slices.json")
     shown = [image_id for image_id in IDS[:6] if boxes[image_id]]
     assert shown, "these tests would show nothing without slices"
     found = read(finished)
@@ -187,10 +188,10 @@ def test_a_run_that_is_not_finished_has_no_report(finished, tmp_path, capsys):
 
 
 def test_flags_that_an_old_run_saved_are_no_options(finished, tmp_path):
-    for name in ("config.yaml", "summary.json"):
+    for name in ("state.json", "summary.json"):
         (tmp_path / name).write_text((finished / name).read_text())
-    with (tmp_path / "config.yaml").open("a") as file:
-        file.write("resume: false\noverwrite: true\n")
+    _, text = (finished / "config.yaml").read_text().split("\n", 1)  # an old one has no checksum
+    (tmp_path / "config.yaml").write_text(f"{text}resume: false\noverwrite: true\n")
     assert settings(read_facts(tmp_path)) == settings(read_facts(finished))
 
 

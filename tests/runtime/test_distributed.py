@@ -61,7 +61,7 @@ def test_two_processes_end_with_the_scores_of_one(folders):
 
 def test_two_processes_choose_the_slices_and_the_n_of_one(folders):
     for cycle in ("0", "1", "2"):
-        boxes = [json.loads((f / "cycles" / cycle / "slices.json").read_text()) for f in folders]
+        boxes = [checkpoint.read_json(f / "cycles" / cycle / "slices.json") for f in folders]
         assert boxes[0] == boxes[1]
     one, two = (Bank(f / "cycles/1/bank") for f in folders)
     read, apart = 0, 0.0

@@ -296,7 +296,6 @@ def test_stopped_anywhere_and_resumed_is_bit_identical(tmp_path, monkeypatch, un
     assert resumed.step == calls
     assert untimed(resumed.run()) == undisturbed[0]
     assert same_tensors(resumed.network.state_dict(), undisturbed[1])
-    assert not (tmp_path / "t.pt").exists()
 
 
 def following() -> AveragedModel:
@@ -537,4 +536,3 @@ def test_from_a_damaged_state_it_goes_on_from_the_one_before(
     assert "t.pt: not a readable checkpoint" in capsys.readouterr().out
     resumed.run()
     assert same_tensors(resumed.network.state_dict(), undisturbed[1])
-    assert not list(tmp_path.glob("*.pt"))

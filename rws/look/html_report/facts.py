@@ -12,7 +12,10 @@ from rws.config.retired import without_flags
 from rws.cycle.artifacts import Artifacts
 from rws.errors import UserError
 from rws.runs import checkpoint
-from rws.runs.record import INSIDE, CycleRecord
+from rws.runs.begun import Begun
+from rws.runs.identity import stored_configuration
+from rws.runs.record import INSIDE, CycleRecord, RunState
+from rws.runs.summary import OfRounds, summarise
 
 
 @dataclass(frozen=True)
@@ -40,20 +43,32 @@ def read_facts(folder: Path) -> Facts:
     for name in ("config.yaml", "summary.json"):
         if not (folder / name).is_file():
             raise UserError(f"{folder / name}: not there; give the folder of a finished run, runs/<name>")
-    try:
-        config = without_flags(flatten(yaml.safe_load((folder / "config.yaml").read_text())))
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError) as error:
-        raise UserError(f"{folder / 'config.yaml'}: damaged; the run must be started anew") from error
-    summary = checkpoint.read_json(folder / "summary.json")
+    config = without_flags(flatten(stored_configuration(folder / "config.yaml")))
+    state = Artifacts(folder).read_state()
+    summary = _summary(folder, config, state)
     environment = folder / "env.json"
     return Facts(
         folder,
         summary,
         config,
         checkpoint.read_json(environment) if environment.is_file() else {},
-        Artifacts(folder).read_state().cycles,
+        state.cycles,
         summary.get("rounds", []),
     )
+
+
+def _summary(folder: Path, config: dict, state: RunState) -> dict:
+    """The run in numbers; of RWS from its state, which has a checksum.
+
+    Raises: UserError for a run that has not ended.
+    """
+    if not state.cycles:
+        return checkpoint.read_json(folder / "summary.json", OfRounds)
+    if state.stopped is None:
+        raise UserError(f"{folder}: this run has not ended; let `train.py --resume` finish it")
+    begun = Artifacts(folder).begun
+    changes = checkpoint.read_json(begun, Begun)["changes"] if begun.is_file() else []
+    return summarise(config["name"], config["seed"], state.stopped, state.cycles) | {"changes": changes}
 
 
 def settings(facts: Facts) -> list[dict]:
