@@ -17,7 +17,7 @@ def misfit(value: object, kind: Any, where: str = "it") -> str:
         found = [misfit(value, each, where) for each in of]
         return "" if "" in found else found[0]
     if origin is Literal:
-        return "" if value in of else _no(value, kind, where)
+        return "" if value in of else f"{where} is {repr(value)[:40]}, not one of {of}"
     if is_dataclass(kind) or is_typeddict(kind):
         parts = _keys(value, kind, where)
     elif origin in (list, tuple):

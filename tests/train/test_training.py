@@ -433,6 +433,38 @@ def test_a_loss_that_is_not_finite_names_the_images(tmp_path):
     assert found == {"training": "t", "step": 0, "loss": "nan", "ids": names.split(", ")}
 
 
+def test_weights_that_are_not_finite_are_not_kept(tmp_path, monkeypatch):
+    """The step before the end of an epoch makes them; its loss was finite."""
+    real, seen = optimization.segmentation_loss, []
+
+    def spoiling(*args):
+        seen.append(None)
+        if len(seen) == 3:
+            network.classifier[1].weight.register_hook(lambda gradient: gradient * float("inf"))
+        return real(*args)
+
+    monkeypatch.setattr(optimization, "segmentation_loss", spoiling)
+    network, scored, epochs = fresh(), [], []
+    config = TrainConfig(optimizer="sgd", lr=0.01, checkpoint_steps=1)
+    training = Training(
+        network, job(evaluate=lambda n: scored.append(n) or {}), config, tmp_path / "t.pt", 255
+    )
+    said = r"^t: classifier\.1\.weight is not finite after step 3, so .* is not kept; lower --train\.lr"
+    with pytest.raises(UserError, match=said):
+        training.run(epochs.append)
+    assert (scored, epochs) == ([], [])
+    stored = checkpoint.load(tmp_path / "t.pt")
+    assert stored["step"] == 2
+    assert all(value.isfinite().all() for value in stored["model"].values())
+
+
+def test_a_mask_that_was_never_finite_is_let_be(tmp_path):
+    network = fresh()
+    network.register_buffer("mask", torch.tensor([0.0, float("-inf")]))
+    training = Training(network, job(), TrainConfig(checkpoint_steps=1), tmp_path / "t.pt", 255)
+    assert len(training.run()) == 2
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_step_and_stores_it(tmp_path, monkeypatch, signum):
     """The third step is taken whole although the signal comes in its middle, and is not taken again."""
@@ -536,3 +568,47 @@ def test_from_a_damaged_state_it_goes_on_from_the_one_before(
     assert "t.pt: not a readable checkpoint" in capsys.readouterr().out
     resumed.run()
     assert same_tensors(resumed.network.state_dict(), undisturbed[1])
+
+
+@pytest.mark.parametrize("name", ["t.pt", "t.before.pt"])
+def test_one_of_two_states_is_enough(tmp_path, monkeypatch, capsys, undisturbed, name):
+    """A kill between the renames of a store leaves the older one alone."""
+    with stopping(monkeypatch, 4):
+        make_training(tmp_path / "t.pt").run()
+    (tmp_path / {"t.pt": "t.before.pt", "t.before.pt": "t.pt"}[name]).unlink()
+    resumed = make_training(tmp_path / "t.pt")
+    assert resumed.step == {"t.pt": 4, "t.before.pt": 3}[name]
+    assert "warning" not in capsys.readouterr().out
+    resumed.run()
+    assert same_tensors(resumed.network.state_dict(), undisturbed[1])
+
+
+def test_a_wrong_bit_in_the_name_of_the_format_is_damage_as_any_other(tmp_path, monkeypatch, capsys):
+    with stopping(monkeypatch, 4):
+        make_training(tmp_path / "t.pt").run()
+    content = (tmp_path / "t.pt").read_bytes()
+    name = b"\x06\x00\x00\x00format"  # as a pickle has it
+    assert content.count(name) == 1
+    (tmp_path / "t.pt").write_bytes(content.replace(name, name.replace(b"f", b"g")))
+    assert make_training(tmp_path / "t.pt").step == 3
+    assert "t.pt: not a checkpoint of this project" in capsys.readouterr().out
+
+
+def test_where_both_states_are_damaged_it_begins_anew_and_says_so(tmp_path, monkeypatch, capsys):
+    with stopping(monkeypatch, 4):
+        make_training(tmp_path / "t.pt").run()
+    for name in ("t.pt", "t.before.pt"):
+        (tmp_path / name).write_bytes(b"")
+    assert make_training(tmp_path / "t.pt").step == 0
+    said = capsys.readouterr().out.splitlines()
+    assert [line.rpartition("; ")[2] for line in said] == [
+        "going on from the state before it",
+        "going on from the beginning",
+    ]
+
+
+@pytest.mark.parametrize("change", [{"steps": 7}, {"views": views(5)}])
+def test_a_training_of_another_size_is_another(tmp_path, monkeypatch, change):
+    with stopping(monkeypatch, 4):
+        make_training(tmp_path / "t.pt").run()
+    assert make_training(tmp_path / "t.pt", **change).step == 0
