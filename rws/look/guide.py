@@ -23,7 +23,7 @@ from rws.config.retired import RETIRED
 from rws.cycle.guidance import guidance, text
 from rws.data import Split
 from rws.data.eval_images import eval_loader
-from rws.errors import Parser, UserError, exit_code
+from rws.errors import DamagedFile, Parser, UserError, exit_code
 from rws.method.cams import CamNetwork
 from rws.method.score import ScoringResult, looked_at, score_images
 from rws.method.stages import check_stages, stages_of
@@ -69,7 +69,7 @@ def _configuration(options: GuideOptions, flags: list[str]) -> Config:
     beside = options.checkpoint.parent / "config.yaml" if options.checkpoint else None
     file = str(beside) if beside and beside.is_file() else None
     if file:
-        files.read_sealed(beside)  # refused where it has changed
+        _warn_of_changes(beside)
     config = parse(flags, file=file, of_old_run=True).config
     if "__config" in names or (beside and not options.checkpoint.is_file()):
         return config
@@ -79,6 +79,13 @@ def _configuration(options: GuideOptions, flags: list[str]) -> Config:
     if file and "__data.root" not in names and config.data.name != "demo":
         _check_root(config.data.root, file)
     return config
+
+
+def _warn_of_changes(path: Path) -> None:
+    try:
+        files.read_sealed(path)
+    except DamagedFile:
+        say(f"warning: {path}: has changed since the run wrote it; its options are taken as they are now")
 
 
 def _check_root(root: str, file: str) -> None:

@@ -9,8 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
-from tiny import TINY, NoScalars, demo_set, same_tensors, tiny_config
+from tiny import demo_set, same_tensors, tiny_config
 
 from rws.config import Config
 from rws.cycle.artifacts import Artifacts
@@ -19,9 +18,7 @@ from rws.cycle.recovery import latest_sound_state
 from rws.cycle.setup import prepare
 from rws.errors import UserError
 from rws.method.bank import Bank
-from rws.models import FAMILIES
 from rws.runs import checkpoint
-from rws.runs import log as report
 from rws.runs.identity import stored_configuration
 from rws.runs.log import log_lines
 from rws.runs.seals import KEY
@@ -31,16 +28,7 @@ from rws.train.training import Training
 NOT_READ = {"tensorboard", "summary.json", "env.json"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def light():
-    """The tiny network among the families, one thread, no tensorboard."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(FAMILIES, "tiny", TINY)
-        patch.setattr(report, "SummaryWriter", NoScalars)
-        yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("tiny_runs")
 
 
 def results(folder: Path) -> dict:
@@ -68,7 +56,7 @@ def differing(one: dict, other: dict) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> tuple[Config, Path, dict]:
+def undisturbed(tiny_runs, tmp_path_factory) -> tuple[Config, Path, dict]:
     """A run's folder in several of its states, by name below a folder; and its results."""
     place = tmp_path_factory.mktemp("states")
     config = tiny_config(demo_set(place / "set"), place / "runs", start="last")

@@ -1,5 +1,6 @@
 """The folder of a run: what --overwrite and --resume remove of it, and what they leave."""
 
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from rws.config import Config
 from rws.errors import DamagedFile, UserError
 from rws.runs import checkpoint
 from rws.runs.identity import check_folder, claim_folder
+from rws.runtime.files import is_leftover
 
 
 @pytest.fixture
@@ -70,11 +72,11 @@ def test_what_cannot_be_removed_is_told(config, monkeypatch, kind):
 def test_resume_removes_our_unfinished_files_alone(config):
     folder = Path(config.runs) / "run"
     old_run(folder, config)
-    theirs = [".notes.20261128", ".git.ignored", ".a.b", ".state.json.abcdefgh", ".x.abcdefgh.unfinished.txt"]
+    theirs = [".notes.20261128", ".git.ignored", ".a.b", ".state.json.abcdefgh", ".x.abcdef01.unfinished.txt"]
     for name in theirs:
         (folder / name).touch()
     (folder / "cycles/.DS.Store").touch()
-    ours = [folder / ".state.json.k3_x81zq.unfinished", folder / "cycles/0/.whole.pt.abcdefgh.unfinished"]
+    ours = [folder / ".state.json.01a2b3c4.unfinished", folder / "cycles/0/.whole.pt.abcdef01.unfinished"]
     for path in ours:
         path.touch()
     claim_folder(config, resume=True)
@@ -88,13 +90,13 @@ def killed(*args) -> None:
 
 
 def test_a_write_that_is_killed_leaves_what_resume_removes(tmp_path, monkeypatch):
-    monkeypatch.setattr(checkpoint.os, "replace", killed)
+    monkeypatch.setattr(os, "replace", killed)
     with monkeypatch.context() as patch:
         patch.setattr(Path, "unlink", lambda *args, **kwargs: None)
         with pytest.raises(KeyboardInterrupt):
             checkpoint.write_json(tmp_path / "a.json", {})
     (left,) = tmp_path.iterdir()
-    assert checkpoint.is_leftover(left)
+    assert is_leftover(left)
 
 
 def test_a_damaged_configuration_goes_on_only_where_a_person_insists(config):
