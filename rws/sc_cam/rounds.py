@@ -66,17 +66,23 @@ class Rounds:
             except DamagedFile as error:
                 _say(f"warning: {_what(error)}; the rounds are scored again")
         for r in range(self.config.sc_cam.rounds + 1):
-            for name, held in (("network.pt", "model"), ("sub_categories.pt", "labels")):
-                made = self._path(r, name)
-                try:
-                    lacking = made.is_file() and held not in checkpoint.load(made)
-                except UserError as error:
-                    _say(f"warning: {_what(error)}; going back to round {r}")
-                    lacking = True
-                if lacking:
-                    made.unlink()
-                    records = records[:r]
+            wrong = [*self._wrong(r, "network.pt", len(records) > r), *self._wrong(r, "sub_categories.pt")]
+            for what in wrong:
+                _say(f"warning: {what}; going back to round {r}")
+            records = records[:r] if wrong else records
         return records
+
+    def _wrong(self, r: int, name: str, needed: bool = False) -> list[str]:
+        """What is wrong with a file that a round has left; a damaged one is removed."""
+        path = self._path(r, name)
+        if not path.is_file():
+            return [f"{path}: missing"] if needed else []
+        try:
+            checkpoint.load(path)
+        except UserError as error:
+            path.unlink()
+            return [_what(error)]
+        return []
 
     def run(self) -> dict:
         """Run the rounds that are left; returns the summary."""

@@ -2,6 +2,8 @@
 
 import json
 import math
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -19,6 +21,9 @@ from rws.compare.intervals import difference, labelled_miou, spread
 from rws.compare.measure import group_masks, near_boundary
 from rws.compare.plan import make_plan, read_experiment
 from rws.cycle import steps
+from rws.cycle.artifacts import Artifacts
+from rws.cycle.loop import Run
+from rws.cycle.setup import prepare
 from rws.data.object_sizes import object_area
 from rws.errors import UserError
 from rws.method.bank import Bank
@@ -478,3 +483,62 @@ def test_refining_an_unfinished_run_is_one_line(root, tmp_path, capsys):
     path = write_experiment(tmp_path, root)
     assert refining.main(["--config", str(path), "--arms", "rws", "--seeds", "0"]) == 2
     assert "not finished; run python -m rws.compare first" in capsys.readouterr().err
+
+
+# Damaged files.
+
+
+def test_a_damaged_report_is_made_again(finished, tmp_path, capsys):
+    path, found = finished
+    shutil.copytree(path.parent, tmp_path / "copy")
+    copy = tmp_path / "copy" / path.name
+    config = (tmp_path / "copy/base.yaml").read_text()
+    (tmp_path / "copy/base.yaml").write_text(
+        config.replace(str(path.parent / "runs"), str(copy.parent / "runs"))
+    )
+    report = folder(copy, "rws") / "report.json"
+    whole = report.read_bytes()
+    report.write_bytes(whole.replace(b'"all"', b'"bll"'))
+    assert numbers(run(copy)) == numbers(found)
+    assert (
+        f"warning: {report}: damaged (its checksum is wrong); the run is evaluated again"
+        in capsys.readouterr().out
+    )
+    assert report.read_bytes() == whole
+
+
+def test_damaged_lines_of_a_log_are_not_taken_over(finished, tmp_path, capsys):
+    path, _ = finished
+    plan = make_plan(read_experiment(path), [])
+    source, target = plan.config("rws", 0), replace(plan.config("rws", 0), runs=str(tmp_path))
+    lines = Artifacts(folder(path, "rws")).log.read_bytes().splitlines(keepends=True)
+    first = [line for line in lines if b'-0"' in line]
+    spoilt = tmp_path / "spoilt"
+    shutil.copytree(folder(path, "rws"), spoilt / "rws")
+    (spoilt / "rws/log.jsonl").write_bytes(b"".join([first[0].replace(b"1", b"2", 1), *lines[1:], b'{"cut']))
+    arms.fork(replace(source, runs=str(spoilt), name="rws"), target, "whole")
+    new = Artifacts(Path(target.runs) / target.name)
+    assert new.log.read_bytes().splitlines(keepends=True) == first[1:]
+    assert "2 damaged lines, which are left out" in capsys.readouterr().out
+    assert new.begun.is_file(), "what the other was begun with"
+    assert checkpoint.load(new.best)["cycle"] == 0
+
+
+def test_a_lent_selection_that_is_damaged_is_made_anew(finished, tmp_path):
+    """The random arm counts its positions in the bank of another arm."""
+    path, _ = finished
+    plan = make_plan(read_experiment(path), [])
+    runs = {}
+    for name in ("sound", "damaged"):
+        config = replace(plan.config("random", 0), runs=str(tmp_path / name), name="random")
+        source = replace(plan.config("rws", 0), runs=str(folder(path, "rws").parent), name="rws")
+        arms.fork(source, config, "slices")
+        artifacts = Artifacts(tmp_path / name / "random")
+        if name == "damaged":
+            artifacts.lent(0).mkdir()
+            (artifacts.lent(0) / "index.json").write_text('{"shards": [0]}')
+            (artifacts.lent(0) / "0.json").write_text("[]")
+        run = Run(prepare(config, resume=True)[0])
+        run._step("select", 0)
+        runs[name] = (artifacts.left("select", 0) / "0.rows").read_bytes()
+    assert runs["sound"] == runs["damaged"]

@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -215,6 +216,39 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(setup, monkeypatch, tmp_path)
     assert len(json.loads((setup().folder / "rounds.json").read_text())["rounds"]) == 1
     assert Rounds(setup()).run() == whole
     assert same_tensors(checkpoint.load(setup().folder / "last.pt")["model"], weights)
+
+
+def cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def another_shape(path: Path) -> None:
+    path.write_text('{"rounds": [7]}')
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "said"),
+    [
+        ("rounds.json", cut_off, "the rounds are scored again"),
+        ("rounds.json", another_shape, "the rounds are scored again"),
+        ("rounds/0/network.pt", cut_off, "going back to round 0"),
+        ("rounds/1/network.pt", cut_off, "going back to round 1"),
+        ("rounds/1/sub_categories.pt", cut_off, "going back to round 1"),
+        ("last.pt", cut_off, ""),
+        ("rounds/1/network.pt", Path.unlink, "going back to round 1"),
+    ],
+)
+def test_damaged_files_of_a_run_are_made_again(setup, capsys, name, damage, said):
+    whole = Rounds(setup()).run()
+    folder = setup().folder
+    weights = checkpoint.load(folder / "last.pt")["model"]
+    damage(folder / name)
+    capsys.readouterr()
+    assert Rounds(setup()).run() == whole
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("warning: ")]
+    assert [line.rpartition("; ")[2] for line in lines] == ([said] if said else [])
+    assert same_tensors(checkpoint.load(folder / "last.pt")["model"], weights)
+    assert all(checkpoint.load(folder / "rounds" / r / "network.pt")["model"] for r in "01")
 
 
 STEPS = 6  # of a round

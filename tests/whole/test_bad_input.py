@@ -427,3 +427,34 @@ def test_results_can_be_read_by_others(trial):
 
 def test_a_device_without_values(refused):
     assert "'meta' cannot be used" in refused("--device", "meta")
+
+
+def test_weights_that_overflow_are_not_kept(trial, capsys):
+    """The loss of the last step was finite: its weights were stored, and called the best."""
+    flags = (
+        "--train.lr",
+        "1e38",
+        "--train.optimizer",
+        "sgd",
+        "--train.epochs",
+        "1",
+        "--data.crop-size",
+        "[12,16]",
+    )
+    trial.ids_of("train", trial.ids[:2])
+    assert train.main(trial.command(*flags, "--train.warmup-epochs", "0")) == 2
+    lines = [line.rsplit("\r", 1)[-1] for line in capsys.readouterr().err.split("\n")]
+    (line,) = [line for line in lines if line.startswith("error: ")]
+    assert "is not finite after step 1, so this network is not kept; lower --train.lr" in line
+    assert not list((trial.folder / "runs").rglob("*.pt"))
+
+
+def test_overwrite_trains_anew_behind_a_link(trial):
+    (trial.folder / "disk").mkdir()
+    (trial.folder / "runs").mkdir()
+    (trial.folder / "runs/run").symlink_to(trial.folder / "disk")
+    assert train.main(trial.command()) == 0
+    first = (trial.folder / "disk/last.pt").read_bytes()
+    assert train.main(trial.command("--overwrite", "--seed", "5")) == 0
+    assert (trial.folder / "disk/last.pt").read_bytes() != first
+    assert '"seed": 5' in (trial.folder / "disk/summary.json").read_text()
