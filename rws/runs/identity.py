@@ -9,6 +9,7 @@ from rws.cli import dump, flatten
 from rws.config import OPTIONS, Config
 from rws.config.retired import FINDINGS, is_retired
 from rws.errors import DamagedFile, UserError
+from rws.runs import begun
 from rws.runs.checkpoint import read_sealed, write_sealed
 from rws.runtime.files import is_leftover
 
@@ -62,9 +63,9 @@ def claim_folder(config: Config, *, resume: bool = False, overwrite: bool = Fals
 
 
 def _empty(folder: Path) -> None:
-    """Remove what a folder holds, also behind a link; the configuration last, which makes it a run."""
+    """Remove what a folder holds, also behind a link; last what says which run it is, should a kill come."""
     try:
-        for path in sorted(folder.iterdir(), key=lambda p: p.name == STORED) if folder.exists() else ():
+        for path in sorted(folder.glob("*"), key=lambda p: 2 * (p.name == STORED) + (p.name == begun.NAME)):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:

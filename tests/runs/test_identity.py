@@ -10,6 +10,7 @@ import pytest
 from rws.config import Config
 from rws.errors import DamagedFile, UserError
 from rws.runs import checkpoint
+from rws.runs.begun import NAME
 from rws.runs.identity import check_folder, claim_folder
 from rws.runtime.files import is_leftover
 
@@ -52,6 +53,23 @@ def test_overwrite_removes_what_lies_behind_a_link(config, tmp_path):
     assert names(tmp_path / "disk") == ["config.yaml"]
     assert folder.is_symlink()
     assert names(tmp_path / "elsewhere") == ["kept"], "a link within is removed, what it leads to stays"
+
+
+def test_what_says_which_run_it_is_goes_last(config, monkeypatch):
+    """A kill within leaves a folder that is still the old run, with all that was begun with it."""
+    folder, removed, real = Path(config.runs) / "run", [], Path.unlink
+    old_run(folder, config)
+    for name in (NAME, "a.json", "z.json"):
+        checkpoint.write_json(folder / name, {})
+
+    def unlink(path: Path, *args, **kwargs) -> None:
+        removed.append(path.name)
+        real(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    claim_folder(config, overwrite=True)
+    assert removed[-2:] == [NAME, "config.yaml"]
+    assert set(removed) == {"a.json", "z.json", "state.json", NAME, "config.yaml"}
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
