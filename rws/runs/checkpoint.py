@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import torch
 
 from rws.errors import DamagedFile, UserError
-from rws.runs.seals import KEY, opened, opened_text, sealed, sealed_text
+from rws.runs.seals import KEY, is_seal, opened, opened_text, sealed, sealed_text
 from rws.runs.shape import misfit
 from rws.runtime.distributed import is_first
 from rws.runtime.files import written
@@ -162,8 +162,10 @@ def copy(source: Path, target: Path) -> None:
 
 def _is_as_written(content: dict) -> bool:
     """Whether the checksum of a checkpoint is right; it is taken out. Old checkpoints have none."""
+    if "sha256" not in content:
+        return not is_seal(list(content.values())[-1])  # a wrong bit in the name of the checksum
     try:
-        return content.pop("sha256", None) in (None, digest_of(content))
+        return content.pop("sha256") == digest_of(content)
     except Exception:  # a bit may have made anything of a value
         return False
 

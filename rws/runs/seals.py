@@ -13,6 +13,11 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def is_seal(value: object) -> bool:
+    """Whether a value can be a checksum."""
+    return isinstance(value, str) and bool(_SEAL.fullmatch(value))
+
+
 def sealed(content: dict) -> dict:
     """A dictionary that JSON can hold, with the checksum of what it holds."""
     return {**content, KEY: _digest(json.dumps(content))}
@@ -25,7 +30,7 @@ def opened(content: dict) -> dict:
     """
     content = dict(content)
     seal = content.pop(KEY, None)
-    if seal is None and content and _SEAL.fullmatch(str(list(content.values())[-1])):
+    if seal is None and content and is_seal(list(content.values())[-1]):
         raise ValueError("its checksum has lost its name")
     if seal not in (None, _digest(json.dumps(content))):
         raise ValueError("its checksum is wrong")

@@ -145,6 +145,18 @@ def test_the_checksum_is_over_every_value(tmp_path, changed):
         checkpoint.load(tmp_path / "a.pt")
 
 
+def test_a_checksum_that_has_lost_its_name_is_not_that_of_an_old_checkpoint(tmp_path):
+    checkpoint.save(tmp_path / "a.pt", {"step": 3})
+    content = (tmp_path / "a.pt").read_bytes()
+    name = b"\x06\x00\x00\x00sha256"  # as a pickle has it
+    assert content.count(name) == 1
+    (tmp_path / "a.pt").write_bytes(content.replace(name, name.replace(b"s", b"r")))
+    with pytest.raises(DamagedFile, match="checksum is wrong"):
+        checkpoint.load(tmp_path / "a.pt")
+    torch.save({"format": checkpoint.FORMAT, "step": 3}, tmp_path / "old.pt")
+    assert checkpoint.load(tmp_path / "old.pt")["step"] == 3
+
+
 def test_a_bank_with_one_wrong_bit_is_refused(stopped):
     _, place, _ = stopped
     Bank(place / "select/cycles/1/bank").verify()
