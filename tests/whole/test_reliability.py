@@ -62,13 +62,14 @@ while len(places) < kills:
     if not process:
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.setitimer(signal.ITIMER_REAL, moments.uniform(0.05, longest))
-        os._exit(train(["--config", "c.yaml", "--resume"]))
+        os._exit(train(["--config", "c.yaml", "--resume", *sys.argv[5:]]))
     moments.random()  # the child's draw was its own
     _, status = os.waitpid(process, 0)
     if os.WIFSIGNALED(status):
         state = json.load(open("runs/run/state.json")) if os.path.exists("runs/run/state.json") else {}
         places.append([state.get("step"), state.get("cycle")])
     else:  # it has come to its end: another one
+        assert status == 0, status
         os.rename("runs/run", f"runs/done{runs}")
         runs += 1
 print(json.dumps(places))
@@ -109,18 +110,29 @@ def assert_same(one: tuple[dict, dict], other: tuple[dict, dict]) -> None:
 
 
 @pytest.mark.slow
-def test_killed_at_fifty_random_moments_in_sequence(folder):
+@pytest.mark.parametrize(("kills", "longest", "flags"), [(50, 1.0, ()), (20, 2.0, ("--data.workers", "2"))])
+def test_killed_at_random_moments_in_sequence(folder, kills, longest, flags):
+    """Also with processes that load, which outlive the one that is killed."""
     done = run(folder, "--name", "whole")
     assert done.returncode == 0, done.stderr
-    command = [sys.executable, "-c", KILLS, str(REPOSITORY / "train.py"), "50", "1", "1.0"]
+    command = [
+        sys.executable,
+        "-c",
+        KILLS,
+        str(REPOSITORY / "train.py"),
+        str(kills),
+        "1",
+        str(longest),
+        *flags,
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
     killed = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert killed.returncode == 0, killed.stderr
     places = json.loads(killed.stdout.splitlines()[-1])
     print(f"killed at {len(places)} moments, in steps {sorted({f'{s} {k}' for s, k in places})}")
-    assert len(places) == 50
+    assert len(places) == kills
     assert len({tuple(place) for place in places}) >= 4
-    assert run(folder, "--resume").returncode == 0
+    assert run(folder, "--resume", *flags).returncode == 0
     finished = [path for path in (folder / "runs").iterdir() if path.name[0] != "." and path.name != "whole"]
     for path in finished:
         assert_same(results(path), results(folder / "runs/whole"))
