@@ -32,6 +32,7 @@ class _State:
 
     pending: int | None = None
     deferred = False
+    orphan = False
 
 
 def _receive(signum: int, frame: FrameType | None) -> None:
@@ -53,9 +54,17 @@ def handled() -> Iterator[None]:
 
 
 def end_with_parent() -> None:
-    """SIGTERM comes when the process that started this one is gone, by SIGKILL too; on Linux alone."""
+    """End as on SIGTERM when the process that started this one is gone, by SIGKILL too; on Linux alone."""
     if sys.platform.startswith("linux"):
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+        # Linux sends it for several threads of the parent: SIGTERM itself would seem to be a second one.
+        signal.signal(signal.SIGUSR2, _orphaned)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGUSR2))
+
+
+def _orphaned(signum: int, frame: FrameType | None) -> None:
+    if not _State.orphan and _State.pending is None:
+        _State.orphan = True
+        _receive(signal.SIGTERM, frame)
 
 
 @contextmanager
