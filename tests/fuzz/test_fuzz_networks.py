@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fuzz import ODD, bent, changed, failures, sample_and_all, wrong
+from fuzz import ODD, bent, changed, sample_and_all, try_all, wrong
 from tiny import TinyNetwork, load_script
 
 from rws.look import guide
@@ -72,7 +72,7 @@ def test_weights(numbers, tmp_path, spoilable):
         file.write_bytes(saved(rng, content))
         return wrong(train.main, "--config", place / "c.yaml", "--model.weights", file)
 
-    assert failures(tmp_path, numbers, attempt, "weights") == []
+    try_all(tmp_path, numbers, attempt, "weights")
 
 
 def spoilt(rng: random.Random, content: dict) -> object:
@@ -102,7 +102,7 @@ def test_checkpoints(numbers, tmp_path, checkpoint, good_set):
         flags = ("--input", good_set / "images/im0.jpg", "--output", place / "out", "--device", "cpu")
         return wrong(predict.main, "--checkpoint", file, *flags, *rng.choice(((), ("--cam", "disc"))))
 
-    assert failures(tmp_path, numbers, attempt, "checkpoint") == []
+    try_all(tmp_path, numbers, attempt, "checkpoint")
 
 
 @pytest.mark.parametrize("depth", [100, 100_000])

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from films import encode
-from fuzz import bent, failures, sample_and_all, wrong
+from fuzz import bent, sample_and_all, try_all, wrong
 from PIL import Image
 from tiny import load_script
 
@@ -130,7 +130,7 @@ def test_images_of_a_set(numbers, tmp_path, spoilable):
         (root / f"images/im0{rng.choice(ENDINGS[:5])}").write_bytes(picture(rng))
         return asked_to_train(rng, place)
 
-    assert failures(tmp_path, numbers, attempt, "image") == []
+    try_all(tmp_path, numbers, attempt, "image")
 
 
 @sample_and_all(10, 600)
@@ -141,7 +141,7 @@ def test_labels_of_a_set(numbers, tmp_path, spoilable):
             (root / f"masks/{image_id}.png").write_bytes(picture(rng, label=True))
         return asked_to_train(rng, place, *rng.choice(((), ("--data.convert-rgb-labels",))))
 
-    assert failures(tmp_path, numbers, attempt, "label") == []
+    try_all(tmp_path, numbers, attempt, "label")
 
 
 @sample_and_all(10, 500)
@@ -153,7 +153,7 @@ def test_photographs(numbers, tmp_path, checkpoint):
         flags = ("--checkpoint", checkpoint, "--input", photo, "--output", place / "out", "--device", "cpu")
         return wrong(predict.main, *flags, *rng.choice(ways))
 
-    assert failures(tmp_path, numbers, attempt, "photograph") == []
+    try_all(tmp_path, numbers, attempt, "photograph")
 
 
 @pytest.fixture(scope="module")
@@ -177,4 +177,4 @@ def test_films(numbers, tmp_path, checkpoint, films):
         flags = ("--checkpoint", checkpoint, "--input", film, "--output", output, "--device", "cpu")
         return wrong(predict.main, *flags)
 
-    assert failures(tmp_path, numbers, attempt, "film") == []
+    try_all(tmp_path, numbers, attempt, "film")

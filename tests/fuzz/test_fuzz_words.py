@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from fuzz import IDS, ODD, TREE, WORDS, bent, changed, failures, sample_and_all, wrong
+from fuzz import IDS, ODD, TREE, WORDS, bent, changed, sample_and_all, try_all, wrong
 from tiny import load_script
 
 from rws.config import OPTIONS
@@ -40,7 +40,7 @@ def test_lists(numbers, tmp_path, spoilable):
         (root / name).write_bytes(lines(rng, usual))
         return wrong(train.main, "--config", place / "c.yaml")
 
-    assert failures(tmp_path, numbers, attempt, "list") == []
+    try_all(tmp_path, numbers, attempt, "list")
 
 
 def text_of(rng: random.Random) -> bytes:
@@ -85,7 +85,7 @@ def test_configurations(numbers, tmp_path, spoilable):
         flags = ("--data.root", root, "--runs", place / "runs", "--data.cache", "null")
         return wrong(train.main, "--config", place / "c.yaml", *flags, seconds=SHORT, stopped=True)
 
-    assert failures(tmp_path, numbers, attempt, "configuration") == []
+    try_all(tmp_path, numbers, attempt, "configuration")
 
 
 @pytest.mark.parametrize("text", [laughs(9), growing(9)], ids=["lists", "dictionaries"])
@@ -106,7 +106,7 @@ def test_flags_of_train(numbers, tmp_path, spoilable):
             wrong(train.main, "--config", place / "c.yaml", *flags, seconds=SHORT, stopped=True), flags
         )
 
-    assert failures(tmp_path, numbers, attempt, "flag") == []
+    try_all(tmp_path, numbers, attempt, "flag")
 
 
 def spelt(rng: random.Random, name: str, word: str) -> list[str]:
@@ -139,7 +139,7 @@ def test_flags_of_predict(numbers, tmp_path, checkpoint, good_set):
         odd = odd[: len(odd) - (rng.random() < 0.2)]
         return told(wrong(predict.main, *usual, *odd, seconds=SHORT, stopped=True), odd)
 
-    assert failures(tmp_path, numbers, attempt, "flag of predict") == []
+    try_all(tmp_path, numbers, attempt, "flag of predict")
 
 
 @sample_and_all(3, 100)
@@ -149,4 +149,4 @@ def test_flags_of_the_guide(numbers, tmp_path, checkpoint, good_set):
         odd = [f"--{rng.choice((*sorted(OPTIONS), 'split', 'checkpoint', 'config'))}", rng.choice(WORDS)]
         return told(wrong(guide.main, *usual, *odd, seconds=SHORT, stopped=True), odd)
 
-    assert failures(tmp_path, numbers, attempt, "flag of the guide") == []
+    try_all(tmp_path, numbers, attempt, "flag of the guide")

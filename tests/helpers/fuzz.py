@@ -180,10 +180,10 @@ def wrong(
     return "" if code == 0 or (code == 130 and stopped) else f"code {code}: {shown[-300:]!r}"
 
 
-def failures(
+def try_all(
     folder: Path, numbers: Iterable[int], attempt: Callable[[random.Random, Path], str], kind: str
-) -> list[str]:
-    """What is wrong with each number's input; `attempt` makes one in an empty folder and asks."""
+) -> None:
+    """`attempt` makes each number's input in an empty folder and says what is wrong with the answer."""
     found = []
     for number in numbers:
         place = folder / "fuzz" / str(number)
@@ -191,4 +191,4 @@ def failures(
         if said := attempt(of_seed(kind, number), place):
             found.append(f"{kind} {number}: {said}")
         shutil.rmtree(place, ignore_errors=True)
-    return found
+    assert not found, "\n".join(found)
