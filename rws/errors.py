@@ -11,6 +11,8 @@ from typing import NoReturn
 
 _FLAG = re.compile(r"--?[a-zA-Z][^\s=]*(?==|$)")
 _FROM_LOADER = re.compile(r"Caught .*\nOriginal Traceback .*\n[\w.]+: (.*)", re.DOTALL)
+# Of torch on a CPU and on CUDA.
+_OUT_OF_MEMORY = re.compile(r"can't allocate memory|out of memory|Storage size calculation overflowed")
 # Characters that move the cursor, hide or colour text, end a line, or cannot be encoded; those that turn the
 # direction of writing.
 _CONTROL = frozenset(("Cc", "Cs", "Zl", "Zp"))
@@ -94,6 +96,11 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"command line: {message}; {self.advice}")
 
 
+def _short_of_memory(error: Exception) -> str:
+    what = str(error).strip().split("\n")[0] or "MemoryError"
+    return f"memory does not suffice ({what}); take smaller batches, crops or images"
+
+
 def exit_code(command: Callable[[], int | None], *, results: str, interrupted: str) -> int:
     """Run a command; its exit code, or 2 with one line for a wrong input, or that of a signal.
 
@@ -109,6 +116,11 @@ def exit_code(command: Callable[[], int | None], *, results: str, interrupted: s
         return 2
     except OSError as error:
         print(f"error: {safe(error)}; {results}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error))):
+            raise
+        print(f"error: {safe(_short_of_memory(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as signal:
         print(interrupted, file=sys.stderr)

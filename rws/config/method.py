@@ -14,6 +14,8 @@ from jsonargparse.typing import (
 from rws.config.option import option
 from rws.errors import UserError
 
+FINEST_STEP = 1e-3
+
 
 @dataclass
 class SliceConfig:
@@ -49,7 +51,12 @@ class SliceConfig:
     )
 
     def __post_init__(self) -> None:
-        """Raises: UserError for windows that do not cover the image."""
+        """Raises: UserError for windows that do not cover the image, and for millions of them."""
+        if self.step < FINEST_STEP:
+            raise UserError(
+                f"slices.step {self.step:g}: must be at least {FINEST_STEP:g}; an image has a window for every "
+                "step down and across"
+            )
         if not self.step <= self.size <= 1:
             raise UserError(
                 f"slices.size {self.size:g} must be at most 1 and slices.step {self.step:g} at most that: "

@@ -21,6 +21,11 @@ class TextLoader(yaml.SafeLoader):
 
 
 TextLoader.yaml_implicit_resolvers = {}
+# Tags written out make other things (dates, sets, bytes), or end in an error of any kind where they cannot.
+TextLoader.yaml_constructors = {
+    tag: TextLoader.yaml_constructors[tag]
+    for tag in (None, *(f"tag:yaml.org,2002:{kind}" for kind in ("null", "str", "seq", "map")))
+}
 TextLoader.add_implicit_resolver("tag:yaml.org,2002:null", _NULL, ["~", "n", "N", ""])
 TextLoader.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile("^<<$"), ["<"])
 

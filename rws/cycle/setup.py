@@ -1,7 +1,6 @@
 """From a configuration to what a run works with; what can be wrong is found here, before any training."""
 
 import copy
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from torch import nn
 
 from rws.config import Config
 from rws.cycle.artifacts import Artifacts
+from rws.cycle.room import check_room
 from rws.data import ClassSet, Split
 from rws.data.check import check_splits
 from rws.data.eval_images import eval_loader
@@ -27,7 +27,7 @@ from rws.runs.splits import open_splits
 from rws.runtime.bars import say
 from rws.runtime.device import choose_device
 from rws.runtime.distributed import barrier, is_first, of_first, world
-from rws.runtime.loading import Loader
+from rws.runtime.loading import Loader, processes_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +67,8 @@ def prepare(
     existing = {"resume": resume, "overwrite": overwrite}
     check_folder(config, **existing, with_changes=with_changes)
     check_processes(config)
+    check_room(config)
+    workers = processes_for(config.data.workers)
     device = choose_device(config.device)
     train, val = open_splits(config.data)
     network, loaded = make_network(config, train.classes.num_classes, device)
@@ -78,7 +80,6 @@ def prepare(
     if config.data.check:
         check_splits(train, val, allow_leak=config.data.allow_leak)
     folder = claim(config, device, with_these, **existing)
-    workers = min(8, os.cpu_count() or 1) if config.data.workers is None else config.data.workers
     batch = config.train.eval_batch_size
     batches = (eval_loader(s, card.transform(), batch, workers) for s in (train, val))
     return Setup(config, folder, train, val, card, device, workers, *batches, with_these.changes), loaded

@@ -1,6 +1,7 @@
 """Files opened as images: what cannot be used is told with its way out; a limit of pixels by memory."""
 
 import os
+import struct
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +12,8 @@ from PIL import Image
 from rws.errors import UserError, said
 from rws.runtime.memory import memory_bytes
 
-# What Pillow raises on damaged files; SyntaxError is its word for a broken PNG chunk.
-DECODE_ERRORS = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+# What Pillow raises on damaged files; SyntaxError is its word for a broken PNG chunk, IndexError for a GIF.
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, LookupError, struct.error, Image.DecompressionBombError)
 # Endings and first bytes of what is an image and is not read.
 UNREAD = (".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".psd", ".svg", ".pdf")
 UNREAD += (".dcm", ".nii", ".npy", ".exr", ".hdr", ".gif", ".jp2")

@@ -10,7 +10,6 @@ train.py: --data.*, --model.*, --slices.missing-images (how many images, evenly 
 """
 
 import copy
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +33,7 @@ from rws.runs.record import CycleRecord
 from rws.runs.splits import open_list
 from rws.runtime.bars import say
 from rws.runtime.device import choose_device, memory_format
+from rws.runtime.loading import processes_for
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def look(network: nn.Module, card: Card, split: Split, config: Config) -> Scorin
     part = copy.copy(split)
     chosen = looked_at(split.ids, config.slices.missing_images)
     part.ids = [image_id for image_id in split.ids if image_id in chosen]
-    workers = min(8, os.cpu_count() or 1) if config.data.workers is None else config.data.workers
+    workers = processes_for(config.data.workers)
     batches = eval_loader(part, card.transform(), config.train.eval_batch_size, workers)
     return score_images(CamNetwork(network, card.stages, card.classes), batches, part.ids, config.slices)
 

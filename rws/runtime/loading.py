@@ -25,6 +25,7 @@ from rws.errors import UserError
 from rws.runtime.bars import say
 
 SHARED = "/dev/shm"
+MOST_PER_CORE = 16
 _SHM = "give it more (docker run --shm-size 2g), or load in this process by --data.workers 0"
 _FEWER = "take fewer by --data.workers (0 loads in this process) or a smaller --train.batch-size"
 _FILES = "allow more by `ulimit -n 4096`, or load in this process by --data.workers 0"
@@ -35,6 +36,18 @@ _MISSING = {
     errno.EAGAIN: f"no further process is allowed; {_FEWER}",
     errno.EMFILE: f"too many open files; {_FILES}",
 }
+
+
+def processes_for(asked: int | None) -> int:
+    """How many processes load: as many as asked for; else one a core, and at most eight.
+
+    Raises: UserError for more than the machine could start.
+    """
+    cores = os.cpu_count() or 1
+    if asked is not None and asked > MOST_PER_CORE * cores:
+        most = MOST_PER_CORE * cores
+        raise UserError(f"data.workers {asked}: too many for a machine of {cores} cores; give at most {most}")
+    return min(8, cores) if asked is None else asked
 
 
 class LoaderStopped(UserError, RuntimeError):

@@ -175,6 +175,6 @@ def test_films(numbers, tmp_path, checkpoint, films):
         film.write_bytes(bent(rng, rng.choice(films)))
         output = place / rng.choice(("out", "out.gif"))
         flags = ("--checkpoint", checkpoint, "--input", film, "--output", output, "--device", "cpu")
-        return wrong(predict.main, *flags)
+        return wrong(predict.main, *flags, several=True)
 
     try_all(tmp_path, numbers, attempt, "film")

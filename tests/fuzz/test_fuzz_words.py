@@ -1,13 +1,15 @@
 """Lists, configurations and flags."""
 
 import random
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 from fuzz import IDS, ODD, TREE, WORDS, bent, changed, sample_and_all, try_all, wrong
-from tiny import load_script
+from tiny import demo_set, load_script, tiny_config
 
+from rws.cli import dump
 from rws.config import OPTIONS
 from rws.look import guide
 
@@ -95,18 +97,38 @@ def test_aliases_that_grow(tmp_path, text):
 
 
 @sample_and_all(25, 1500)
-def test_flags_of_train(numbers, tmp_path, spoilable):
+def test_flags_of_train(numbers, tmp_path):
+    (tmp_path / "c.yaml").write_text(dump(tiny_config(demo_set(tmp_path / "set"), tmp_path, limit=1)))
+
     def attempt(rng: random.Random, place: Path) -> str:
-        spoilable(place)
         names = rng.choices(sorted(OPTIONS), k=rng.choice((1, 1, 2)))
-        # Those that name folders to write into, and networks to import, have few words here.
-        words = [("x" if name in ("runs", "data.cache") else rng.choice(WORDS)) for name in names]
+        words = [word_for(rng, name) for name in names]
+        usual = ("--config", tmp_path / "c.yaml", "--runs", place)
         flags = [part for name, word in zip(names, words) for part in spelt(rng, name, word)]
-        return told(
-            wrong(train.main, "--config", place / "c.yaml", *flags, seconds=SHORT, stopped=True), flags
-        )
+        return told(wrong(train.main, *usual, *flags, seconds=SHORT, stopped=True), flags)
 
     try_all(tmp_path, numbers, attempt, "flag")
+
+
+NUMBERS = (
+    "0", "1", "2", "3", "7", "0.1", "0.5", "1.5", "1e-300", "1e-9", "1e9", "1e300", "1000000", "9" * 30,
+)  # fmt: skip
+
+
+def word_for(rng: random.Random, name: str) -> str:
+    """A word for an option: more than half of them of the kind that it takes."""
+    kind = str(OPTIONS[name].type)
+    if name in ("runs", "data.cache"):  # files are written there
+        return "x"
+    if rng.random() < 0.4 or kind == str(str):
+        return rng.choice(WORDS)
+    if "Literal" in kind:
+        return rng.choice(re.findall(r"'([^']+)'", kind))
+    if "list" in kind:
+        return rng.choice(("[backbone.0]", "[backbone.2, backbone.1]", "[]", "[x]"))
+    if "tuple" in kind:
+        return f"[{rng.choice(NUMBERS)}, {rng.choice(NUMBERS)}]"
+    return rng.choice(("true", "false")) if kind == str(bool) else rng.choice(NUMBERS)
 
 
 def spelt(rng: random.Random, name: str, word: str) -> list[str]:

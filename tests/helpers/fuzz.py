@@ -151,11 +151,16 @@ def _limited(seconds: float) -> Iterator[None]:
 
 
 def wrong(
-    main: Callable[[list[str]], int], *flags: object, seconds: float = SECONDS, stopped: bool = False
+    main: Callable[[list[str]], int],
+    *flags: object,
+    seconds: float = SECONDS,
+    stopped: bool = False,
+    several: bool = False,
 ) -> str:
     """What is wrong with the answer of a command; nothing where it is as it should be.
 
     stopped: the command may have to be ended by Ctrl-C, as one that was told to work for years.
+    several: it may have several faults to tell, as of several frames of a film.
     """
     out, err = io.StringIO(), io.StringIO()
     try:
@@ -174,7 +179,11 @@ def wrong(
     if "Traceback" in shown:
         return f"a traceback: {shown[-600:]}"
     if code == 2:
-        return "" if len(errors) == 1 else f"{len(errors)} lines of errors: {shown[-600:]!r}"
+        return (
+            ""
+            if len(errors) == 1 or (errors and several)
+            else f"{len(errors)} lines of errors: {shown[-600:]!r}"
+        )
     if code == 0 and errors:
         return f"code 0 with {errors}"
     return "" if code == 0 or (code == 130 and stopped) else f"code {code}: {shown[-300:]!r}"
