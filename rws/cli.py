@@ -59,9 +59,11 @@ def _check_key(key: str, where: str, known: Iterable[str] = OPTIONS) -> None:
 
 
 def read_yaml(
-    path: str | Path, seen: tuple[Path, ...] = (), *, of_old_run: bool = False
+    path: str | Path, seen: tuple[Path, ...] = (), *, of_old_run: bool = False, bases: bool = True
 ) -> dict[str, object]:
     """A configuration file and its bases, as dotted keys; the child's values win.
+
+    Without `bases` it may have none: a run writes none, and one that lies could name any file.
 
     Raises: UserError for a missing file, broken YAML, an unknown or retired key, or bases in a circle.
     """
@@ -75,6 +77,10 @@ def read_yaml(
     base = tree.pop("base", None)
     if base is not None and not isinstance(base, str):
         raise UserError(f"{path}: base must be a file name, not {base!r}")
+    if base and not bases:
+        raise UserError(
+            f"{path}: names a base, {base!r}, as no run does; if you know it, pass it by --config"
+        )
     values = read_yaml(path.parent / base, (*seen, path.resolve()), of_old_run=of_old_run) if base else {}
     own = without_retired(flatten(tree), str(path), of_old_run=of_old_run)
     for key in own:
@@ -227,10 +233,12 @@ def parse(
     Raises: UserError naming the file or the flag, the value and the nearest known key.
     """
     parser, given = make_parser(), read_flags(flags)
-    file = given.pop("config", None) or file
+    passed = given.pop("config", None)
+    file = passed or file
     switches = {name: _true(name, given.pop(name)) for name in SWITCHES if name in given}
     _check_values(parser, given, "command line")
-    values = read_yaml(file, of_old_run=of_old_run) if file else {}
+    bases = passed is not None or not of_old_run
+    values = read_yaml(file, of_old_run=of_old_run, bases=bases) if file else {}
     _check_values(parser, values, str(file))
     over = without_retired(over or {}, source)
     for key in over:

@@ -101,6 +101,21 @@ def _short_of_memory(error: Exception) -> str:
     return f"memory does not suffice ({what}); take smaller batches, crops or images"
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """The flag by which a person allows code that a checkpoint asks for."""
+    parser.add_argument(
+        "--trust-network",
+        action="append",
+        metavar="MODULE:FACTORY",
+        help="run this network of yours where a checkpoint asks for it; may be given several times",
+    )
+
+
+def trusted_of(options: argparse.Namespace) -> tuple[str, ...]:
+    """The networks that a command line allows."""
+    return tuple(options.trust_network or ())
+
+
 def exit_code(command: Callable[[], int | None], *, results: str, interrupted: str) -> int:
     """Run a command; its exit code, or 2 with one line for a wrong input, or that of a signal.
 

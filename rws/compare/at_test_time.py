@@ -58,7 +58,7 @@ def measure_run(config: Config, list_name: str, most: int, ways: Sequence[str]) 
     path = artifacts_of(config).last
     if not (folder_of(config) / "report.json").is_file():
         raise UserError(f"{folder_of(config)}: not finished; run python -m rws.compare first")
-    network, card = load_trained(path)
+    network, card = load_trained(path, [config.model.name])
     network = network.to(
         choose_device(config.device), memory_format=memory_format(config.model.channels_last)
     )

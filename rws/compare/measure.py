@@ -69,7 +69,7 @@ def measure(setup: Setup, list_name: str) -> dict:
     Raises: UserError for a list that is not there.
     """
     data, classes = setup.config.data, setup.card.classes
-    network, _ = load_trained(Artifacts(setup.folder).last)
+    network, _ = load_trained(Artifacts(setup.folder).last, [setup.card.network])
     network = network.to(setup.device, memory_format=memory_format(setup.config.model.channels_last))
     split = open_list(data, "val", list_name)
     batches = eval_loader(split, setup.card.transform(), setup.config.train.eval_batch_size, setup.workers)

@@ -165,7 +165,7 @@ def measure_run(config: Config, list_name: str, half: str, names: Sequence[str])
     folder = folder_of(config)
     if not (folder / "report.json").is_file():
         raise UserError(f"{folder}: not finished; run python -m rws.compare first")
-    network, card = load_trained(folder / "last.pt")
+    network, card = load_trained(folder / "last.pt", [config.model.name])
     device = choose_device(config.device)
     network = network.eval().to(device, memory_format=memory_format(config.model.channels_last))
     trained, split = Trained(network, card), open_list(config.data, "val", list_name)

@@ -16,16 +16,16 @@ from pathlib import Path
 
 from torch import nn
 
-from rws.cli import parse
 from rws.config import OPTIONS, Config
 from rws.config.retired import RETIRED
 from rws.cycle.guidance import guidance, text
 from rws.data import Split
 from rws.data.eval_images import eval_loader
-from rws.errors import DamagedFile, Parser, UserError, exit_code
+from rws.errors import DamagedFile, Parser, UserError, add_trust, exit_code, trusted_of
+from rws.look.beside import flag_names, named_network, parse_beside
 from rws.method.cams import CamNetwork
 from rws.method.score import ScoringResult, looked_at, score_images
-from rws.method.stages import check_stages, stages_of
+from rws.method.stages import SMALL, check_stages, stages_of
 from rws.runs import checkpoint as files
 from rws.runs.model_file import Card, load_trained
 from rws.runs.network import make_network
@@ -43,6 +43,7 @@ class GuideOptions:
     checkpoint: Path | None
     split: str
     output: Path | None
+    trusted: tuple[str, ...] = ()
 
 
 def parse_guide(arguments: list[str]) -> tuple[GuideOptions, list[str]]:
@@ -55,28 +56,29 @@ def parse_guide(arguments: list[str]) -> tuple[GuideOptions, list[str]]:
     parser.add_argument("--checkpoint", type=Path, help="best.pt, last.pt or another network of a run")
     parser.add_argument("--split", choices=("train", "val"), default="val", help="images to look at (val)")
     parser.add_argument("--output", type=Path, help="folder for guidance.json and guidance.png")
+    add_trust(parser)
     options, flags = parser.parse_known_args(arguments)
-    return GuideOptions(**vars(options)), flags
+    return GuideOptions(options.checkpoint, options.split, options.output, trusted_of(options)), flags
 
 
 def _configuration(options: GuideOptions, flags: list[str]) -> Config:
     """Flags over --config, or over the configuration beside the checkpoint, or over the defaults."""
-    names = {flag.split("=")[0].replace("-", "_") for flag in flags}
-    if options.checkpoint is None and not names & {"__model.name", "__config"}:
+    names = flag_names(flags)
+    if options.checkpoint is None and not names & {"--model.name", "--config"}:
         raise UserError("nothing to look at: give --checkpoint FILE, or --model.name NETWORK")
-    if options.checkpoint is not None and "__model.name" in names:
+    if options.checkpoint is not None and "--model.name" in names:
         raise UserError("--checkpoint holds its own network; drop --model.name, or drop --checkpoint")
     beside = options.checkpoint.parent / "config.yaml" if options.checkpoint else None
-    file = str(beside) if beside and beside.is_file() else None
+    file = beside if beside and beside.is_file() else None
     if file:
         _warn_of_changes(beside)
-    config = parse(flags, file=file, of_old_run=True).config
-    if "__config" in names or (beside and not options.checkpoint.is_file()):
+    config = parse_beside(flags, file)
+    if "--config" in names or (beside and not options.checkpoint.is_file()):
         return config
-    if not file and "__data.name" not in names:
+    if not file and "--data.name" not in names:
         without = f"{beside}: is not there" if beside else "no data is named"
         raise UserError(f"{without}; name the data set with --data.name and --data.root, or give --config")
-    if file and "__data.root" not in names and config.data.name != "demo":
+    if file and "--data.root" not in names and config.data.name != "demo":
         _check_root(config.data.root, file)
     return config
 
@@ -88,7 +90,7 @@ def _warn_of_changes(path: Path) -> None:
         say(f"warning: {path}: has changed since the run wrote it; its options are taken as they are now")
 
 
-def _check_root(root: str, file: str) -> None:
+def _check_root(root: str, file: Path) -> None:
     """Raises: UserError where the data of a run are not, as on another machine."""
     if not Path(root).expanduser().is_dir():
         raise UserError(f"{root}: no such folder, but {file} has the data there; give --data.root")
@@ -146,12 +148,14 @@ def guide(options: GuideOptions, flags: list[str]) -> None:
     config, path = _configuration(options, flags), options.checkpoint
     if options.output is not None and options.output.exists() and not options.output.is_dir():
         raise UserError(f"--output {options.output}: is a file; give a folder")
-    trained = load_trained(path) if path is not None else None
+    trusted = options.trusted + named_network(flags, config)
+    trained = load_trained(path, trusted) if path is not None else None
     list_name = config.data.train_list if options.split == "train" else config.data.val_list
     split = open_list(config.data, options.split, list_name)
     network, card = trained or _untrained(config, split)
     if path is not None:
         _check_classes(path, card, split)
+        check_stages(network, card.stages, SMALL)
         device, channels_last = choose_device(config.device), config.model.channels_last
         network = network.to(device, memory_format=memory_format(channels_last))
     scores = look(network, card, split, config)

@@ -11,6 +11,8 @@ from rws.errors import UserError
 from rws.models import find_family
 from rws.runtime.device import to_network
 
+SMALL = (64, 64)  # height and width of images on which stages are tried out
+
 
 def stages_of(model: ModelConfig, network: nn.Module) -> tuple[str, ...]:
     """The stages that the configuration names, or else the family, or else those found in the network.
@@ -33,6 +35,10 @@ def check_stages(network: nn.Module, stages: tuple[str, ...], size: tuple[int, i
 
     Raises: UserError.
     """
+    if not stages:
+        raise UserError(
+            "model.stages: there are none, so there is nowhere to look; name the backbone's stages"
+        )
     if len(set(stages)) < len(stages):
         raise UserError(f"model.stages: {list(stages)} names a stage twice; name each once")
     image = to_network(torch.zeros(1, 3, *size), network)

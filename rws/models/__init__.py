@@ -28,6 +28,7 @@ __all__ = [
     "LoadReport",
     "build_network",
     "find_family",
+    "is_own",
     "load_matching",
     "read_weights",
 ]
@@ -43,6 +44,11 @@ FAMILIES: dict[str, Family] = {
 FORMS = (smp_networks.FORM, timm_backbones.FORM, own_networks.FORM)
 
 
+def is_own(name: str) -> bool:
+    """Whether a network's name is that of code outside the project, run when the network is built."""
+    return ":" in name and name not in FAMILIES and not name.startswith(("smp:", "timm:"))
+
+
 def find_family(name: str) -> Family:
     """The family of a network's name: one of FAMILIES, or one of FORMS.
 
@@ -55,7 +61,7 @@ def find_family(name: str) -> Family:
         return smp_networks.smp_family(name)
     if name.startswith("timm:"):
         return timm_backbones.timm_family(name)
-    if ":" in name:
+    if is_own(name):
         return own_networks.own_family(name)
     nearest = difflib.get_close_matches(name, FAMILIES, n=1, cutoff=0.0)[0]
     raise UserError(

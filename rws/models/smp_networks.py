@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from rws.errors import UserError
 from rws.models.family import IMAGENET_MEAN, IMAGENET_STD, Family, not_installed
 from rws.models.same_size import same_size
+from rws.models.timm_backbones import require_encoder
 
 FORM = "smp:<Architecture>:<encoder>"
 
@@ -39,7 +40,9 @@ def smp_family(name: str) -> Family:
     _, architecture, encoder = (*name.split(":", 2), "")[:3]
     known = architectures(smp)
     _require(name, "architecture", architecture, list(known))
-    if not encoder.startswith("tu-"):  # those are timm's, and checked by timm
+    if encoder.startswith("tu-"):
+        require_encoder(name, encoder.removeprefix("tu-"), FORM)
+    else:
         _require(name, "encoder", encoder, smp.encoders.get_encoder_names())
     mean, std = _statistics(encoder)
     return Family(

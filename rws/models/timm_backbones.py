@@ -54,17 +54,35 @@ def timm_family(name: str) -> Family:
     """
     timm = _package(name)
     encoder = name.split(":", 1)[1]
-    if not timm.is_model(encoder):
-        near = difflib.get_close_matches(encoder, timm.list_models(), n=1, cutoff=0.0)[0]
-        raise UserError(
-            f"--model.name {name}: timm has no encoder {encoder!r}; did you mean {near}? The form is {FORM}; "
-            "timm.list_models() lists all"
-        )
+    require_encoder(name, encoder)
     pretrained = timm.get_pretrained_cfg(encoder)
     statistics = {"mean": pretrained.mean, "std": pretrained.std} if pretrained else {}
     return Family(
         partial(_build, timm, name), **statistics, packaged=partial(_pretrained, timm, name, pretrained)
     )
+
+
+def require_encoder(name: str, encoder: str, form: str = FORM) -> None:
+    """Refuse what timm does not know itself: it would fetch `hf-hub:...` and read `local-dir:...`.
+
+    Raises:
+        UserError: timm has no such encoder, or no such weights of it.
+    """
+    timm = _package(name)
+    architecture, _, tag = encoder.partition(".")
+    if not timm.is_model(architecture):
+        near = difflib.get_close_matches(architecture, timm.list_models(), n=1, cutoff=0.0)[0]
+        raise UserError(
+            f"--model.name {name}: timm has no encoder {encoder!r}; did you mean {near}? The form is {form}; "
+            "timm.list_models() lists all"
+        )
+    try:
+        timm.get_pretrained_cfg(encoder)
+    except RuntimeError as error:
+        raise UserError(
+            f"--model.name {name}: timm has no weights {tag!r} of {architecture}; leave them out, or take "
+            f"some of timm.list_pretrained('{architecture}.*')"
+        ) from error
 
 
 def _features(timm: ModuleType, name: str, pretrained: bool = False) -> nn.Module:

@@ -67,11 +67,14 @@ def load_job(command: PredictCommand, stems: dict[Path, Path]) -> ImageJob | Sid
     Raises: UserError for a checkpoint or a device that cannot be used, and for an unknown class.
     """
     device = choose_device(command.device)
-    predictors = load_predictors(command.checkpoints, command.titles, device, command.options)
+    predictors = load_predictors(
+        command.checkpoints, command.titles, device, command.options, command.trusted
+    )
     if command.side_by_side:
         return SideBySide(predictors, command.width, stems)
     if command.cam is not None:
         predictors[0].card.classes.index(command.cam)
+        predictors[0].require_stages()
     return ImageJob(predictors[0], stems, command.cam, command.cam_method)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 from rws.config import Config
-from rws.errors import Parser, UserError
+from rws.errors import Parser, UserError, add_trust, trusted_of
 from rws.predict.ways import TTA, LookAgain, PredictOptions, Windows
 
 PROG = "python predict.py"
@@ -41,6 +41,7 @@ class PredictCommand:
 
     source: image, folder, film, or number of a camera. cam: class whose heat maps are drawn as well, by
     `cam_method`. titles: one a checkpoint. width: in pixels, of a film or of one picture side by side.
+    trusted: networks of one's own that a checkpoint may ask for.
 
     Raises: UserError for settings that contradict each other.
     """
@@ -55,6 +56,7 @@ class PredictCommand:
     titles: tuple[str, ...] | None = None
     width: int | None = None
     device: str = "auto"
+    trusted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         titles, checkpoints = self.titles, self.checkpoints
@@ -78,12 +80,13 @@ class PredictCommand:
 
 @dataclass(frozen=True)
 class ExportCommand:
-    """A network to write for other programs; size (H, W) fixes its input."""
+    """A network to write for other programs; size (H, W) fixes its input, trusted as in PredictCommand."""
 
     form: str
     path: Path
     checkpoint: Path
     size: tuple[int, int] | None = None
+    trusted: tuple[str, ...] = ()
 
 
 def parse(flags: Sequence[str], description: str | None = None) -> PredictCommand:
@@ -113,6 +116,7 @@ def parse(flags: Sequence[str], description: str | None = None) -> PredictComman
         None if args.titles is None else tuple(args.titles),
         args.width,
         args.device,
+        trusted_of(args),
     )
 
 
@@ -182,6 +186,7 @@ def _make_parser(description: str | None) -> Parser:
     )
     parser.add_argument("--stride", type=int, metavar="PIXELS", help="between windows; two thirds of --slide")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add_trust(parser)
     _add_films(parser.add_argument_group("films"))
     _add_side_by_side(parser.add_argument_group("side by side"))
     return parser
@@ -245,6 +250,8 @@ def parse_export(flags: Sequence[str]) -> ExportCommand:
         metavar=("H", "W"),
         help="fix the input to one image of this size; without it the input is as free as the network allows",
     )
+    add_trust(parser)
     args = parser.parse_args(flags)
     form, path = args.export
-    return ExportCommand(form, Path(path), args.checkpoint, args.export_size and tuple(args.export_size))
+    size = args.export_size and tuple(args.export_size)
+    return ExportCommand(form, Path(path), args.checkpoint, size, trusted_of(args))

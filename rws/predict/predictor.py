@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from rws.errors import UserError
+from rws.method.stages import SMALL, check_stages
 from rws.predict.inference import label_of_input, network_input, prepare_for_prediction
 from rws.predict.look_again import PassBudget, look_again
 from rws.predict.refine import refined_label
@@ -28,6 +29,13 @@ class Predictor:
     card: Card
     options: PredictOptions
     budget: PassBudget | None = None
+
+    def require_stages(self) -> None:
+        """Raises: UserError for a network without stages to look at, whatever its file says."""
+        try:
+            check_stages(self.network, self.card.stages, SMALL)
+        except UserError as error:
+            raise UserError(f"{self.title}: {error}") from error
 
     def label(self, image: Image.Image, seen: Tensor | None, name: str = "") -> np.ndarray:
         """The likeliest class of each pixel of an image in RGB, of which the network sees `seen`.
@@ -49,17 +57,25 @@ class Predictor:
 
 
 def load_predictors(
-    checkpoints: Sequence[Path], titles: Sequence[str] | None, device: torch.device, options: PredictOptions
+    checkpoints: Sequence[Path],
+    titles: Sequence[str] | None,
+    device: torch.device,
+    options: PredictOptions,
+    trusted: Sequence[str] = (),
 ) -> list[Predictor]:
     """Load the networks of some checkpoints; without `titles` they are named by `path_titles`.
+
+    trusted: networks of one's own that a checkpoint may ask for.
 
     Raises: UserError for a checkpoint that cannot be used.
     """
     predictors = []
     for path, title in zip(checkpoints, titles or path_titles(checkpoints), strict=True):
-        network, card = load_trained(path)
+        network, card = load_trained(path, trusted)
         budget = PassBudget(options.look_again) if options.look_again else None
         predictors.append(Predictor(title, prepare_for_prediction(network, device), card, options, budget))
+        if options.refine:
+            predictors[-1].require_stages()
     return predictors
 
 

@@ -8,6 +8,7 @@ import hashlib
 import json
 import shutil
 import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,6 +22,7 @@ from rws.runtime.distributed import is_first
 from rws.runtime.files import written
 
 FORMAT = 1
+MOST_SHARED = 16  # times that a file may hold each of its numbers, as networks with shared weights do
 
 
 def remove(path: Path) -> None:
@@ -129,18 +131,50 @@ def load(path: Path) -> dict:
     if not path.is_file():
         raise UserError(f"{path}: no such checkpoint; train.py writes best.pt and last.pt into runs/<name>/")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns of odd files before it refuses them
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        content = _read(path)
     except Exception as error:
         raise DamagedFile(
             f"{path}: not a readable checkpoint ({type(error).__name__}); was it cut off?"
         ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    version = content.get("format") if isinstance(content, dict) else None
+    if type(version) is not int or version != FORMAT:
         raise UserError(f"{path}: not a checkpoint of this project (format {FORMAT}); train.py writes them")
     if not _is_as_written(content):
         raise DamagedFile(f"{path}: its checksum is wrong, it has changed since it was written; take another")
     return content
+
+
+def _read(path: Path) -> object:
+    """What torch reads, where it takes no more memory than the file.
+
+    Raises: whatever torch and zipfile raise of what is no checkpoint, ValueError for what swells up.
+    """
+    size = path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        if any(item.compress_type != zipfile.ZIP_STORED for item in archive.infolist()):
+            raise ValueError("compressed, as torch writes nothing")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch warns of odd files before it refuses them
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    _check_size(content, size)
+    return content
+
+
+def _check_size(content: object, size: int) -> None:
+    """Raises: ValueError for views and containers by which a file of `size` bytes holds far more."""
+    waiting, values, numbers = [content], 0, 0
+    while waiting:
+        value, values = waiting.pop(), values + 1
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list | tuple):
+            waiting += value
+        elif isinstance(value, torch.Tensor):
+            numbers += value.numel() * value.element_size()
+        elif isinstance(value, str | bytes | bytearray):
+            numbers += len(value)
+        if values > size or numbers > MOST_SHARED * size:
+            raise ValueError("far larger than its file")
 
 
 def network_in(path: Path) -> dict[str, torch.Tensor]:
@@ -185,6 +219,8 @@ def _feed(update: Callable, value: object) -> None:
     elif isinstance(value, dict):
         update(b"{")
         for key, each in value.items():
+            if not isinstance(key, str | int):
+                raise TypeError(f"a key of type {type(key).__name__}")
             update(repr(key).encode())
             _feed(update, each)
     elif isinstance(value, list | tuple):

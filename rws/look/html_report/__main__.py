@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rws.config import OPTIONS
 from rws.config.retired import RETIRED
-from rws.errors import Parser, exit_code
+from rws.errors import Parser, add_trust, exit_code, trusted_of
 
 
 def main(arguments: list[str]) -> int:
@@ -19,13 +19,14 @@ def main(arguments: list[str]) -> int:
     further = (f"--{key}" for key in ("config", *OPTIONS, *RETIRED))
     parser = Parser("python -m rws.look.html_report", __doc__, further=further)
     parser.add_argument("run", type=Path, help="folder of the run, runs/<name>")
+    add_trust(parser)
 
     def command() -> None:
         options, flags = parser.parse_known_args(arguments)
         # Late, since all that loads torch takes a while.
         from rws.look.html_report.write import rebuild
 
-        rebuild(options.run, flags)
+        rebuild(options.run, flags, trusted_of(options))
 
     return exit_code(
         command,

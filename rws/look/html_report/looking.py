@@ -1,5 +1,6 @@
 """The networks of a run, and what each sees in an image: its prediction and its heat maps, in one pass."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from rws.cycle.artifacts import Artifacts
 from rws.data.transforms import to_tensors
 from rws.look.html_report.facts import Facts
 from rws.method.cams import CamNetwork
+from rws.method.stages import SMALL, check_stages
 from rws.runs.model_file import Card, load_trained
 
 
@@ -65,13 +67,16 @@ def _networks(facts: Facts) -> list[tuple[str, str, Path]]:
     return [*there[:1], ("rws", "RWS", run.last)]
 
 
-def load_networks(facts: Facts, device: torch.device) -> list[PageNetwork]:
+def load_networks(facts: Facts, device: torch.device, trusted: Collection[str] = ()) -> list[PageNetwork]:
     """The networks to compare, plain first; one alone where nothing is left to compare with.
+
+    trusted: networks of one's own that the files may ask for.
 
     Raises: UserError for a network that is missing or damaged.
     """
     found = []
     for key, name, path in _networks(facts):
-        network, card = load_trained(path)
+        network, card = load_trained(path, trusted)
+        check_stages(network, card.stages, SMALL)
         found.append(PageNetwork(key, name, CamNetwork(network.to(device), card.stages, card.classes), card))
     return found

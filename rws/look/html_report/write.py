@@ -1,12 +1,13 @@
 """Writes the report of a finished run; a run never fails for its report."""
 
 import time
+from collections.abc import Collection
 from pathlib import Path
 
-from rws.cli import parse
 from rws.config import Config
 from rws.data import Split
 from rws.errors import UserError
+from rws.look.beside import named_network, parse_beside
 from rws.look.html_report.facts import Facts, read_facts
 from rws.look.html_report.looking import load_networks
 from rws.look.html_report.page import page
@@ -19,16 +20,22 @@ from rws.runtime.device import choose_device
 REPORT = "report.html"
 
 
-def write_report(folder: Path, config: Config, splits: tuple[Split, Split] | None = None) -> Path:
+def write_report(
+    folder: Path,
+    config: Config,
+    splits: tuple[Split, Split] | None = None,
+    trusted: Collection[str] = (),
+) -> Path:
     """Write report.html of a finished run; without its data or networks it has numbers and no pictures.
 
-    `splits` are those of the configuration, where they are open already.
+    splits: those of the configuration, where they are open already. trusted: networks of one's own that the
+    run's files may ask for.
 
     Raises: UserError for a folder without a finished run.
     """
     start = time.monotonic()
     facts = read_facts(folder)
-    pictures, note = _pictures(facts, config, splits)
+    pictures, note = _pictures(facts, config, splits, trusted)
     path = folder / REPORT
     write_text(path, page(facts, pictures, note))
     size = path.stat().st_size / 1e6
@@ -36,29 +43,32 @@ def write_report(folder: Path, config: Config, splits: tuple[Split, Split] | Non
     return path
 
 
-def _pictures(facts: Facts, config: Config, splits: tuple[Split, Split] | None) -> tuple[Pictures, str]:
+def _pictures(
+    facts: Facts, config: Config, splits: tuple[Split, Split] | None, trusted: Collection[str]
+) -> tuple[Pictures, str]:
     try:
         train, val = splits or open_splits(config.data)
-        return make_pictures(facts, train, val, load_networks(facts, choose_device(config.device))), ""
+        networks = load_networks(facts, choose_device(config.device), trusted)
+        return make_pictures(facts, train, val, networks), ""
     except (UserError, OSError) as error:
         say(f"warning: the report has no pictures: {error}")
         return Pictures(), str(error)
 
 
 def write_or_warn(folder: Path, config: Config, splits: tuple[Split, Split]) -> None:
-    """As `write_report`; whatever goes wrong is one line."""
+    """As `write_report`, of a configuration that a person has passed; whatever goes wrong is one line."""
     try:
-        write_report(folder, config, splits)
+        write_report(folder, config, splits, [config.model.name])
     except Exception as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())
         say(f"warning: no report ({what}); `python -m rws.look.html_report {folder}` tries again")
 
 
-def rebuild(folder: Path, flags: list[str]) -> Path:
+def rebuild(folder: Path, flags: list[str], trusted: tuple[str, ...] = ()) -> Path:
     """Write the report of a finished run again; flags of train.py win over its configuration.
 
     Raises: UserError for a folder without a finished run, and for wrong flags.
     """
     read_facts(folder)
-    config = parse(flags, file=str(folder / "config.yaml"), of_old_run=True).config
-    return write_report(folder, config)
+    config = parse_beside(flags, folder / "config.yaml")
+    return write_report(folder, config, trusted=trusted + named_network(flags, config))

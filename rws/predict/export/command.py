@@ -42,7 +42,7 @@ def export(command: ExportCommand) -> int:
     check_command(command)
     name, path = command.form, command.path
     require_packages(name)
-    network, card = load_trained(command.checkpoint)
+    network, card = load_trained(command.checkpoint, command.trusted)
     size = command.size or (card.base_size, card.base_size)
     say(f"exporting {card.network} as {name}; with some networks this takes minutes")
     start = time.perf_counter()

@@ -45,7 +45,7 @@ def make_films(films: Films, command: PredictCommand) -> int:
     """Make the films and print how fast, and J and F where there are masks; the exit code."""
     titles, foreground = command.titles, command.films.foreground
     device = choose_device(command.device)
-    predictors = load_predictors(command.checkpoints, titles, device, command.options)
+    predictors = load_predictors(command.checkpoints, titles, device, command.options, command.trusted)
     for predictor in predictors:
         foreground_of(predictor, foreground)  # an unknown class is refused before a film is begun
     shown = Shown(films.form, command.width, titled=command.side_by_side or titles is not None)
