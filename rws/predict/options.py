@@ -233,7 +233,7 @@ def parse_export(flags: Sequence[str]) -> ExportCommand:
         PROG,
         "Write a trained network for other programs.",
         further=_make_parser(None).flags,
-        advice="--export goes with --checkpoint and --export-size alone, and writes the plain network",
+        advice="--export goes with --checkpoint, --export-size and --trust-network alone",
     )
     parser.add_argument(
         "--export",
