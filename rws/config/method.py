@@ -54,7 +54,7 @@ class SliceConfig:
         """Raises: UserError for windows that do not cover the image, and for millions of them."""
         if self.step < FINEST_STEP:
             raise UserError(
-                f"slices.step {self.step:g}: must be at least {FINEST_STEP:g}; an image has a window for every "
+                f"slices.step {self.step:g}: must be at least {FINEST_STEP:g}; there is a window for every "
                 "step down and across"
             )
         if not self.step <= self.size <= 1:
