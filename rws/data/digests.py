@@ -30,7 +30,7 @@ def file_digest(path: Path | None) -> str:
             if size > PART:
                 file.seek(max(PART, size - PART))
                 digest.update(file.read(PART))
-    except OSError:
+    except (OSError, ValueError):  # a ValueError for a name with a zero byte
         return _MISSING
     return digest.hexdigest()
 
