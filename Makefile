@@ -5,7 +5,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 SPREAD = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: setup demo test test-core test-slow lint bench figures tables clean
+.PHONY: setup demo test test-core test-slow docs lint bench figures tables clean
 
 setup: .venv/.done
 
@@ -25,6 +25,9 @@ test-core: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m slow
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 lint: setup
 	$(BIN)/ruff check .
