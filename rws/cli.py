@@ -259,5 +259,5 @@ def _true(switch: str, text: str) -> bool:
 def dump(config: Config) -> str:
     """The resolved configuration as YAML that `parse` reads back."""
     tree = dataclasses.asdict(config)
-    tree["data"] |= {key: list(tree["data"][key]) for key in ("crop_size", "scale")}
-    return yaml.safe_dump(tree, sort_keys=False)
+    lists = {key: list(value) for key, value in flatten(tree).items() if isinstance(value, tuple)}
+    return yaml.safe_dump(_nest({**flatten(tree), **lists}), sort_keys=False)

@@ -12,7 +12,7 @@ import torch
 from tiny import TINY, NoScalars
 
 from rws.models import FAMILIES
-from rws.runs import log
+from rws.runs import loggers
 
 torch.set_num_threads(1)
 
@@ -29,5 +29,5 @@ def tiny_family():
 def tiny_runs(tiny_family):
     """`tiny` is a network's name, and runs write nothing for tensorboard."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(log, "SummaryWriter", NoScalars)
+        patch.setattr(loggers, "SummaryWriter", NoScalars)
         yield

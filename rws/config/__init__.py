@@ -53,6 +53,12 @@ class Config:
         step="score",
         free=True,
     )
+    log: tuple[Literal["tensorboard", "csv", "wandb", "mlflow"], ...] = option(
+        ("tensorboard",),
+        "Where scores and sample pictures go beside the run's own log: tensorboard, csv, wandb, mlflow.",
+        step=None,
+        free=True,
+    )
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)

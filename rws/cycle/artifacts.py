@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rws.data.boxes import Box
 from rws.errors import DamagedFile, UserError
 from rws.method.bank import Bank
-from rws.runs import begun, checkpoint
+from rws.runs import begun, checkpoint, loggers
 from rws.runs.model_file import Card, save_trained
 from rws.runs.record import RunState, shown
 
@@ -94,7 +94,7 @@ class Artifacts:
 
     def is_untouched(self) -> bool:
         """Whether nothing has been trained yet."""
-        begun = {"config.yaml", "env.json", "tensorboard", self.begun.name}
+        begun = {"config.yaml", "env.json", self.begun.name, *loggers.FILES}
         return all(path.name in begun or path.name[0] == "." for path in self.folder.iterdir())
 
     def place(self) -> str:

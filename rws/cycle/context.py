@@ -12,6 +12,7 @@ from rws.data.boxes import Box
 from rws.data.sliced_images import SlicedImages
 from rws.errors import UserError
 from rws.method.cams import CamNetwork
+from rws.runs.loggers import Logger
 from rws.runs.network import make_network
 from rws.runs.record import CycleRecord
 
@@ -58,6 +59,7 @@ class RunContext:
     artifacts: Artifacts
     records: tuple[CycleRecord, ...] = ()
     hooks: tuple[Hook, ...] = ()
+    loggers: tuple[Logger, ...] = ()
 
     @property
     def config(self) -> Config:

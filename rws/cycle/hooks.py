@@ -27,7 +27,7 @@ class Log(Hook):
             if found.rows:
                 self.reporter.say(text(found))
             self.reporter.say(f"stopped: {summary['stopped']}\n{closing_line(summary)}")
-        self.reporter.close()
+        self.reporter.close(summary)
 
 
 class KeepBest(Hook):
@@ -55,4 +55,4 @@ class KeepBest(Hook):
 
 def standard_hooks(run: RunContext) -> tuple[Hook, ...]:
     """The hooks of every run."""
-    return Log(Reporter(run.artifacts.folder)), KeepBest()
+    return Log(Reporter(run.artifacts.folder, run.loggers)), KeepBest()

@@ -7,8 +7,9 @@ the state written; a step that was cut off is simply run again, and draws the sa
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
+from rws.cli import flatten
 from rws.cycle.artifacts import Artifacts
 from rws.cycle.context import Hook, RunContext
 from rws.cycle.hooks import standard_hooks
@@ -16,6 +17,7 @@ from rws.cycle.recovery import recover
 from rws.cycle.setup import Setup
 from rws.cycle.steps import ACTIONS, uses_slices
 from rws.runs import checkpoint
+from rws.runs.loggers import Logger, open_loggers
 from rws.runs.record import STEPS, CycleRecord, Part, RunState, new_record
 from rws.runs.summary import summarise
 from rws.runtime.bars import say
@@ -47,12 +49,18 @@ def stop_reason(weak: list[int], limit: int, delta: int) -> str | None:
     return None
 
 
+def _loggers(setup: Setup) -> tuple[Logger, ...]:
+    """The loggers that a configuration asks for."""
+    config = setup.config
+    return tuple(open_loggers(config.log, setup.folder, config.name, flatten(asdict(config))))
+
+
 class Run:
     """One run of RWS in its folder, `setup.folder`: its state, and its steps one after another."""
 
     def __init__(self, setup: Setup, hooks: Sequence[Hook] = ()):
         self.artifacts = Artifacts(setup.folder)
-        context = RunContext(setup, self.artifacts)
+        context = RunContext(setup, self.artifacts, loggers=_loggers(setup) if is_first() else ())
         hooks = (*standard_hooks(context), *hooks) if is_first() else ()
         self._context = replace(context, hooks=hooks)
         self.state, said = of_first(lambda: recover(self.artifacts))

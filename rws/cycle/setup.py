@@ -21,6 +21,7 @@ from rws.runs.begun import Begun, agreed, begun_with
 from rws.runs.checkpoint import write_json
 from rws.runs.identity import check_folder, claim_folder, has_configuration, is_run
 from rws.runs.log import environment
+from rws.runs.loggers import check_loggers
 from rws.runs.model_file import Card
 from rws.runs.network import make_network
 from rws.runs.splits import open_splits
@@ -68,6 +69,7 @@ def prepare(
     check_folder(config, **existing, with_changes=with_changes)
     check_processes(config)
     check_room(config)
+    check_loggers(config.log)
     workers = processes_for(config.data.workers)
     device = choose_device(config.device)
     train, val = open_splits(config.data)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 
@@ -12,17 +11,12 @@ from rws.cycle.context import Hook, RunContext
 from rws.data.split import Split
 from rws.data.transforms import to_tensors
 from rws.look.cam_methods import TITLES, cam_method
+from rws.look.samples import Samples, chosen_ids
 from rws.look.viz import stage_figure
 from rws.method.cams import CamNetwork
 from rws.runs.model_file import Card
 from rws.runtime.bars import tracked
 from rws.runtime.files import save_picture
-
-
-def chosen_ids(ids: list[str], count: int) -> list[str]:
-    """`count` ids spread evenly over the list, the same ones in every cycle."""
-    places = np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(int)
-    return [ids[i] for i in places]
 
 
 def stage_picture(
@@ -60,4 +54,5 @@ class Pictures(Hook):
 
 def pictures(config: Config) -> tuple[Hook, ...]:
     """The hooks that make the pictures that a configuration asks for."""
-    return (Pictures(config.cam_vis_images, config.cam_method),) if config.cam_vis else ()
+    maps = (Pictures(config.cam_vis_images, config.cam_method),) if config.cam_vis else ()
+    return (*maps, Samples()) if config.log else maps

@@ -1,19 +1,21 @@
-"""What a run says: the table on the console, log.jsonl, tensorboard scalars, env.json and summary.json."""
+"""What a run says: the table on the console, log.jsonl, its loggers, env.json and summary.json."""
 
 import json
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 import torchvision
-from torch.utils.tensorboard import SummaryWriter
 
+from rws.runs.loggers import Logger
 from rws.runs.record import STEPS, CycleRecord, training_key
 from rws.runs.seals import opened, sealed
 from rws.runtime.bars import say
+from rws.runtime.files import cut_off
 
 _ROW = "{:>5}  {:>11}  {:>11}  {:>7}  {:>10}  {:>8}"
 _HEAD = _ROW.format("cycle", "weak slices", "fused share", "mIoU", "plain mIoU", "diff")
@@ -55,12 +57,6 @@ def environment(device: torch.device) -> dict:
     }
 
 
-def cut_off(log: Path) -> None:
-    """Remove the part of a line at the end of a log that a kill has left."""
-    if log.is_file() and not (content := log.read_bytes()).endswith(b"\n"):
-        os.truncate(log, content.rfind(b"\n") + 1)
-
-
 def log_lines(log: Path) -> tuple[list[tuple[str, dict]], int]:
     """The lines of a log as they are and as what they hold, and how many were left out as damaged."""
     found, damaged = [], 0
@@ -73,26 +69,25 @@ def log_lines(log: Path) -> tuple[list[tuple[str, dict]], int]:
 
 
 class Reporter:
-    """Writes the log and the scalars of a run and prints its table."""
+    """Writes the log of a run, tells its loggers, and prints its table."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, loggers: Sequence[Logger] = ()):
+        self.folder, self.loggers = folder, tuple(loggers)
         cut_off(folder / "log.jsonl")
-        self._scalars = SummaryWriter(str(folder / "tensorboard"))
 
     def say(self, text: str) -> None:
         """Print a line without breaking a progress bar."""
         say(*text.split("\n"))
 
     def epoch(self, step: str, cycle: int, images_seen: int, record: dict) -> None:
-        """Log one epoch of a training; scalars run over the images that the arm has been trained on."""
-        arm = "plain" if step == "plain" else "rws"
+        """Log one epoch of a training; scores run over the images that the arm has been trained on."""
+        arm = arm_of(step)
         line = {"training": training_key(step, cycle), "images": images_seen, **record}
         with open(self.folder / "log.jsonl", "a") as file:
             file.write(json.dumps(sealed(line)) + "\n")
-        for name in ("loss", "lr", "miou"):
-            if name in record:
-                self._scalars.add_scalar(f"{arm}/{name}", record[name], images_seen)
+        values = {f"{arm}/{name}": record[name] for name in ("loss", "lr", "miou") if name in record}
+        values |= {f"{arm}/iou/{name}": v for name, v in record.get("iou", {}).items() if v is not None}
+        self._tell(values, images_seen)
         scores = f", mIoU {record['miou']:.2f}" if "miou" in record else ""
         named = f"cycle {cycle}, {STEPS[step]}, epoch {record['epoch']}"
         self.say(f"  {named}: loss {record['loss']:.4f}{scores}")
@@ -110,14 +105,27 @@ class Reporter:
             f"{miou - plain[-1]['miou']:+.2f}" if plain else "-",
         ]
         self.say((_HEAD + "\n" if head else "") + _ROW.format(*cells))
-        if cycle.weak_slices is not None:
-            self._scalars.add_scalar("cycle/weak_slices", cycle.weak_slices, cycle.cycle)
-        for stage, value in (cycle.fused_share or {}).items():
-            self._scalars.add_scalar(f"fused_share/{stage}", value, cycle.cycle)
-        for stage, value in (cycle.missing_weight or {}).items():
-            self._scalars.add_scalar(f"missing_weight/{stage}", value, cycle.cycle)
-        self._scalars.flush()
+        values = {} if cycle.weak_slices is None else {"cycle/weak_slices": cycle.weak_slices}
+        values |= {f"fused_share/{stage}": share for stage, share in (cycle.fused_share or {}).items()}
+        values |= {f"missing_weight/{stage}": w for stage, w in (cycle.missing_weight or {}).items()}
+        self._tell(values, cycle.cycle)
 
-    def close(self) -> None:
-        """Flush and close the scalars."""
-        self._scalars.close()
+    def _tell(self, values: dict[str, float], at: int) -> None:
+        for logger in self.loggers if values else ():
+            logger.scores(values, at)
+
+    def close(self, summary: dict | None = None) -> None:
+        """End the loggers, with the last scores of a run that has ended."""
+        final = {} if summary is None else final_scores(summary)
+        for logger in self.loggers:
+            logger.end(final)
+
+
+def arm_of(step: str) -> str:
+    """The arm of a run that a training belongs to, as loggers name it."""
+    return "plain" if step == "plain" else "rws"
+
+
+def final_scores(summary: dict) -> dict[str, float]:
+    """The last scores of a run by name."""
+    return {f"final/{arm}_miou": summary[arm]["miou"] for arm in ("rws", "plain")}

@@ -82,3 +82,9 @@ def save_picture(picture: Image.Image, path: Path) -> None:
     kind = Image.registered_extensions()[Path(path).suffix.lower()]
     with written(path) as file:
         picture.save(file, kind, **({"quality": JPEG_QUALITY} if kind == "JPEG" else {}))
+
+
+def cut_off(log: Path) -> None:
+    """Remove the part of a line at the end of a file that a kill has left."""
+    if log.is_file() and not (content := log.read_bytes()).endswith(b"\n"):
+        os.truncate(log, content.rfind(b"\n") + 1)

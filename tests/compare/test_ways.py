@@ -14,7 +14,7 @@ from rws.compare import ways
 from rws.compare.__main__ import main as compare_main
 from rws.compare.intervals import bootstrap
 from rws.models import FAMILIES
-from rws.runs import log
+from rws.runs import loggers
 
 
 def test_miou_of_images_is_that_of_their_summed_overlaps():
@@ -56,7 +56,7 @@ def finished(tmp_path_factory):
     """The flags of an experiment whose arm plain is finished with two seeds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(FAMILIES, "tiny", TINY)
-        patch.setattr(log, "SummaryWriter", NoScalars)
+        patch.setattr(loggers, "SummaryWriter", NoScalars)
         folder = tmp_path_factory.mktemp("ways")
         root = demo_set(folder / "set", train=4, val=4)
         config = tiny_config(root, folder / "runs", limit=0)

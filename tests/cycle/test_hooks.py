@@ -11,8 +11,7 @@ from rws.cycle.hooks import KeepBest, Log
 from rws.cycle.loop import Run
 from rws.cycle.setup import prepare
 from rws.models import FAMILIES
-from rws.runs import checkpoint
-from rws.runs import log as report
+from rws.runs import checkpoint, loggers
 from rws.runs.log import Reporter
 from rws.runs.record import STEPS, CycleRecord
 
@@ -22,7 +21,7 @@ def light():
     """The tiny network among the families, no tensorboard."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(FAMILIES, "tiny", TINY)
-        patch.setattr(report, "SummaryWriter", NoScalars)
+        patch.setattr(loggers, "SummaryWriter", NoScalars)
         yield
 
 

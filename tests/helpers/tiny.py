@@ -66,7 +66,7 @@ class NoScalars:
         Path(folder).mkdir(exist_ok=True)
 
     def __getattr__(self, name: str) -> Callable:
-        return lambda *args: None
+        return lambda *args, **named: None
 
 
 def demo_set(root: Path, train: int = 4, val: int = 2) -> Path:

@@ -20,7 +20,7 @@ from rws.errors import UserError
 from rws.look import guide
 from rws.look.html_report import __main__ as html_report
 from rws.models import FAMILIES, build_network
-from rws.runs import checkpoint, log
+from rws.runs import checkpoint, loggers
 from rws.runs.card import Card
 from rws.runs.model_file import load_trained
 
@@ -48,7 +48,7 @@ def place(tmp_path, monkeypatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setitem(FAMILIES, "tiny", TINY)
-    monkeypatch.setattr(log, "SummaryWriter", NoScalars)
+    monkeypatch.setattr(loggers, "SummaryWriter", NoScalars)
     yield
     sys.modules.pop("nets_of_mine", None)
 

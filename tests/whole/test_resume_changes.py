@@ -15,8 +15,7 @@ from tiny import NoScalars, demo_set, load_script
 from rws.data import open_split
 from rws.data.digests import PART, differences, file_digest, split_digests
 from rws.models.source import source_digests
-from rws.runs import checkpoint
-from rws.runs import log as report
+from rws.runs import checkpoint, loggers
 from rws.runs.begun import Begun
 
 train = load_script("train")
@@ -68,7 +67,7 @@ def begun(tmp_path_factory) -> Path:
 def command(patch: pytest.MonkeyPatch, folder: Path, *flags: str) -> int:
     """train.py in a folder, which imports the modules of that folder anew."""
     patch.chdir(folder)
-    patch.setattr(report, "SummaryWriter", NoScalars)
+    patch.setattr(loggers, "SummaryWriter", NoScalars)
     patch.setattr(sys, "path", [str(folder), *sys.path])
     for name in ("net_of_mine", "helper_of_net"):
         sys.modules.pop(name, None)

@@ -49,14 +49,14 @@ def test_what_may_differ_when_a_run_is_resumed():
     """Where things are and how they are watched."""
     assert keys_with("free", True) == FREE
     assert {
-        *("cam_vis", "cam_vis_images", "cam_method", "runs", "device", "model.weights_dir"),
+        *("cam_vis", "cam_vis_images", "cam_method", "log", "runs", "device", "model.weights_dir"),
         *("data.root", "data.lists_dir", "data.workers", "data.check", "data.partial", "data.cache"),
         *("data.allow_leak", "train.checkpoint_steps", "train.checkpoint_minutes"),
     } == FREE
 
 
 NO_NUMBER = {
-    *("name", "runs", "model.weights_dir", "data.workers", "data.check", "data.partial", "data.cache"),
+    *("name", "log", "runs", "model.weights_dir", "data.workers", "data.check", "data.partial", "data.cache"),
     *("train.checkpoint_steps", "train.checkpoint_minutes", "data.allow_leak"),
 }
 # The options that a step and all before it do not depend on.

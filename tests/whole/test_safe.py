@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from rws.errors import DamagedFile, UserError, exit_code, safe
 from rws.look import guide
 from rws.models import FAMILIES
-from rws.runs import log
+from rws.runs import loggers
 
 HOSTILE = {
     "\x1b[31mred\x1b[0m": r"\x1b[31mred\x1b[0m",
@@ -103,7 +103,7 @@ def test_letters_that_the_terminal_lacks_are_escaped_and_no_traceback(monkeypatc
 def hostile(tmp_path, monkeypatch) -> list[str]:
     """The flags of a run on such a set."""
     monkeypatch.setitem(FAMILIES, "tiny", TINY)
-    monkeypatch.setattr(log, "SummaryWriter", NoScalars)
+    monkeypatch.setattr(loggers, "SummaryWriter", NoScalars)
     root = tmp_path / "set"
     for part in ("images", "masks"):
         (root / part).mkdir(parents=True)

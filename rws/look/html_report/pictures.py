@@ -8,10 +8,10 @@ from PIL import Image
 from rws.cycle.artifacts import Artifacts
 from rws.data import ClassSet, Split
 from rws.data.boxes import Box
-from rws.look.cam_vis import chosen_ids
 from rws.look.html_report import encode
 from rws.look.html_report.facts import Facts
 from rws.look.html_report.looking import PageNetwork, Seen
+from rws.look.samples import chosen_ids
 from rws.look.viz import ATTENTION_COLOURS, MISSING_COLOURS, is_foreground
 from rws.runtime.bars import tracked
 
