@@ -22,7 +22,7 @@ from rws.method.cams import CamNetwork
 from rws.method.fuse import BankFusion
 from rws.method.score import score_images
 from rws.method.select import select_features
-from rws.train.training import Job, Training
+from rws.training.training import Job, Training
 
 FILES = 16
 SIDE = 48  # short side in pixels of what the network sees

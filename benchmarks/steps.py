@@ -19,7 +19,7 @@ from rws.data.views import TrainBatch
 from rws.method.bank import Bank, BankWriter, Rows, seal
 from rws.method.fuse import BankFusion
 from rws.method.online import OnlineFusion, SliceRows
-from rws.train.training import Job, Training
+from rws.training.training import Job, Training
 
 CROP, TINY_CROP = (224, 224), (64, 64)
 CUDA_CROP = (480, 480)

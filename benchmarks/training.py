@@ -24,7 +24,7 @@ from rws.data.transforms import Geometry, Normalisation, train_transform
 from rws.data.views import TrainViews, View, train_loader
 from rws.method.fuse import BankFusion
 from rws.models.family import IMAGENET_MEAN, IMAGENET_STD
-from rws.train.training import Job, Training
+from rws.training.training import Job, Training
 
 # Dense bf16 operations a second, NVIDIA's data sheets of the SXM modules.
 BF16_PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12}

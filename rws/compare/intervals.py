@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.stats import t as student_t
 
-from rws.train.evaluation import iou_per_class
+from rws.training.evaluation import iou_per_class
 
 CONFIDENCE = 0.95
 

@@ -13,7 +13,7 @@ from rws.cycle.artifacts import Artifacts
 from rws.data.object_sizes import LARGE, SMALL
 from rws.runs import checkpoint
 from rws.runs.record import CycleRecord
-from rws.train.evaluation import as_scores
+from rws.training.evaluation import as_scores
 
 STEPS = ("whole", "slices", "score", "select")
 

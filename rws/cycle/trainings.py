@@ -17,8 +17,8 @@ from rws.method.fuse import BankFusion, FusionSchedule
 from rws.method.online import OnlineFusion, SliceReader, moving_average
 from rws.runs.record import Spent, shown, training_key
 from rws.runtime.seeding import derive_seed
-from rws.train.evaluation import evaluate
-from rws.train.training import Job, Training
+from rws.training.evaluation import evaluate
+from rws.training.training import Job, Training
 
 
 @dataclass(frozen=True)

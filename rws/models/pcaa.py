@@ -166,7 +166,7 @@ class PCAA(nn.Module):
         return heads | {"bins": bins}
 
     def own_loss(self, output: dict[str, Tensor], labels: Tensor, ignore_index: int) -> Tensor:
-        """CLASS_LOSS times the focal loss on which classes are in each bin; see `rws.train.training.loss_of`.
+        """CLASS_LOSS times the focal loss on which classes are in each bin; added by `optimization.loss_of`.
 
         Shape: labels (N, H, W) of the size of the images.
         """

@@ -18,7 +18,7 @@ from rws.runtime.distributed import is_first
 from rws.runtime.files import save_picture
 from rws.sc_cam.cams import label_map, multi_scale_maps
 from rws.sc_cam.images import classes_in
-from rws.train.evaluation import as_scores, confusion_matrix
+from rws.training.evaluation import as_scores, confusion_matrix
 
 
 @dataclass(frozen=True, eq=False)

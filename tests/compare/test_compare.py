@@ -28,7 +28,7 @@ from rws.data.object_sizes import object_area
 from rws.errors import UserError
 from rws.method.bank import Bank
 from rws.runs import checkpoint
-from rws.train.training import Training
+from rws.training.training import Training
 
 pytestmark = pytest.mark.usefixtures("tiny_runs")
 

@@ -22,7 +22,7 @@ from rws.runs import checkpoint
 from rws.runs.identity import stored_configuration
 from rws.runs.log import log_lines
 from rws.runs.seals import KEY
-from rws.train.training import Training
+from rws.training.training import Training
 
 # Written and never read back, or written anew by each command.
 NOT_READ = {"tensorboard", "summary.json", "env.json"}

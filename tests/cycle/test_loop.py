@@ -33,7 +33,7 @@ from rws.method.missing_weights import mean_missing
 from rws.runs import checkpoint
 from rws.runs.network import make_network
 from rws.runs.record import INSIDE, STEPS
-from rws.train.training import Training
+from rws.training.training import Training
 
 pytestmark = pytest.mark.usefixtures("tiny_runs")
 

@@ -15,8 +15,8 @@ from rws.data import DATASETS, Reading, open_split
 from rws.data.check import all_cores, check_split, scan_split
 from rws.data.transforms import Geometry, Normalisation, to_tensors, train_transform
 from rws.method.cams import CamNetwork
-from rws.train.evaluation import confusion_matrix
-from rws.train.optimization import segmentation_loss
+from rws.training.evaluation import confusion_matrix
+from rws.training.optimization import segmentation_loss
 
 train = load_script("train")
 

@@ -16,7 +16,7 @@ from rws.core.stages import find_stages, stage_infos, stage_shapes
 from rws.data.classes import ClassSet
 from rws.models import build_network, find_family
 from rws.runs.model_file import Card, load_trained, save_trained
-from rws.train.optimization import loss_of, make_optimizer
+from rws.training.optimization import loss_of, make_optimizer
 
 CLASSES = ClassSet(("other", "a", "b", "c"), ((0, 0, 0), (9, 0, 0), (0, 9, 0), (0, 0, 9)), 0)
 OWN = """

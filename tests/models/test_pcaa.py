@@ -8,7 +8,7 @@ from torch import Tensor
 
 from rws.config import TrainConfig
 from rws.models import build_network, pcaa
-from rws.train.optimization import loss_of, make_optimizer, segmentation_loss
+from rws.training.optimization import loss_of, make_optimizer, segmentation_loss
 
 # Names of the released head's parameters, and ours.
 RELEASED = {

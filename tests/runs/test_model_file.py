@@ -15,7 +15,7 @@ from rws.errors import UserError
 from rws.models import FAMILIES, build_network
 from rws.runs import checkpoint
 from rws.runs.model_file import Card, load_trained, save_trained
-from rws.train.optimization import make_optimizer, segmentation_loss
+from rws.training.optimization import make_optimizer, segmentation_loss
 
 pytestmark = pytest.mark.usefixtures("tiny_family")
 

@@ -17,7 +17,7 @@ from rws.method.bank import Bank
 from rws.runs import checkpoint
 from rws.runtime import distributed
 from rws.runtime.signals import Interrupted, handled
-from rws.train import optimization
+from rws.training import optimization
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_two_processes_run_the_rounds_of_one(root, tmp_path):
     assert len(names[0]) == 6
 
 
-sys.path.append(str(Path(__file__).parents[1] / "train"))  # test_training, for the processes
+sys.path.append(str(Path(__file__).parents[1] / "training"))  # test_training, for the processes
 
 
 def follow(folder: Path) -> None:

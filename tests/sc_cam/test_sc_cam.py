@@ -34,7 +34,7 @@ from rws.sc_cam.images import ClassifiedImages, image_labels
 from rws.sc_cam.label_maps import LabelMaps
 from rws.sc_cam.loss import classification_loss
 from rws.sc_cam.rounds import Rounds
-from rws.train.training import Training
+from rws.training.training import Training
 
 
 def build(num_classes: int, aux: bool = True) -> SubCategoryNetwork:

@@ -53,7 +53,7 @@ def wing_of(module: str) -> str:
 def test_the_walk_sees_imports():
     assert {"rws.runs.checkpoint", "rws.method.bank"} <= own("rws.cycle.artifacts")
     assert "rws.method.select" in own("rws.wrapper.rws")
-    assert "torch" in imported(MODULES["rws.train.training"])
+    assert "torch" in imported(MODULES["rws.training.training"])
     assert {"rws.core", "rws.data", "rws.models"} <= MODULES.keys()
 
 

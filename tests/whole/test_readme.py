@@ -67,7 +67,7 @@ def test_the_five_steps_have_the_same_words_everywhere():
     assert tuple(steps_of(readme)[:5]) == STEPS
     method = text("docs/method.md")
     assert tuple(steps_of(method)) == STEPS
-    files = ("core/cam.py", "core/slices.py", "train/training.py", "core/advantage.py", "core/fusion.py")
+    files = ("core/cam.py", "core/slices.py", "training/training.py", "core/advantage.py", "core/fusion.py")
     for page in (readme, method):
         parts = re.split(r"^\d\. \*\*", page, flags=re.MULTILINE)[1:6]
         assert all(file in part for file, part in zip(files, parts))

@@ -18,7 +18,7 @@ from torch import nn
 
 from rws.core.cam import seg_grad_cam
 from rws.runs import checkpoint
-from rws.train import optimization
+from rws.training import optimization
 
 NETWORK = """
 import torch.nn.functional as F

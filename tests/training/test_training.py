@@ -25,10 +25,10 @@ from rws.errors import UserError
 from rws.method.online import moving_average
 from rws.runs import checkpoint
 from rws.runtime.signals import Interrupted, handled
-from rws.train import optimization
-from rws.train import training as engine
-from rws.train.optimization import learning_rate, make_optimizer, segmentation_loss
-from rws.train.training import Job, Training
+from rws.training import optimization
+from rws.training import training as engine
+from rws.training.optimization import learning_rate, make_optimizer, segmentation_loss
+from rws.training.training import Job, Training
 
 
 class Pictures:
@@ -498,7 +498,7 @@ def test_a_signal_while_the_loader_hangs(tmp_path, monkeypatch, undisturbed):
         raise AssertionError("the signal waited for the batch")
 
     with monkeypatch.context() as patch, handled():
-        patch.setattr("rws.train.training.train_loader", hangs)
+        patch.setattr("rws.training.training.train_loader", hangs)
         with pytest.raises(Interrupted) as stopped:
             make_training(tmp_path / "t.pt").run()
     assert stopped.value.code == 143

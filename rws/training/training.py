@@ -23,7 +23,7 @@ from rws.runtime.device import device_of, to_network
 from rws.runtime.distributed import is_first, parallel, rank, share_buffers, summed, world
 from rws.runtime.seeding import derive_seed
 from rws.runtime.signals import Interrupted, at_once, deferred
-from rws.train.optimization import learning_rate, loss_of, make_optimizer
+from rws.training.optimization import learning_rate, loss_of, make_optimizer
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torchmetrics.classification import MulticlassJaccardIndex
 
-from rws.train.evaluation import as_scores, confusion_matrix, iou_per_class, mean_iou
+from rws.training.evaluation import as_scores, confusion_matrix, iou_per_class, mean_iou
 
 
 def confusion(predicted, labels, classes: int = 4) -> torch.Tensor:
