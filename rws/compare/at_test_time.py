@@ -20,13 +20,14 @@ from PIL import Image
 
 from rws.compare.__main__ import options
 from rws.compare.arms import artifacts_of, folder_of
-from rws.compare.intervals import class_ious, difference, spread
-from rws.compare.measure import confusion_of
+from rws.compare.intervals import difference, spread
 from rws.compare.plan import Plan, make_plan, read_experiment
 from rws.compare.tables import interval, mean_and_deviation, table
 from rws.config import Config, SliceConfig
 from rws.core.labels import likeliest
 from rws.errors import UserError, exit_code
+from rws.evaluate.groups import confusion_of
+from rws.evaluate.scores import class_ious
 from rws.method.cams import CamNetwork
 from rws.predict.inference import predict_label
 from rws.predict.refine import SLICES, refine

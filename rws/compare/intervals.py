@@ -2,16 +2,11 @@
 
 import math
 import statistics
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-import numpy as np
-import torch
 from scipy.stats import t as student_t
 
-from rws.training.evaluation import iou_per_class
-
-CONFIDENCE = 0.95
+from rws.evaluate.intervals import CONFIDENCE, Difference
 
 
 @dataclass(frozen=True)
@@ -20,16 +15,6 @@ class Spread:
 
     mean: float
     std: float | None
-    each: list[float]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A mean paired difference and its 95 % interval; no interval with one seed."""
-
-    mean: float
-    low: float | None
-    high: float | None
     each: list[float]
 
 
@@ -50,39 +35,3 @@ def difference(ours: list[float], theirs: list[float]) -> dict:
         return asdict(Difference(mean, None, None, each))
     half = float(student_t.ppf((1 + CONFIDENCE) / 2, n - 1)) * statistics.stdev(each) / math.sqrt(n)
     return asdict(Difference(mean, mean - half, mean + half, each))
-
-
-DRAWS = 1000  # of a bootstrap
-
-
-def bootstrap(ours: np.ndarray, theirs: np.ndarray, score: Callable[[np.ndarray], float]) -> dict:
-    """Mean difference of a score over seeds, and its 95 % interval over a bootstrap of the images.
-
-    Every draw takes as many images with replacement, the same ones for all seeds and for both sides.
-
-    Shape: (seeds, images, ...) each; `score` takes (images, ...).
-    """
-    each = [score(a) - score(b) for a, b in zip(ours, theirs, strict=True)]
-    generator, count = np.random.default_rng(0), ours.shape[1]
-    drawn = []
-    for _ in range(DRAWS):
-        images = generator.integers(count, size=count)
-        drawn.append(np.mean([score(a[images]) - score(b[images]) for a, b in zip(ours, theirs)]))
-    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return asdict(Difference(statistics.fmean(each), float(low), float(high), each))
-
-
-def class_ious(confusion: list[list[int]]) -> list[float | None]:
-    """IoU in percent of each class; None for a class that is neither labelled nor predicted."""
-    iou = (iou_per_class(torch.tensor(confusion)) * 100).tolist()
-    return [None if math.isnan(value) else value for value in iou]
-
-
-def labelled_miou(confusion: list[list[int]]) -> float | None:
-    """Mean IoU in percent over the classes that are labelled in a group of pixels; None for an empty group.
-
-    Classes that are only predicted there are left out: which ones do would differ from network to network.
-    """
-    counts = torch.tensor(confusion)
-    present = counts.sum(1) > 0
-    return float(iou_per_class(counts)[present].mean() * 100) if present.any() else None

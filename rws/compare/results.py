@@ -6,11 +6,13 @@ from dataclasses import dataclass
 
 from rws.cli import flatten
 from rws.compare.arms import folder_of
-from rws.compare.intervals import class_ious, difference, labelled_miou, spread
-from rws.compare.measure import BOUNDARY_PIXELS, GROUPS, Report
+from rws.compare.intervals import difference, spread
+from rws.compare.measure import Report
 from rws.compare.plan import Plan
 from rws.cycle.artifacts import Artifacts
 from rws.data.object_sizes import LARGE, SMALL
+from rws.evaluate.groups import BOUNDARY_PIXELS, GROUPS
+from rws.evaluate.scores import class_ious, labelled_miou
 from rws.runs import checkpoint
 from rws.runs.record import CycleRecord
 from rws.training.evaluation import as_scores

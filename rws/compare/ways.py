@@ -9,148 +9,63 @@ the others: what is chosen is chosen on other images than what is reported. `--w
 """
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor, nn
-from torchvision import tv_tensors
-from torchvision.transforms.v2 import functional as TF
 
 from rws.compare.__main__ import options
 from rws.compare.arms import folder_of
-from rws.compare.intervals import bootstrap, spread
-from rws.compare.measure import confusion_of
+from rws.compare.intervals import spread
 from rws.compare.plan import Plan, make_plan, read_experiment
 from rws.compare.tables import interval, machine_line, mean_and_deviation, table
 from rws.config import Config
-from rws.core.labels import likeliest, resized_scores
-from rws.core.stages import logits_of
 from rws.errors import UserError, exit_code
-from rws.predict.inference import network_input, predict_label
-from rws.predict.look_again import PassBudget, look_again
+from rws.evaluate.groups import confusion_of, overlaps_of
+from rws.evaluate.intervals import bootstrap
+from rws.evaluate.predictions import predictions
+from rws.evaluate.scores import miou
+from rws.evaluate.ways import CHOSEN, Trained, Way, again, by_error, uniform_ways
+from rws.predict.look_again import PassBudget
 from rws.predict.ways import LookAgain
 from rws.runs.checkpoint import write_result, write_text
 from rws.runs.log import environment
-from rws.runs.model_file import Card, load_trained
+from rws.runs.model_file import load_trained
 from rws.runs.splits import open_list
-from rws.runtime.bars import say, tracked
-from rws.runtime.device import choose_device, memory_format, to_network
-from rws.runtime.seeding import derive_seed
+from rws.runtime.bars import say
+from rws.runtime.device import choose_device, memory_format
 
 HALVES = ("all", "first", "second")
 
 
-@dataclass(frozen=True)
-class Photo:
-    """An image with its label, by which a way may choose only where it says so."""
-
-    image_id: str
-    image: Image.Image
-    label: np.ndarray
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A network with its card."""
-
-    network: nn.Module
-    card: Card
-
-
-Predicted = tuple[np.ndarray, float]  # label (H, W) uint8, and its units
-
-
-def augmented(tta: str, units: float, trained: Trained, photo: Photo) -> Predicted:
-    """A way of `--ways` that averages augmentations."""
-    return predict_label(trained.network, trained.card, photo.image, tta), units
-
-
-def enlarged(scales: Sequence[float], trained: Trained, photo: Photo) -> Predicted:
-    """The mean of the probabilities at several scales of the network's input."""
-    size = (photo.image.height, photo.image.width)
-    seen = [resized_scores(_at_scale(trained, photo.image, scale), size) for scale in scales]
-    return likeliest(torch.stack(seen).mean(0), size).cpu().numpy(), sum(s * s for s in scales)
-
-
-def _at_scale(trained: Trained, image: Image.Image, scale: float) -> Tensor:
-    """Probabilities of an image at a multiple of the network's input; shape (1, C, h, w)."""
-    height, width = network_input(trained.card, image).shape[-2:]
-    pixels = tv_tensors.Image(TF.pil_to_tensor(image))
-    large = TF.resize(pixels, [round(scale * height), round(scale * width)], antialias=True)
-    images = trained.card.at_own_size()(large).as_subclass(Tensor)[None]
-    return logits_of(trained.network(to_network(images, trained.network))).float().softmax(1)
-
-
-def by_uncertainty(look: LookAgain, budget: PassBudget | None, trained: Trained, photo: Photo) -> Predicted:
-    """RWS, `--ways rws`; without a budget of all images each gets as many windows."""
-    found = look_again(trained.network, trained.card, photo.image, look, budget)
-    return found.label(), found.passes
-
-
-def by_chance(look: LookAgain, trained: Trained, photo: Photo) -> Predicted:
-    """The control of any choice: random windows, for each image always the same."""
-    generator = torch.Generator().manual_seed(derive_seed(0, "random windows", photo.image_id))
-
-    def some(candidates: Tensor) -> Tensor:
-        order = torch.randperm(len(candidates), generator=generator)
-        return candidates[order[: int(look.passes) - 1]]
-
-    found = look_again(trained.network, trained.card, photo.image, look, among=some)
-    return found.label(), found.passes
-
-
-def by_error(look: LookAgain, trained: Trained, photo: Photo) -> Predicted:
-    """Windows over the errors of the first pass: what a choice could reach, no way to predict."""
-    found = look_again(trained.network, trained.card, photo.image, look, choice=partial(_errors, photo))
-    return found.label(), found.passes
-
-
-def _errors(photo: Photo, whole: Tensor) -> Tensor:
-    """Where the prediction is wrong; shape (C, h, w) -> (h, w)."""
-    label = Image.fromarray(photo.label).resize(whole.shape[:0:-1], Image.Resampling.NEAREST)
-    label = torch.from_numpy(np.array(label)).to(whole.device)
-    return ((whole.argmax(0) != label) & (label < len(whole))).float()
-
-
-SCALES = (1.25, 1.5, 2.0)
 PASSES = (2, 3, 4, 6)
 SIDES = {"": (0.7,), "_half": (0.5,)}
 MEANINGS = {
     "plain": "the network alone",
-    "flip, ms_flip, quarters": "as `--ways`",
+    "flip, ms_flip, quarters, quarters_flip": "as `--ways`",
     "at_S": "the image at S times the size, alone",
     "with_S": "the mean of the image's own size and S times it",
     "rws_K": "whole and windows of 0.7 of the sides by uncertainty, K passes for each image",
     "rws_mean_K": "the same, K passes on the average over the list (`--ways rws`)",
     "_half, _prior": "windows of half the sides; with the whole image as a prior for the classes",
     "random_K, oracle_K": "the same windows chosen by chance, and by the true errors",
+    "attention_K": "by what the last stage's heat map misses; a backward pass a class, a unit each",
 }
 
 
-def make_ways() -> dict[str, Callable[[Trained, Photo], Predicted]]:
+def make_ways() -> dict[str, Way]:
     """Every way by name; those with a budget are good for one list."""
-    ways = {
-        "plain": partial(augmented, "none", 1.0),
-        "flip": partial(augmented, "flip", 2.0),
-        "ms_flip": partial(augmented, "ms_flip", 2 * (0.75**2 + 1 + 1.25**2)),
-        "quarters": partial(augmented, "quarters", 5.0),
-    }
-    for scale in SCALES:
-        ways[f"at_{scale:g}"] = partial(enlarged, (scale,))
-        ways[f"with_{scale:g}"] = partial(enlarged, (1.0, scale))
+    ways = uniform_ways()
     for kind, sides in SIDES.items():
         for passes in PASSES:
-            look = LookAgain(passes, passes, sides)
-            ways[f"rws{kind}_{passes}"] = partial(by_uncertainty, look, None)
-            ways[f"random{kind}_{passes}"] = partial(by_chance, look)
-        ways[f"oracle{kind}_3"] = partial(by_error, LookAgain(3, 3, sides))
-        ways[f"rws{kind}_prior_3"] = partial(by_uncertainty, LookAgain(3, 3, sides, prior=True), None)
-    ways["rws_mean_3"] = partial(by_uncertainty, LookAgain(3), PassBudget(LookAgain(3)))
+            looks = {name: LookAgain(passes, passes, sides, choose=how) for name, how in CHOSEN.items()}
+            ways |= {f"{name}{kind}_{passes}": partial(again, look, None) for name, look in looks.items()}
+        ways[f"oracle{kind}_3"] = partial(by_error, LookAgain(3, 3, sides), None)
+        ways[f"rws{kind}_prior_3"] = partial(again, LookAgain(3, 3, sides, prior=True), None)
+    ways["rws_mean_3"] = partial(again, LookAgain(3), PassBudget(LookAgain(3)))
     return ways
 
 
@@ -171,33 +86,17 @@ def measure_run(config: Config, list_name: str, half: str, names: Sequence[str])
     trained, split = Trained(network, card), open_list(config.data, "val", list_name)
     ids = {"all": split.ids, "first": sorted(split.ids)[::2], "second": sorted(split.ids)[1::2]}[half]
     made = {name: way for name, way in make_ways().items() if name in names}
-    counts: dict[str, list] = {name: [] for name in made}
+    if any(name.startswith("attention") for name in made):
+        trained.require_stages()
+    overlaps: dict[str, list] = {name: [] for name in made}
     units = dict.fromkeys(made, 0.0)
-    for image_id in tracked(ids, desc=f"ways {folder}", unit="image", leave=False):
-        photo = Photo(image_id, split.image(image_id), split.label(image_id))
-        with torch.inference_mode():
-            for name, way in made.items():
-                label, cost = way(trained, photo)
-                counts[name].append(_overlaps(label, photo.label, card))
-                units[name] += cost / len(ids)
-    return {"list": list_name, "half": half, "ids": list(ids), "overlaps": counts, "units": units}
-
-
-def _overlaps(predicted: np.ndarray, label: np.ndarray, card: Card) -> list[list[int]]:
-    """Of one image and each class the pixels in prediction and label, and in either; shape (2, C)."""
-    known = label != card.classes.ignore_index
-    confusion = confusion_of(predicted, label, known, card.classes.num_classes)
-    both = confusion.diagonal()
-    return [both.tolist(), (confusion.sum(0) + confusion.sum(1) - both).tolist()]
-
-
-def miou(overlaps: np.ndarray) -> float:
-    """Mean over the classes that are labelled or predicted, in percent.
-
-    Shape: (images, 2, C).
-    """
-    both, either = overlaps.sum(0)
-    return float(100 * (both[either > 0] / either[either > 0]).mean())
+    for photo, predicted in predictions(trained, split, ids, made, f"ways {folder}"):
+        known = photo.label != card.classes.ignore_index
+        for name, each in predicted.items():
+            confusion = confusion_of(each.label, photo.label, known, card.classes.num_classes)
+            overlaps[name].append(overlaps_of(confusion).tolist())
+            units[name] += each.units / len(ids)
+    return {"list": list_name, "half": half, "ids": list(ids), "overlaps": overlaps, "units": units}
 
 
 def results(runs: list[dict]) -> dict:
@@ -211,7 +110,7 @@ def results(runs: list[dict]) -> dict:
     for name, each in overlaps.items():
         found[name] = {
             "units": float(np.mean([run["units"][name] for run in runs])),
-            "miou": spread([miou(one) for one in each]),
+            "miou": spread([miou(one.sum(0)) for one in each]),
             "against_plain": bootstrap(each, plain, miou),
         }
         by_chance = name.replace("rws", "random")

@@ -1,9 +1,10 @@
 """RWS at test time (`--ways rws`): windows over what the network is unsure of, seen enlarged, put in place.
 
 The first pass sees the whole image, the windows are seen in one batch. There is no backward pass and no stage
-is needed, so any network will do.
+is needed, so any network will do; windows chosen by attention alone need both.
 """
 
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as TF
 
+from rws.core.advantage import missing_weights
+from rws.core.cam import most_classes
 from rws.core.labels import likeliest_of, resized_scores
 from rws.core.stages import logits_of
 from rws.core.windows import (
@@ -24,10 +27,12 @@ from rws.core.windows import (
     uncertainty,
     with_prior,
 )
+from rws.method.cams import CamNetwork
 from rws.predict.inference import network_input
 from rws.predict.ways import LookAgain
 from rws.runs.model_file import Card
 from rws.runtime.device import to_network
+from rws.runtime.seeding import derive_seed
 
 Choice = Callable[[Tensor], Tensor]
 
@@ -58,11 +63,23 @@ class PassBudget:
 
 
 @dataclass(frozen=True)
+class FirstLook:
+    """What a network saw of the whole image.
+
+    whole: (C, h, w) probabilities. wanted: (h, w), what a window is worth holding. backward: backward passes.
+    """
+
+    whole: Tensor
+    wanted: Tensor
+    backward: int = 0
+
+
+@dataclass(frozen=True)
 class SeenAgain:
     """What a network saw of one image: the whole, and windows enlarged.
 
     whole: (C, h, w) probabilities. slices: (K, C, h, w), of boxes (K, 4) in the image's own pixels.
-    unsure: (h, w), by which the windows were chosen. size: (H, W) of the image.
+    unsure: (h, w), by which the windows were chosen. size: (H, W) of the image. backward: backward passes.
     """
 
     whole: Tensor
@@ -70,11 +87,20 @@ class SeenAgain:
     boxes_yxhw: Tensor
     unsure: Tensor
     size: tuple[int, int]
+    backward: int = 0
 
     @property
     def passes(self) -> int:
         """Forward passes at the size of the network's input."""
         return 1 + len(self.slices)
+
+    @property
+    def units(self) -> int:
+        """What it cost in forward passes; a backward pass counts as one.
+
+        From the logits to the first stage it takes as many multiplications, for no weight gets a gradient.
+        """
+        return self.passes + self.backward
 
     def probabilities(self, classes: slice = slice(None)) -> Tensor:
         """Probabilities of some classes at the image's own size.
@@ -101,30 +127,51 @@ def look_again(
     image: Image.Image,
     options: LookAgain,
     budget: PassBudget | None = None,
-    choice: Choice = uncertainty,
-    among: Choice | None = None,
+    choice: Choice | None = None,
 ) -> SeenAgain:
     """See an image in RGB as a whole and, enlarged, the windows that are worth it most.
 
-    `budget` says how many; without one it is one of this image alone. `choice` makes the map (h, w) by which
-    they are chosen of the whole image's probabilities (C, h, w); `among` picks the candidates (K, 4).
+    `budget` says how many; without one it is one of this image alone. `choice`, in place of that of the
+    options, makes the map (h, w) by which they are chosen of the whole image's probabilities (C, h, w).
 
     Raises: UserError for an image that is far longer than wide.
     """
     images = network_input(card, image)
     height, width = images.shape[-2:]
-    whole = _probabilities(network, images)[0]
-    unsure = choice(whole)
+    attentive = options.choose == "attention" and choice is None
+    first = _attentive(network, card, images) if attentive else _plain(network, images, choice or uncertainty)
     candidates = candidate_windows(height, width, options.sides)
-    candidates = among(candidates) if among else candidates
-    chosen, worth = choose_windows(unsure, candidates, options.most_passes - 1)
+    if options.choose == "random" and choice is None:
+        chosen, worth = _random(image, len(candidates), options.most_passes - 1)
+    else:
+        chosen, worth = choose_windows(first.wanted, candidates, options.most_passes - 1)
     count = (budget or PassBudget(options)).take(worth)
     inside = candidates[chosen[:count]]
     boxes = _in_image(inside, (height, width), (image.height, image.width))
-    slices = _see(network, card, image, boxes, (height, width)) if count else whole[None][:0]
+    slices = _see(network, card, image, boxes, (height, width)) if count else first.whole[None][:0]
     if options.prior and count:
-        slices = with_prior(slices, _prior(whole, inside))
-    return SeenAgain(whole, slices, boxes, unsure, (image.height, image.width))
+        slices = with_prior(slices, _prior(first.whole, inside))
+    return SeenAgain(first.whole, slices, boxes, first.wanted, (image.height, image.width), first.backward)
+
+
+def _plain(network: nn.Module, images: Tensor, choice: Choice) -> FirstLook:
+    whole = _probabilities(network, images)[0]
+    return FirstLook(whole, choice(whole))
+
+
+def _attentive(network: nn.Module, card: Card, images: Tensor) -> FirstLook:
+    """Wanted is what the last stage misses of each pixel's predicted class; a backward pass a class."""
+    foreground = card.classes.foreground
+    found = CamNetwork(network, card.stages, card.classes).maps(images, tuple(images.shape[-2:]))
+    missing = missing_weights(found.maps[0])[-1]
+    return FirstLook(found.logits[0].float().softmax(0), missing, most_classes(found.labels, foreground))
+
+
+def _random(image: Image.Image, windows: int, most: int) -> tuple[list[int], list[float]]:
+    """Windows by chance, for an image always the same, all worth as much: the control of any choice."""
+    seed = derive_seed(0, "random windows", zlib.crc32(image.tobytes()))
+    order = torch.randperm(windows, generator=torch.Generator().manual_seed(seed))
+    return order[:most].tolist(), [1.0] * min(most, windows)
 
 
 def _probabilities(network: nn.Module, images: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import get_type_hints
 
 from rws.config import Config
 from rws.errors import Parser, UserError, add_trust, trusted_of
-from rws.predict.ways import TTA, LookAgain, PredictOptions, Windows
+from rws.predict.ways import CHOICES, TTA, LookAgain, PredictOptions, Windows
 
 PROG = "python predict.py"
 WAYS = (*TTA, "plain", "rws")
@@ -108,7 +108,7 @@ def parse(flags: Sequence[str], description: str | None = None) -> PredictComman
             "none" if args.way in ("plain", "rws") else args.way,
             args.refine,
             sliding_windows(args.slide, args.stride),
-            _look_again(args.way, args.passes, args.passes_most),
+            _look_again(args.way, args.passes, args.passes_most, args.choose),
         ),
         FilmOptions(args.sequence, args.format, args.fps, args.foreground),
         args.cam,
@@ -132,12 +132,13 @@ def sliding_windows(side: int | None, step: int | None) -> Windows | None:
     return Windows(side, max(1, 2 * side // 3) if step is None else step)
 
 
-def _look_again(way: str, passes: float | None, most: int | None) -> LookAgain | None:
+def _look_again(way: str, passes: float | None, most: int | None, choose: str | None) -> LookAgain | None:
     if way == "rws":
-        return LookAgain(3.0 if passes is None else passes, most)
-    for value, flag in ((passes, "--passes"), (most, "--passes-most")):
+        return LookAgain(3.0 if passes is None else passes, most, choose=choose or CHOICES[0])
+    for value, flag in ((passes, "--passes"), (most, "--passes-most"), (choose, "--choose")):
         if value is not None:
-            raise UserError(f"command line: {flag} {value:g} is of --ways rws; give that as well")
+            said = f"{value:g}" if isinstance(value, float) else value
+            raise UserError(f"command line: {flag} {said} is of --ways rws; give that as well")
     return None
 
 
@@ -171,6 +172,9 @@ def _make_parser(description: str | None) -> Parser:
     )
     parser.add_argument("--passes", type=float, metavar="K", help="of --ways rws: on the average an image; 3")
     parser.add_argument("--passes-most", type=int, metavar="K", help="for one image at most; twice --passes")
+    parser.add_argument(
+        "--choose", choices=CHOICES, help="windows of --ways rws, to compare; by uncertainty unless told"
+    )
     parser.add_argument(
         "--refine", action="store_true", help="look again at weak slices, and blend in what they show better"
     )

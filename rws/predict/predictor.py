@@ -74,7 +74,7 @@ def load_predictors(
         network, card = load_trained(path, trusted)
         budget = PassBudget(options.look_again) if options.look_again else None
         predictors.append(Predictor(title, prepare_for_prediction(network, device), card, options, budget))
-        if options.refine:
+        if options.needs_stages:
             predictors[-1].require_stages()
     return predictors
 

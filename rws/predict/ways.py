@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from rws.errors import UserError
 
 TTA = ("none", "flip", "ms_flip", "quarters", "quarters_flip")
+CHOICES = ("uncertainty", "attention", "random")
 SMALLEST_WINDOW = 32  # the stride of many networks' last stage: in less they see nothing
 
 
@@ -56,7 +57,8 @@ class LookAgain:
 
     passes: forward passes an image, the first one included; over a folder or a film their mean. most: passes
     of one image at most. sides: of the windows over the image's. prior: a window sees a class only as far as
-    the whole image finds it likely nearby.
+    the whole image finds it likely nearby. choose: by what else the windows are chosen, for a comparison:
+    what the last stage's heat map misses, or chance.
 
     Raises: UserError for numbers that cannot be.
     """
@@ -65,8 +67,11 @@ class LookAgain:
     most: int | None = None
     sides: tuple[float, ...] = (0.7,)
     prior: bool = False
+    choose: str = "uncertainty"
 
     def __post_init__(self) -> None:
+        if self.choose not in CHOICES:
+            raise UserError(f"choose {self.choose!r}: must be one of {', '.join(CHOICES)}")
         if not 1 <= self.passes <= 26:
             raise UserError(f"command line: --passes {self.passes:g}: must be 1 to 26, the whole included")
         if self.most is not None and self.most < self.passes:
@@ -91,6 +96,11 @@ class PredictOptions:
     refine: bool = False
     windows: Windows | None = None
     look_again: LookAgain | None = None
+
+    @property
+    def needs_stages(self) -> bool:
+        """Whether heat maps say where to look."""
+        return self.refine or (self.look_again is not None and self.look_again.choose == "attention")
 
     def __post_init__(self) -> None:
         check_tta(self.tta)

@@ -6,7 +6,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -17,8 +16,7 @@ from rws.cli import dump
 from rws.compare import arms
 from rws.compare import at_test_time as refining
 from rws.compare.__main__ import compare, main
-from rws.compare.intervals import difference, labelled_miou, spread
-from rws.compare.measure import group_masks, near_boundary
+from rws.compare.intervals import difference, spread
 from rws.compare.plan import make_plan, read_experiment
 from rws.cycle import steps
 from rws.cycle.artifacts import Artifacts
@@ -26,6 +24,7 @@ from rws.cycle.loop import Run
 from rws.cycle.setup import prepare
 from rws.data.object_sizes import object_area
 from rws.errors import UserError
+from rws.evaluate.scores import labelled_miou
 from rws.method.bank import Bank
 from rws.runs import checkpoint
 from rws.training.training import Training
@@ -406,32 +405,6 @@ def test_object_areas_against_a_flood():
                     edge.append((y, x))
         expected[start] = 0 if label[start] == 255 else len(region) / label.size
     np.testing.assert_allclose(object_area(label, 255), expected)
-
-
-@pytest.mark.parametrize("pixels", [1, 2, 5])
-def test_boundaries_against_a_loop(pixels):
-    label = a_label()
-    label[:, 12:] = label[:, 12:13]  # wide regions, so that there is an interior
-    found = near_boundary(label, 255, pixels)
-    for r, c in np.ndindex(label.shape):
-        around = label[max(0, r - pixels) : r + pixels + 1, max(0, c - pixels) : c + pixels + 1]
-        others = set(around.ravel().tolist()) - {255, int(label[r, c])}
-        assert found[r, c] == (label[r, c] != 255 and bool(others))
-
-
-def test_groups_divide_the_labelled_pixels():
-    label = np.zeros((100, 100), np.uint8)
-    label[5:14, 5:14] = 1  # 0.81 %
-    label[30:50, 30:70] = 2  # 8 %
-    label[90:] = 255
-    cv2.circle(label, (90, 60), 3, 3, -1)
-    masks = group_masks(label, 255)
-    assert set(np.unique(label[masks["small"]])) == {1, 3}
-    assert set(np.unique(label[masks["medium"]])) == {2}
-    assert set(np.unique(label[masks["large"]])) == {0}
-    assert (masks["small"] ^ masks["medium"] ^ masks["large"] == (label != 255)).all()
-    assert (masks["boundary"] ^ masks["interior"] == (label != 255)).all()
-    assert (masks["all"] == (label != 255)).all()
 
 
 # At test time.

@@ -7,9 +7,10 @@ from PIL import Image
 from tiny import STAGES, TinyNetwork
 from torch import nn
 
+from rws.core.cam import seg_grad_cam
 from rws.data.classes import DEMO
 from rws.errors import UserError
-from rws.predict.inference import predict_label
+from rws.predict.inference import network_input, predict_label
 from rws.predict.look_again import PassBudget, look_again
 from rws.predict.options import parse
 from rws.predict.ways import LookAgain, PredictOptions, Windows
@@ -96,6 +97,36 @@ def test_the_windows_lie_over_what_the_choice_says(network):
     assert x == 0
 
 
+def test_windows_by_attention_lie_over_what_the_last_stage_misses_and_each_backward_pass_counts(network):
+    image = photo(60, 80)
+    found = look_again(network.inner, CARD, image, LookAgain(3, choose="attention"))
+    images = network_input(CARD, image)
+    with torch.no_grad():
+        own = network.inner(images)["out"].argmax(1)
+    held = sorted(set(own.unique().tolist()) - {DEMO.background})
+    stages = dict(zip(STAGES, map(network.inner.get_submodule, STAGES)))
+    maps = seg_grad_cam(network.inner, stages, images, own, held).maps[0]
+    torch.testing.assert_close(found.unsure, maps.amax(0) - maps[-1])
+    assert found.unsure.max() > 0
+    assert found.passes == 3
+    assert found.units == 3 + len(held)
+    assert held
+
+
+def test_random_windows_are_the_same_each_time_and_others_in_another_image(network):
+    look = LookAgain(4, choose="random")
+    images = [photo(60, 80), photo(60, 80), photo(60, 80, seed=1)]
+    boxes = [look_again(network, CARD, image, look).boxes_yxhw.tolist() for image in images]
+    assert boxes[0] == boxes[1] != boxes[2]
+    assert len({tuple(box) for box in boxes[0]}) == 3
+    budget = PassBudget(LookAgain(2.5, choose="random"))
+    passes = [
+        look_again(network, CARD, photo(60, 80, k), LookAgain(2.5, choose="random"), budget).passes
+        for k in range(4)
+    ]
+    assert passes == [2, 3, 2, 3]
+
+
 def test_a_prior_hides_what_the_whole_does_not_see(network):
     plain = look_again(network, CARD, photo(60, 80), LookAgain(3))
     found = look_again(network, CARD, photo(60, 80), LookAgain(3, prior=True))
@@ -150,6 +181,9 @@ def test_flags():
     assert parse([*where, "--ways", "rws"]).options.look_again == LookAgain(3.0)
     given = parse([*where, "--ways", "rws", "--passes", "2.5", "--passes-most", "4"]).options
     assert given.look_again == LookAgain(2.5, 4)
+    chosen = parse([*where, "--ways", "rws", "--choose", "attention"]).options
+    assert chosen.look_again == LookAgain(3.0, choose="attention")
+    assert chosen.needs_stages
     assert parse([*where, "--ways", "plain"]).options == PredictOptions()
     assert parse([*where, "--tta", "flip"]).options == parse([*where, "--ways", "flip"]).options
 
@@ -162,6 +196,7 @@ def test_flags():
         (["--ways", "rws", "--passes", "4", "--passes-most", "3"], "--passes-most 3: must be at least"),
         (["--passes", "4"], "--passes 4 is of --ways rws"),
         (["--ways", "flip", "--passes-most", "4"], "--passes-most 4 is of --ways rws"),
+        (["--ways", "flip", "--choose", "random"], "--choose random is of --ways rws"),
         (["--ways", "rws", "--refine"], "--ways rws and --refine"),
         (["--ways", "rws", "--slide", "64"], "--ways rws and --slide"),
     ],
@@ -169,6 +204,11 @@ def test_flags():
 def test_wrong_flags(flags, said):
     with pytest.raises(UserError, match=said):
         parse(["--checkpoint", "c.pt", "--input", "i", "--output", "o", *flags])
+
+
+def test_an_unknown_choice_is_told():
+    with pytest.raises(UserError, match="must be one of uncertainty, attention, random"):
+        LookAgain(choose="chance")
 
 
 def test_windows_are_not_looked_at_again():

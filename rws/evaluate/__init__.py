@@ -1,0 +1,1 @@
+"""Networks scored on a list of a data set, in several ways to predict."""
