@@ -26,9 +26,10 @@ from rws.config import Config
 from rws.errors import UserError, exit_code
 from rws.evaluate.groups import confusion_of, overlaps_of
 from rws.evaluate.intervals import bootstrap
+from rws.evaluate.names import CHOSEN
 from rws.evaluate.predictions import predictions
 from rws.evaluate.scores import miou
-from rws.evaluate.ways import CHOSEN, Trained, Way, again, by_error, uniform_ways
+from rws.evaluate.ways import Trained, Way, again, by_error, uniform_ways
 from rws.predict.look_again import PassBudget
 from rws.predict.ways import LookAgain
 from rws.runs.checkpoint import write_result, write_text
@@ -87,7 +88,7 @@ def measure_run(config: Config, list_name: str, half: str, names: Sequence[str])
     ids = {"all": split.ids, "first": sorted(split.ids)[::2], "second": sorted(split.ids)[1::2]}[half]
     made = {name: way for name, way in make_ways().items() if name in names}
     if any(name.startswith("attention") for name in made):
-        trained.require_stages()
+        trained.require_stages(str(folder / "last.pt"))
     overlaps: dict[str, list] = {name: [] for name in made}
     units = dict.fromkeys(made, 0.0)
     for photo, predicted in predictions(trained, split, ids, made, f"ways {folder}"):

@@ -25,9 +25,10 @@ def labelled_miou(confusion: list[list[int]]) -> float | None:
 
 
 def miou(overlaps: np.ndarray) -> float:
-    """Mean over the classes that are labelled or predicted, in percent.
+    """Mean over the classes that are labelled or predicted, in percent; NaN where there are none.
 
     Shape: (2, C).
     """
     both, either = overlaps
-    return float(100 * (both[either > 0] / either[either > 0]).mean())
+    present = either > 0
+    return float(100 * (both[present] / either[present]).mean()) if present.any() else math.nan

@@ -17,6 +17,7 @@ from torchvision.transforms.v2 import functional as TF
 from rws.core.labels import likeliest, resized_scores
 from rws.core.stages import logits_of
 from rws.errors import UserError
+from rws.evaluate.names import AVERAGED, CHOSEN, NAMES, ORACLE, SCALES
 from rws.method.stages import SMALL, check_stages
 from rws.predict.inference import network_input, predict_label
 from rws.predict.look_again import PassBudget, look_again
@@ -41,9 +42,12 @@ class Trained:
     network: nn.Module
     card: Card
 
-    def require_stages(self) -> None:
-        """Raises: UserError for a network that has no stages to look at."""
-        check_stages(self.network, self.card.stages, SMALL)
+    def require_stages(self, name: str) -> None:
+        """Raises: UserError for a network of a file that has no stages to look at."""
+        try:
+            check_stages(self.network, self.card.stages, SMALL)
+        except UserError as error:
+            raise UserError(f"{name}: {error}") from error
 
 
 Predicted = tuple[np.ndarray, float]  # label (H, W) uint8, and its units
@@ -91,13 +95,6 @@ def _errors(photo: Photo, whole: Tensor) -> Tensor:
     return ((whole.argmax(0) != label) & (label < len(whole))).float()
 
 
-MS_FLIP = 2 * (0.75**2 + 1 + 1.25**2)
-AVERAGED = {"plain": 1.0, "flip": 2.0, "ms_flip": MS_FLIP, "quarters": 5.0, "quarters_flip": 10.0}  # units
-SCALES = (1.25, 1.5, 2.0)
-CHOSEN = {"rws": "uncertainty", "attention": "attention", "random": "random"}
-ORACLE = "oracle"
-
-
 def uniform_ways() -> dict[str, Way]:
     """The ways that look at every image alike, by name."""
     ttas = {name: "none" if name == "plain" else name for name in AVERAGED}
@@ -106,9 +103,6 @@ def uniform_ways() -> dict[str, Way]:
         ways[f"at_{scale:g}"] = partial(enlarged, (scale,))
         ways[f"with_{scale:g}"] = partial(enlarged, (1.0, scale))
     return ways
-
-
-NAMES = (*uniform_ways(), *CHOSEN, ORACLE)
 
 
 def make_ways(names: Sequence[str], passes: float) -> dict[str, Way]:

@@ -43,14 +43,16 @@ def course(axes: Axes, cycles: Sequence[CycleRecord]) -> None:
     axes.set_ylim(top=axes.get_ylim()[1] * (1.25 + 0.1 * (len(stages) // 2)))  # the legend hides nothing
 
 
-def matrix(axes: Axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> None:
-    """Numbers in coloured cells; NaN is an empty one.
+def matrix(
+    axes: Axes, values: np.ndarray, rows: Sequence[str], columns: Sequence[str], *, written: bool = True
+) -> None:
+    """Numbers in coloured cells, and where they are `written` as text; NaN is an empty one.
 
     Shape: (rows, columns) in [0, 1].
     """
     shades = colormaps[COLOURS].with_extremes(bad=(0.5, 0.5, 0.5, 0.15))
     axes.imshow(values, cmap=shades, vmin=0, vmax=1, aspect="auto")
-    for y, x in np.ndindex(*values.shape):
+    for y, x in np.ndindex(*values.shape) if written else ():
         known = np.isfinite(values[y, x])
         colour = ("black" if values[y, x] > 0.6 else "white") if known else "grey"
         text = f"{values[y, x]:.2f}" if known else "–"

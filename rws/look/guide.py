@@ -21,8 +21,8 @@ from rws.config.retired import RETIRED
 from rws.cycle.guidance import guidance, text
 from rws.data import Split
 from rws.data.eval_images import eval_loader
-from rws.errors import DamagedFile, Parser, UserError, add_trust, exit_code, trusted_of
-from rws.look.beside import flag_names, named_network, parse_beside
+from rws.errors import Parser, UserError, add_trust, exit_code, trusted_of
+from rws.look.beside import check_classes, configuration_of, flag_names, named_network
 from rws.method.cams import CamNetwork
 from rws.method.score import ScoringResult, looked_at, score_images
 from rws.method.stages import SMALL, check_stages, stages_of
@@ -68,32 +68,7 @@ def _configuration(options: GuideOptions, flags: list[str]) -> Config:
         raise UserError("nothing to look at: give --checkpoint FILE, or --model.name NETWORK")
     if options.checkpoint is not None and "--model.name" in names:
         raise UserError("--checkpoint holds its own network; drop --model.name, or drop --checkpoint")
-    beside = options.checkpoint.parent / "config.yaml" if options.checkpoint else None
-    file = beside if beside and beside.is_file() else None
-    if file:
-        _warn_of_changes(beside)
-    config = parse_beside(flags, file)
-    if "--config" in names or (beside and not options.checkpoint.is_file()):
-        return config
-    if not file and "--data.name" not in names:
-        without = f"{beside}: is not there" if beside else "no data is named"
-        raise UserError(f"{without}; name the data set with --data.name and --data.root, or give --config")
-    if file and "--data.root" not in names and config.data.name != "demo":
-        _check_root(config.data.root, file)
-    return config
-
-
-def _warn_of_changes(path: Path) -> None:
-    try:
-        files.read_sealed(path)
-    except DamagedFile:
-        say(f"warning: {path}: has changed since the run wrote it; its options are taken as they are now")
-
-
-def _check_root(root: str, file: Path) -> None:
-    """Raises: UserError where the data of a run are not, as on another machine."""
-    if not Path(root).expanduser().is_dir():
-        raise UserError(f"{root}: no such folder, but {file} has the data there; give --data.root")
+    return configuration_of(options.checkpoint, flags)
 
 
 def _untrained(config: Config, split: Split) -> tuple[nn.Module, Card]:
@@ -104,19 +79,6 @@ def _untrained(config: Config, split: Split) -> tuple[nn.Module, Card]:
     say(*(f"note: {note}" for note in getattr(network, "notes", ())))
     card = Card(config.model.name, config.model.aux, stages, split.classes, config.data.base_size)
     return network.eval(), card
-
-
-def _check_classes(path: Path, card: Card, split: Split) -> None:
-    """Raises: UserError for a network of other classes than the data."""
-    if card.classes.names != split.classes.names:
-        raise UserError(
-            f"{path}: its classes are {_some(card.classes.names)}, those of the data "
-            f"{_some(split.classes.names)}; name the set it was trained on by --data.name, --data.category"
-        )
-
-
-def _some(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
 
 
 def look(network: nn.Module, card: Card, split: Split, config: Config) -> ScoringResult:
@@ -154,7 +116,7 @@ def guide(options: GuideOptions, flags: list[str]) -> None:
     split = open_list(config.data, options.split, list_name)
     network, card = trained or _untrained(config, split)
     if path is not None:
-        _check_classes(path, card, split)
+        check_classes(path, card, split)
         check_stages(network, card.stages, SMALL)
         device, channels_last = choose_device(config.device), config.model.channels_last
         network = network.to(device, memory_format=memory_format(channels_last))

@@ -128,7 +128,14 @@ def _canvas(stages: int, height_by_width: float) -> Figure:
     return figure
 
 
-@rc_context(PLAIN_TEXT)
+def with_label(image: Image.Image, label: np.ndarray, classes: ClassSet) -> Image.Image:
+    """The image with its label in colours over it.
+
+    Shape: label (H, W) at the image's size.
+    """
+    return Image.blend(image.convert("RGB"), colour_label(label, classes).convert("RGB"), 0.6)
+
+
 def samples_figure(
     samples: Sequence[tuple[str, Image.Image, np.ndarray]], classes: ClassSet, title: str
 ) -> Image.Image:
@@ -136,17 +143,29 @@ def samples_figure(
 
     Shape: a sample is a name, an image and its label (H, W).
     """
-    rows = -(-len(samples) // 2)
-    figure = Figure(figsize=(FIGURE_WIDTH_INCHES, 3.2 * rows + 1.5), dpi=DPI, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, 4, squeeze=False).reshape(-1, 2)
-    for pair in axes[len(samples) :].flat:
-        pair.set_axis_off()
-    for (left, right), (name, image, label) in zip(axes, samples):
-        _panel(left, image, label_of(name))
-        both = Image.blend(image.convert("RGB"), colour_label(label, classes).convert("RGB"), 0.6)
-        _panel(right, both, "label")
+    pairs = [[(n, image), ("label", with_label(image, label, classes))] for n, image, label in samples]
     present = np.unique(np.concatenate([np.unique(label) for *_, label in samples]))
+    return sheet_figure(pairs, present, classes, title)
+
+
+@rc_context(PLAIN_TEXT)
+def sheet_figure(
+    groups: Sequence[Sequence[tuple[str, Image.Image]]], present: np.ndarray, classes: ClassSet, title: str
+) -> Image.Image:
+    """Groups of as many pictures each, under their titles, two groups a row, and the colours of classes.
+
+    Shape: present (N,), the values of which colours are named.
+    """
+    rows, columns = -(-len(groups) // 2), 2 * len(groups[0])
+    size = (FIGURE_WIDTH_INCHES, 0.8 * FIGURE_WIDTH_INCHES / columns * rows + 1.5)
+    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False).reshape(-1, len(groups[0]))
+    for empty in axes[len(groups) :].flat:
+        empty.set_axis_off()
+    for places, group in zip(axes, groups):
+        for place, (name, picture) in zip(places, group):
+            _panel(place, picture, label_of(name))
     _legend(figure, present, classes)
     figure.suptitle(safe(title), fontsize=15, fontweight="bold")
     figure.canvas.draw()

@@ -1,0 +1,94 @@
+"""Scores of trained networks on a list of a data set, in one way to predict or several, in one table.
+
+python -m rws.evaluate --checkpoint runs/demo/best.pt
+python -m rws.evaluate --checkpoint runs/camvid/best.pt --list test --ways plain flip ms_flip quarters rws
+python -m rws.evaluate --checkpoint runs/a/last.pt runs/b/last.pt        side by side, paired by image
+
+Without --config the data is that of the run in whose folder the first checkpoint lies, or --data.name and
+--data.root. Further flags are those of train.py: --data.*, --device.
+"""
+
+import argparse
+from pathlib import Path
+
+from rws.config import OPTIONS
+from rws.config.retired import RETIRED
+from rws.errors import Parser, UserError, add_trust, exit_code, trusted_of
+from rws.evaluate.names import NAMES
+from rws.runtime.bars import say
+from rws.runtime.signals import handled
+
+PROG = "python -m rws.evaluate"
+
+
+def make_parser() -> Parser:
+    """The flags that are not those of train.py."""
+    further = (f"--{key}" for key in ("config", *OPTIONS, *RETIRED))
+    parser = Parser(PROG, __doc__, further=further)
+    parser.add_argument(
+        "--checkpoint", type=Path, nargs="+", required=True, metavar="FILE", help="best.pt or last.pt of runs"
+    )
+    parser.add_argument("--list", metavar="NAME", help="of the data set; default: its list of validation")
+    parser.add_argument(
+        "--ways",
+        nargs="+",
+        choices=NAMES,
+        default=["plain"],
+        metavar="WAY",
+        help=f"some of {', '.join(NAMES)}",
+    )
+    parser.add_argument(
+        "--passes", type=float, metavar="K", help="of rws, attention, random, oracle: an image, on average; 3"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="default: val/ beside the first checkpoint"
+    )
+    parser.add_argument(
+        "--worst", type=int, default=12, metavar="N", help="worst images on a sheet; 12, 0 for none"
+    )
+    add_trust(parser)
+    return parser
+
+
+def output_of(chosen: argparse.Namespace) -> Path:
+    """The folder that is named, or else val/ beside the first checkpoint, val_NAME/ for another list."""
+    if chosen.output is not None:
+        return chosen.output
+    name = "val" if chosen.list in (None, "val") else f"val_{chosen.list.replace('/', '_')}"
+    return chosen.checkpoint[0].parent / name
+
+
+def score(arguments: list[str]) -> None:
+    """Score networks, print the tables and write the results.
+
+    Raises: UserError for whatever is wrong.
+    """
+    chosen, flags = make_parser().parse_known_args(arguments)
+    if chosen.worst < 0:
+        raise UserError(f"command line: --worst {chosen.worst}: must be 0 or more")
+    # Late, so that a wrong flag is answered without loading torch.
+    from rws.evaluate.validation import ValCommand, validate
+
+    output = output_of(chosen)
+    command = ValCommand(
+        tuple(chosen.checkpoint),
+        tuple(flags),
+        chosen.list,
+        tuple(chosen.ways),
+        3.0 if chosen.passes is None else chosen.passes,
+        output,
+        chosen.worst,
+        trusted_of(chosen),
+    )
+    with handled():
+        found = validate(command)
+    say(*found.table().split("\n"), "", f"written: {output}")
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; the exit code."""
+    return exit_code(
+        lambda: score(arguments),
+        results="results are written into --output",
+        interrupted="interrupted; no result was written",
+    )

@@ -1,0 +1,213 @@
+"""Networks scored on a list of a data set: opened, predicted image by image, counted and written."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+
+from rws.config import Config
+from rws.data import Split
+from rws.errors import UserError
+from rws.evaluate.evaluation import Evaluation
+from rws.evaluate.groups import size_masks
+from rws.evaluate.intervals import bootstrap
+from rws.evaluate.pictures import Worst, draw_confusion
+from rws.evaluate.predictions import predictions
+from rws.evaluate.scores import miou
+from rws.evaluate.tally import Scores, Tally
+from rws.evaluate.ways import Trained, make_ways
+from rws.look.beside import check_classes, configuration_of, named_network
+from rws.predict.images import make_output
+from rws.predict.inference import prepare_for_prediction
+from rws.predict.predictor import path_titles
+from rws.runs.checkpoint import write_result, write_text
+from rws.runs.log import environment
+from rws.runs.model_file import load_trained
+from rws.runs.splits import open_list
+from rws.runtime.device import choose_device
+from rws.runtime.files import save_picture
+
+WORST = 12  # images on a sheet
+
+
+@dataclass(frozen=True)
+class ValCommand:
+    """Which networks to score, on what and in which ways.
+
+    flags: those of train.py, which name the data. list_name: of the data, else its list of validation.
+    passes: forward passes an image on the average, of the ways that see windows again. output: a folder, or
+    None to write nothing. worst: images on a sheet. trusted: networks of one's own that a checkpoint may ask
+    for.
+    """
+
+    checkpoints: tuple[Path, ...]
+    flags: tuple[str, ...] = ()
+    list_name: str | None = None
+    ways: tuple[str, ...] = ("plain",)
+    passes: float = 3.0
+    output: Path | None = None
+    worst: int = WORST
+    trusted: tuple[str, ...] = ()
+
+
+def val(
+    checkpoint: str | Path | Sequence[str | Path],
+    *,
+    data: Mapping[str, object] | None = None,
+    list: str | None = None,
+    ways: Sequence[str] = ("plain",),
+    passes: float = 3.0,
+    output: str | Path | None = None,
+    trusted: Sequence[str] = (),
+) -> Evaluation:
+    """A trained network, or several side by side, scored on a list of a data set.
+
+    data: options of the data by name, as {"name": "camvid", "root": "data/camvid"}; what is not there is as
+    in the configuration beside the first checkpoint. list: its list of validation unless another is named.
+    ways: to predict, by name. passes: forward passes an image on the average, of the ways that see windows
+    again. output: a folder for val.json and pictures; nothing is written without it. trusted: networks of
+    your own, `module:factory`, that a checkpoint may ask for.
+
+    Raises: UserError for a checkpoint, data, a list or a way that cannot be used.
+    """
+    files = [checkpoint] if isinstance(checkpoint, str | Path) else checkpoint
+    flags = tuple(f"--data.{key}={_text(value)}" for key, value in (data or {}).items())
+    folder = None if output is None else Path(output)
+    return validate(
+        ValCommand(tuple(map(Path, files)), flags, list, tuple(ways), passes, folder, trusted=tuple(trusted))
+    )
+
+
+def _text(value: object) -> str:
+    """A value as one writes it in YAML."""
+    if isinstance(value, str | Path):
+        return str(value)
+    return yaml.safe_dump(value, default_flow_style=True).removesuffix("...\n").strip()
+
+
+def validate(command: ValCommand) -> Evaluation:
+    """Score the networks of a command, and write the results where it says.
+
+    Raises: UserError for whatever is wrong.
+    """
+    if not command.checkpoints:
+        raise UserError("nothing to score: give a checkpoint")
+    make_ways(command.ways, command.passes)  # a wrong way is told before anything is loaded
+    config = configuration_of(command.checkpoints[0], [*command.flags])
+    networks = load_networks(command, config)
+    list_name = command.list_name or config.data.val_list
+    split = open_list(config.data, "val", list_name)
+    for path, trained in zip(command.checkpoints, networks.values()):
+        check_classes(path, trained.card, split)
+    if command.output is not None:
+        make_output(command.output)
+    tallies, sheets = {}, {}
+    for title, trained in networks.items():
+        tallies[title], sheets[title] = _counted(command, title, trained, split)
+    found = Evaluation(
+        config.data.name,
+        list_name,
+        len(split),
+        split.classes.names,
+        _compared(tallies),
+        {title: str(path) for title, path in zip(networks, command.checkpoints)},
+        environment(choose_device(config.device)),
+    )
+    if command.output is not None:
+        write(found, sheets, command.output)
+    return found
+
+
+def load_networks(command: ValCommand, config: Config) -> dict[str, Trained]:
+    """The networks by title, on the device.
+
+    Raises: UserError for one that cannot be used, and where maps are asked of one without stages.
+    """
+    device = choose_device(config.device)
+    trusted = command.trusted + named_network([*command.flags], config)
+    networks = {}
+    for title, path in zip(path_titles(command.checkpoints), command.checkpoints):
+        if title in networks:
+            raise UserError(f"--checkpoint {path}: is there twice; name each once")
+        trained = open_trained(path, trusted, device)
+        if "attention" in command.ways:
+            trained.require_stages(str(path))
+        networks[title] = trained
+    return networks
+
+
+def open_trained(path: Path, trusted: Sequence[str], device: torch.device) -> Trained:
+    """A network of a checkpoint, ready to predict.
+
+    Raises: UserError for a file that cannot be used.
+    """
+    network, card = load_trained(path, trusted)
+    return Trained(prepare_for_prediction(network, device), card)
+
+
+def _counted(
+    command: ValCommand, title: str, trained: Trained, split: Split
+) -> tuple[dict[str, Tally], dict[str, Worst]]:
+    """What a network predicts of all images, by way, and the worst images of each."""
+    classes = trained.card.classes
+    ways = make_ways(command.ways, command.passes)
+    tallies = {name: Tally(classes) for name in ways}
+    worst = {name: Worst(classes, command.worst) for name in ways}
+    for photo, predicted in predictions(trained, split, split.ids, ways, f"val {title}"):
+        sizes = size_masks(photo.label, classes.ignore_index)
+        for name, each in predicted.items():
+            worst[name].offer(tallies[name].add(photo, each, sizes), photo, each.label)
+    return tallies, worst
+
+
+def _compared(tallies: dict[str, dict[str, Tally]]) -> dict[str, dict[str, Scores]]:
+    """The scores, with differences of the ways to the first one, and of networks to the first one."""
+    first_network = next(iter(tallies.values()))
+    first_way = next(iter(first_network))
+    return {
+        title: {
+            name: each.scores(
+                to_first_way=_difference(each, ways[first_way]),
+                to_first_network=_difference(each, first_network[name]),
+            )
+            for name, each in ways.items()
+        }
+        for title, ways in tallies.items()
+    }
+
+
+def _difference(ours: Tally, theirs: Tally) -> dict | None:
+    """Of mIoU, paired by image; None for one and the same."""
+    if ours is theirs:
+        return None
+    sides = [np.array([[*tally.overlaps.values()]]) for tally in (ours, theirs)]
+    found = bootstrap(*sides, miou)
+    return {key: found[key] for key in ("mean", "low", "high")}
+
+
+def write(found: Evaluation, sheets: dict[str, dict[str, Worst]], folder: Path) -> None:
+    """val.json, and of each network and way the confusion as CSV and PNG and a sheet of the worst images."""
+    write_result(folder / "val.json", found.as_dict())
+    for title, ways in found.networks.items():
+        for way, scores in ways.items():
+            name = way if len(found.networks) == 1 else f"{title.replace('/', '_')}_{way}"
+            said = f"{title}: {way} on {found.data}, list {found.list}"
+            write_text(folder / f"confusion_{name}.csv", _csv(scores.confusion, found.classes))
+            draw_confusion(scores.confusion, found.classes, folder / f"confusion_{name}.png", said)
+            if sheets[title][way].shown:
+                sheet = sheets[title][way].sheet(f"worst images of {said}")
+                save_picture(sheet, folder / f"worst_{name}.jpg")
+
+
+def _csv(confusion: list[list[int]], names: tuple[str, ...]) -> str:
+    """Pixels by label (rows) and prediction (columns)."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["labelled \\ predicted", *names])
+    table.writerows([name, *row] for name, row in zip(names, confusion))
+    return text.getvalue()
