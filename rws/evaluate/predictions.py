@@ -37,10 +37,18 @@ def predictions(
     with one_thread() as reader:
         photos = tracked(ahead(reader, read, ids), desc, len(ids), unit="image", leave=False)
         for photo in (future.result() for future in photos):
-            if photo.label.shape != (photo.image.height, photo.image.width):
-                sizes = f"{photo.label.shape[::-1]}, its image {photo.image.size}"
-                raise UserError(f"{split.label_path(photo.image_id)}: the label's size is {sizes}")
+            _check_size(photo, split)
             yield photo, {name: _predicted(way, trained, photo) for name, way in ways.items()}
+
+
+def _check_size(photo: Photo, split: Split) -> None:
+    """Raises: UserError for a label of another size than its image."""
+    (height, width), image = photo.label.shape, photo.image
+    if (width, height) != image.size:
+        raise UserError(
+            f"{split.label_path(photo.image_id)}: the label is {width} x {height} pixels, its image "
+            f"{image.width} x {image.height}; check the set with --check-data"
+        )
 
 
 def _predicted(way: Way, trained: Trained, photo: Photo) -> Prediction:

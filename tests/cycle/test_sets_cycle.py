@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from layouts import LAYOUTS, Layout
+from official import cityscapes_scores
 from PIL import Image
 from tiny import REPOSITORY, load_script
 from torchmetrics.classification import MulticlassJaccardIndex
@@ -139,16 +140,10 @@ def test_one_cycle_and_its_score(tmp_path, key, network):
 
 def cityscapes_score(root: Path, written: dict[str, np.ndarray], folder: Path) -> float:
     """cityscapesScripts' own score of the written labelIds, in percent."""
-    official = pytest.importorskip(
-        "cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling",
-        reason='pip install -e ".[dev]" has cityscapesScripts',
-    )
-    options = official.args
-    options.evalInstLevelScore, options.quiet, options.JSONOutput = False, True, False
-    truths = sorted(str(path) for path in root.rglob("gtFine/val/*/*_labelIds.png"))
-    results = [str(folder / "out" / f"{Path(path).name.split('_gtFine')[0]}.png") for path in truths]
+    truths = sorted(root.rglob("gtFine/val/*/*_labelIds.png"))
+    results = [folder / "out" / f"{path.name.split('_gtFine')[0]}.png" for path in truths]
     assert len(results) == len(written)
-    return 100 * float(official.evaluateImgLists(results, truths, options)["averageScoreClasses"])
+    return 100 * float(cityscapes_scores(results, truths)["averageScoreClasses"])
 
 
 @pytest.mark.parametrize("network", NETWORKS)
