@@ -222,7 +222,7 @@ def test_a_value_is_what_its_option_takes(line, key, value, write):
             '"data.crop_size": 96 given, needed is 2 values in brackets, each a whole number above 0, as '
             "crop_size: [480, 480]",
         ),
-        ("name: !!timestamp 2024-01-01", 'not valid YAML: could not determine a constructor'),
+        ("name: !!timestamp 2024-01-01", "not valid YAML: could not determine a constructor"),
     ],
 )
 def test_a_value_that_its_option_does_not_take_is_one_line(line, about, write):
