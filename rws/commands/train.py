@@ -1,24 +1,23 @@
-"""Train a network with RWS.
+"""Train a network with RWS, and stop when the last cycle has helped no more.
 
-    python train.py                                                       the demo, configs/demo.yaml
-    python train.py --config configs/voc2012_resnet50.yaml --data.root data
-    python train.py --config configs/voc2012_category.yaml --data.category cat
-    python train.py --config configs/demo.yaml --resume                   go on with a run that was stopped
-    python train.py --config configs/demo.yaml --cam-vis --name looked    with heat maps of every stage
-    python train.py --config configs/camvid_light.yaml --check-data       look at the data and stop
-    python train.py --model.name smp:Unet:resnet34 --list-stages          modules that could be stages
-    python train.py --config configs/sc_cam_voc.yaml                      SC-CAM, from image-level labels
-    torchrun --nproc-per-node 4 train.py --config configs/voc2012_resnet50.yaml     four GPUs of one machine
+    rws train                                                   the demo
+    rws train --config voc2012_resnet50 --data.root data
+    rws train --config voc2012_category --data.category cat
+    rws train --config mine.yaml --resume                       go on with a run that was stopped
+    rws train --config demo --cam-vis --name looked             with heat maps of every stage
+    rws train --config sc_cam_voc                               SC-CAM, from image-level labels
+    torchrun --nproc-per-node 4 -m rws train --config voc2012_resnet50    four GPUs of one machine
 
-Flags win over the YAML file, which wins over the defaults; `--help` shows the options that most people need,
-`--help-all` every one.
+--config takes the name of a configuration that comes with the code, or a YAML file. Flags win over it, and it
+wins over the defaults; `--help` shows the options that most people need, `--help-all` every one.
 """
 
-import sys
+from argparse import ArgumentParser
+from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 
-from rws.cli import Command, help_text, parse
+from rws.cli import Command, help_parser, parse
 from rws.errors import exit_code
 from rws.runtime.bars import say
 
@@ -74,10 +73,29 @@ def train(command: Command) -> None:
             write_or_warn(setup.folder, config, (setup.train, setup.val))
 
 
-def run(flags: list[str]) -> None:
-    """Do what the flags say: train, look at the data, list stages, or show help."""
+def main(flags: list[str], prog: str = "rws train") -> int:
+    """Train as a command line says; the exit code."""
+    advice = "the same command with --resume goes on from the last checkpoint"
+    return answer(flags, partial(make_parser, prog=prog), advice)
+
+
+def make_parser(everything: bool = True, prog: str = "rws train") -> ArgumentParser:
+    """What shows the help of `rws train`."""
+    return help_parser(__doc__.replace("\n    rws train", f"\n    {prog}"), prog, everything=everything)
+
+
+def answer(flags: list[str], parser: Callable[[bool], ArgumentParser], interrupted: str) -> int:
+    """Do what the flags of train, check or stages ask for; the exit code. `parser` shows the help."""
+    return exit_code(
+        partial(_run, flags, parser),
+        results="a run is written into --runs/--name",
+        interrupted=f"interrupted; {interrupted}",
+    )
+
+
+def _run(flags: list[str], parser: Callable[[bool], ArgumentParser]) -> None:
     if asked := {"-h", "--help", "--help-all"} & {flag.replace("_", "-") for flag in flags}:
-        say(*help_text(__doc__, everything="--help-all" in asked).split("\n"))
+        say(*parser("--help-all" in asked).format_help().split("\n"))
         return
     command = parse(flags)
     # All that loads torch is imported late: a wrong flag is answered at once.
@@ -91,16 +109,3 @@ def run(flags: list[str]) -> None:
         say(*stage_table(command.config).split("\n"))
     else:
         train(command)
-
-
-def main(flags: list[str]) -> int:
-    """Run the command line; the exit code."""
-    return exit_code(
-        partial(run, flags),
-        results="a run is written into --runs/--name",
-        interrupted="interrupted; the same command with --resume goes on from the last checkpoint",
-    )
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
