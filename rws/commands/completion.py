@@ -1,7 +1,9 @@
 """Print what completes the words of `rws` in a shell: commands, flags, and the values that some flags have.
 
-eval "$(rws completion bash)"                    in ~/.bashrc
-rws completion zsh > ~/.zfunc/_rws               in a folder of zsh's fpath
+    rws completion bash > ~/.local/share/bash-completion/completions/rws
+    rws completion zsh > ~/.zfunc/_rws                        where zsh's fpath names that folder
+
+The next shell that is opened knows them.
 """
 
 import argparse
