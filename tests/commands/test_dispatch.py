@@ -173,3 +173,9 @@ def test_an_ending_of_no_format_is_told_those_that_are():
         export.read(["net.onn", "--checkpoint", "a.pt"])
     known = ".onnx for onnx; .pt or .pth or .ts for torchscript; .pt2 for torch_export"
     assert str(error.value) == f"net.onn: its ending says no format; give it {known}"
+
+
+def test_the_page_of_commands_lists_them_as_help_does():
+    rows = [f"| `rws {name}` | {command.meaning} |" for name, command in COMMANDS.items()]
+    page = (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert [line for line in page.splitlines() if line.startswith("| `rws ")] == rows
