@@ -6,7 +6,7 @@
     rws export net.onnx --checkpoint runs/demo/best.pt --size 512 512    fixed to one image of this size
 
 The file holds the plain network, with the normalisation inside, and is compared with PyTorch before it takes
-its place. ONNX needs `pip install "rws[export]"`.
+its place. ONNX needs `pip install ".[export]"`.
 """
 
 from pathlib import Path
