@@ -1,106 +1,11 @@
-"""Train a network with RWS.
-
-    python train.py                                                       the demo, configs/demo.yaml
-    python train.py --config configs/voc2012_resnet50.yaml --data.root data
-    python train.py --config configs/voc2012_category.yaml --data.category cat
-    python train.py --config configs/demo.yaml --resume                   go on with a run that was stopped
-    python train.py --config configs/demo.yaml --cam-vis --name looked    with heat maps of every stage
-    python train.py --config configs/camvid_light.yaml --check-data       look at the data and stop
-    python train.py --model.name smp:Unet:resnet34 --list-stages          modules that could be stages
-    python train.py --config configs/sc_cam_voc.yaml                      SC-CAM, from image-level labels
-    torchrun --nproc-per-node 4 train.py --config configs/voc2012_resnet50.yaml     four GPUs of one machine
-
-Flags win over the YAML file, which wins over the defaults; `--help` shows the options that most people need,
-`--help-all` every one.
-"""
+"""Train a network with RWS: `rws train`, from a checkout. `python train.py --help` shows how."""
 
 import sys
-from contextlib import nullcontext
 from functools import partial
 
-from rws.cli import Command, help_text, parse
-from rws.errors import exit_code
-from rws.runtime.bars import say
+from rws.commands import train
 
-
-def describe(command: Command, setup, loaded) -> str:
-    """What is about to run, in a few lines."""
-    config, train = command.config, command.config.train
-    return (
-        f"configuration: {command.source}; run folder: {setup.folder}\n"
-        f"{loaded}\n"
-        f"{len(setup.train.ids)} training and {len(setup.val.ids)} validation images, "
-        f"{setup.card.classes.num_classes} classes; device {setup.device}\n"
-        f"batch {train.batch_size}, {train.optimizer} lr {train.lr:g}, {train.epochs} epochs a training, "
-        f"at most {config.cycles.limit} cycles, each from the {config.cycles.start} weights"
-    )
-
-
-def train(command: Command) -> None:
-    """Run what the configuration says, alone in the run's folder."""
-    from rws.cycle.loop import Run
-    from rws.cycle.setup import prepare
-    from rws.models import sc_cam
-    from rws.runs.identity import check_folder
-    from rws.runs.lock import only_one
-    from rws.runtime import distributed
-    from rws.runtime.device import choose_device
-    from rws.runtime.seeding import take_deterministic_kernels
-    from rws.runtime.signals import handled
-    from rws.sc_cam.rounds import Rounds
-
-    config, insists = command.config, command.resume_with_changes
-    existing = {"resume": command.resume or insists, "overwrite": command.overwrite, "with_changes": insists}
-    if config.deterministic:
-        take_deterministic_kernels()
-    folder = check_folder(config, **existing)
-    with (
-        handled(),
-        distributed.processes(choose_device(config.device)),
-        only_one(folder) if distributed.is_first() else nullcontext(),
-    ):
-        setup, loaded = prepare(config, **existing)
-        if distributed.is_first():
-            say(*describe(command, setup, loaded).split("\n"))
-        if config.model.name in sc_cam.FAMILIES:
-            Rounds(setup).run()
-        else:
-            from rws.look.cam_vis import pictures  # matplotlib takes a second to load
-
-            Run(setup, pictures(config)).run()
-        if distributed.is_first():
-            from rws.look.html_report.write import write_or_warn
-
-            write_or_warn(setup.folder, config, (setup.train, setup.val))
-
-
-def run(flags: list[str]) -> None:
-    """Do what the flags say: train, look at the data, list stages, or show help."""
-    if asked := {"-h", "--help", "--help-all"} & {flag.replace("_", "-") for flag in flags}:
-        say(*help_text(__doc__, everything="--help-all" in asked).split("\n"))
-        return
-    command = parse(flags)
-    # All that loads torch is imported late: a wrong flag is answered at once.
-    if command.check_data:
-        from rws.look.check_data import check_data
-
-        check_data(command.config)
-    elif command.list_stages:
-        from rws.look.stage_table import stage_table
-
-        say(*stage_table(command.config).split("\n"))
-    else:
-        train(command)
-
-
-def main(flags: list[str]) -> int:
-    """Run the command line; the exit code."""
-    return exit_code(
-        partial(run, flags),
-        results="a run is written into --runs/--name",
-        interrupted="interrupted; the same command with --resume goes on from the last checkpoint",
-    )
-
+main = partial(train.main, prog="python train.py")
 
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,7 @@
 """Command line and YAML -> configuration: flags over YAML over typed defaults.
 
-A YAML file may name another as its `base` and then holds only what differs.
+A YAML file may name another as its `base` and then holds only what differs. A configuration that comes with
+the code is named without a path: `--config camvid_light`, `base: camvid_light`.
 """
 
 import argparse
@@ -19,8 +20,9 @@ from rws.config.forms import shown, takes, wrong
 from rws.config.retired import RETIRED, is_retired, refusal, without_retired
 from rws.config.text_yaml import read_tree, read_value
 from rws.errors import UserError
+from rws.share import find_config
 
-DEFAULT_CONFIG = "configs/demo.yaml"
+DEFAULT_CONFIG = "demo"
 # Arguments of the command beside the options, and what each does.
 SWITCHES = {
     "resume": "Go on with the run of this name where it stopped.",
@@ -61,16 +63,13 @@ def _check_key(key: str, where: str, known: Iterable[str] = OPTIONS) -> None:
 def read_yaml(
     path: str | Path, seen: tuple[Path, ...] = (), *, of_old_run: bool = False, bases: bool = True
 ) -> dict[str, object]:
-    """A configuration file and its bases, as dotted keys; the child's values win.
+    """A configuration and its bases, as dotted keys; the child's values win. It is a file or a name.
 
     Without `bases` it may have none: a run writes none, and one that lies could name any file.
 
     Raises: UserError for a missing file, broken YAML, an unknown or retired key, or bases in a circle.
     """
-    path = Path(path)
-    if not path.is_file():
-        known = ", ".join(sorted(str(p) for p in Path("configs").glob("*.yaml")))
-        raise UserError(f"{path}: no such configuration; there are: {known or 'none in configs/'}")
+    path = find_config(path)
     if path.resolve() in seen:
         raise UserError(f"{path}: is its own base; remove one `base:`")
     tree = read_tree(path)
@@ -81,7 +80,10 @@ def read_yaml(
         raise UserError(
             f"{path}: names a base, {base!r}, as no run does; if you know it, pass it by --config"
         )
-    values = read_yaml(path.parent / base, (*seen, path.resolve()), of_old_run=of_old_run) if base else {}
+    values: dict[str, object] = {}
+    if base:
+        found = find_config(base, path.parent)
+        values = read_yaml(found, (*seen, path.resolve()), of_old_run=of_old_run)
     own = without_retired(flatten(tree), str(path), of_old_run=of_old_run)
     for key in own:
         _check_key(str(key), str(path))
@@ -115,18 +117,22 @@ def default_text(key: str) -> str:
     return yaml.safe_dump(default, default_flow_style=True).replace("\n...", "").strip()
 
 
-def help_text(about: str, everything: bool) -> str:
-    """What `--help` shows: what the command is about, its arguments, and the basic options or all of them."""
+def help_parser(
+    about: str, prog: str, switches: Iterable[str] = tuple(SWITCHES), *, everything: bool
+) -> argparse.ArgumentParser:
+    """What shows the help of a command: what it is about, its arguments, the basic options or all of them."""
     parser = argparse.ArgumentParser(
-        usage="python train.py [--config FILE] [--OPTION VALUE ...]",
+        prog=prog,
+        usage=f"{prog} [--config NAME] [--OPTION VALUE ...]",
         description=about,
         formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=28),
         add_help=False,
     )
     command = parser.add_argument_group("The command")
-    command.add_argument("--config", metavar="FILE", help=f"YAML file of options; else {DEFAULT_CONFIG}.")
-    for name, meaning in SWITCHES.items():
-        command.add_argument(f"--{name.replace('_', '-')}", action="store_true", help=meaning)
+    about_config = f"A configuration by name, or a YAML file of options; else {DEFAULT_CONFIG}."
+    command.add_argument("--config", metavar="NAME", help=about_config)
+    for name in switches:
+        command.add_argument(f"--{name.replace('_', '-')}", action="store_true", help=SWITCHES[name])
     command.add_argument("--help-all", action="store_true", help=f"Show all {len(OPTIONS)} options.")
     listed = [key for key, o in OPTIONS.items() if everything or o.metadata["level"] == "basic"]
     titles = {part: cls.__doc__.splitlines()[0].rstrip(".") for part, cls in PARTS.items()}
@@ -136,7 +142,7 @@ def help_text(about: str, everything: bool) -> str:
         group = groups.get(title) or groups.setdefault(title, parser.add_argument_group(title))
         text = f"{OPTIONS[key].metadata['meaning']} (default: {default_text(key)})".replace("%", "%%")
         group.add_argument(f"--{key}", metavar=key.rpartition(".")[2].upper(), help=text)
-    return parser.format_help()
+    return parser
 
 
 def _check_values(parser: ArgumentParser, values: dict[str, object], where: str) -> None:

@@ -55,7 +55,7 @@ def said(error: Exception) -> str:
 class Parser(argparse.ArgumentParser):
     """A parser of flags that raises UserError, and names the nearest known flag where one is unknown.
 
-    further: flags that another parser reads; one with _ may be written with - as well, as those of train.py.
+    further: flags that another parser reads; one with _ may be written with - as well, as those of train.
     advice: the way out at the end of an error's line.
     """
 

@@ -1,4 +1,4 @@
-"""Print the options of train.py as the tables of docs/options.md: python -m tools.options_table
+"""Print the options of `rws train` as the tables of docs/options.md: python -m tools.options_table
 
 Made from what each option says of itself in rws/config; tools.fill_tables writes them into the page.
 """

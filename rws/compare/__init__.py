@@ -1,1 +1,1 @@
-"""Accuracy at equal budget: `python -m rws.compare` runs the arms of an experiment and writes its record."""
+"""Accuracy at equal budget: `rws compare` runs the arms of an experiment and writes its record."""

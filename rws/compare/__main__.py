@@ -1,16 +1,18 @@
 """Compare arms over seeds at one budget.
 
-    python -m rws.compare --config experiments/smoke.yaml
-    python -m rws.compare --config experiments/camvid.yaml --data.root DIR --arms plain rws
-    python -m rws.compare --config experiments/voc_cat.yaml --data.category dog --name voc_dog
+    rws compare --config experiments/smoke.yaml
+    rws compare --config camvid --data.root DIR --arms plain rws
+    rws compare --config voc_cat --data.category dog --name voc_dog
 
 Runs every arm with every seed, one after the other, in runs/<name>/<seed>/<arm>; what is finished is not run
 again, and what was stopped goes on. Writes config.yaml, results.json, table.md and curves.png into
-experiments/<name>. All flags of train.py are taken, too, for all arms.
+experiments/<name>. All flags of `rws train` are taken, too, for all arms. In a checkout
+--config takes the name of a file in its experiments/.
 """
 
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -24,17 +26,22 @@ from rws.runtime.bars import say
 from rws.runtime.signals import handled
 
 
-def options(prog: str, description: str) -> Parser:
-    """The flags by which a command names an experiment and its part; those of train.py come on top."""
+def experiment_parser(prog: str, description: str) -> Parser:
+    """The flags by which a command names an experiment and its part; those of `rws train` come on top."""
     further = (f"--{key}" for key in (*OPTIONS, *SWITCHES, *RETIRED))
-    parser = Parser(f"python -m {prog}", description, further=further)
-    parser.add_argument("--config", required=True, help="experiment, a file in experiments/")
+    parser = Parser(prog, description, further=further)
+    parser.add_argument(
+        "--config", required=True, help="a file of an experiment, or the name of one in experiments/"
+    )
     parser.add_argument("--name", help="name of the results and runs; default: the experiment's")
     parser.add_argument("--seeds", nargs="+", type=int, help="default: the experiment's")
     parser.add_argument("--arms", nargs="+", help="default: the experiment's")
     parser.add_argument("--threads", type=int, help="threads of torch; default: torch's choice")
     parser.add_argument("--out", type=Path, help="folder of the results; default: experiments/<name>")
     return parser
+
+
+make_parser = partial(experiment_parser, "rws compare", __doc__)
 
 
 def compare(plan, out: Path) -> dict:
@@ -74,7 +81,7 @@ def main(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
 
     def command() -> None:
-        chosen, flags = options("rws.compare", __doc__).parse_known_args(arguments)
+        chosen, flags = make_parser().parse_known_args(arguments)
         from rws.compare.plan import make_plan, read_experiment
 
         experiment = read_experiment(chosen.config)

@@ -1,9 +1,9 @@
 """RWS at test time beside test-time augmentation that takes as many forward passes.
 
-    python -m rws.compare.at_test_time --config experiments/voc_cat.yaml --data.root DIR --arms plain rws
+    rws compare at_test_time --config voc_cat --data.root DIR --arms plain rws
 
 Takes the finished runs of an experiment, predicts the list that it reports in every way, and writes
-refine.json and refine.md into experiments/<name>. Flags as for rws.compare; `--most` slices an image
+refine.json and refine.md into experiments/<name>. Flags as for `rws compare`; `--most` slices an image
 at most, by default four, so that an image costs at most the six forward passes of `--tta ms_flip`; `--ways`
 measures some of the ways alone.
 """
@@ -18,14 +18,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from rws.compare.__main__ import options
+from rws.compare.__main__ import experiment_parser
 from rws.compare.arms import artifacts_of, folder_of
 from rws.compare.intervals import difference, spread
 from rws.compare.plan import Plan, make_plan, read_experiment
 from rws.compare.tables import interval, mean_and_deviation, table
 from rws.config import Config, SliceConfig
 from rws.core.labels import likeliest
-from rws.errors import UserError, exit_code
+from rws.errors import Parser, UserError, exit_code
 from rws.evaluate.groups import confusion_of
 from rws.evaluate.scores import class_ious
 from rws.method.cams import CamNetwork
@@ -58,7 +58,7 @@ def measure_run(config: Config, list_name: str, most: int, ways: Sequence[str]) 
     """
     path = artifacts_of(config).last
     if not (folder_of(config) / "report.json").is_file():
-        raise UserError(f"{folder_of(config)}: not finished; run python -m rws.compare first")
+        raise UserError(f"{folder_of(config)}: not finished; run `rws compare` first")
     network, card = load_trained(path, [config.model.name])
     network = network.to(
         choose_device(config.device), memory_format=memory_format(config.model.channels_last)
@@ -102,7 +102,7 @@ def _labels(
 
 
 def _miou(confusion: list[list[int]]) -> float:
-    """Mean over the classes that are labelled or predicted, as train.py has it."""
+    """Mean over the classes that are labelled or predicted, as `rws train` has it."""
     return statistics.fmean(iou for iou in class_ious(confusion) if iou is not None)
 
 
@@ -185,14 +185,19 @@ def run(plan: Plan, out: Path, most: int, ways: Sequence[str] = tuple(WAYS)) -> 
     write_text(out / "refine.md", render(experiment.name, found, first, plan.seeds, most))
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command line; the exit code."""
-    parser = options("rws.compare.at_test_time", __doc__)
+def make_parser() -> Parser:
+    """What reads the flags of the command that are not those of `rws train`."""
+    parser = experiment_parser("rws compare at_test_time", __doc__)
     parser.add_argument("--most", type=int, default=4, help="slices an image at most")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="default: all")
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; the exit code."""
 
     def command() -> None:
-        chosen, flags = parser.parse_known_args(arguments)
+        chosen, flags = make_parser().parse_known_args(arguments)
         experiment = read_experiment(chosen.config)
         experiment = replace(experiment, name=chosen.name or experiment.name)
         plan = make_plan(experiment, flags, chosen.seeds, chosen.arms)

@@ -1,6 +1,6 @@
 """Join records of one experiment that have different seeds or arms, such as those of several machines.
 
-    python -m rws.compare.join experiments/voc_cow elsewhere/voc_cow --out experiments/voc_cow
+    rws compare join experiments/voc_cow elsewhere/voc_cow --out experiments/voc_cow
 
 Each folder holds the config.yaml and results.json that rws.compare wrote. An arm and seed that two
 records have must have the same scores in both: this is what shows that they can be compared, and where there
@@ -149,15 +149,20 @@ def join_settings(settings: list[dict], seeds: list[int]) -> dict:
     return {**named, "seeds": seeds, "report_list": settings[0]["report_list"], **shared_and_own(arms)}
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command line; the exit code."""
-    parser = Parser("python -m rws.compare.join", __doc__)
+def make_parser() -> Parser:
+    """What reads the flags of the command."""
+    parser = Parser("rws compare join", __doc__)
     parser.add_argument("records", nargs="+", type=Path, help="folders of records")
     parser.add_argument("--arms", nargs="+", help="default: all")
     parser.add_argument("--out", type=Path, required=True, help="folder of the joined record")
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; the exit code."""
 
     def command() -> None:
-        chosen = parser.parse_args(arguments)
+        chosen = make_parser().parse_args(arguments)
         folders = dict.fromkeys(folder.resolve() for folder in chosen.records)  # seconds count each once
         settings, found = zip(*map(read_record, folders))
         for arm in chosen.arms or ():

@@ -11,6 +11,7 @@ from rws.config import OPTIONS, Config
 from rws.config.forms import shown
 from rws.config.text_yaml import read_tree
 from rws.errors import UserError
+from rws.share import known_configs, shipped
 
 # What a comparison itself sets for each of its runs, and what makes the arm `plain` plain.
 _OURS = (*SWITCHES, *(key for key, option in OPTIONS.items() if option.metadata["by_comparison"]))
@@ -27,7 +28,7 @@ class Experiment:
 
     Args:
         name: of the results' folder and of the runs' folder.
-        base: configuration of a run, beside the experiment's file.
+        base: configuration of a run: the name of one that comes with the code, or a path from here.
         settings: what differs from it in all arms, by dotted key.
         seeds: one run of every arm each.
         report_list: list that is evaluated once at the end of each arm; null takes the validation list.
@@ -43,11 +44,12 @@ class Experiment:
 
 
 def read_experiment(path: str | Path) -> Experiment:
-    """Read an experiment; `like` names another of which it holds only what differs.
+    """Read an experiment, a file or a name; `like` names another of which it holds only what differs.
 
     Raises: UserError for a missing file, broken YAML, an unknown key or a missing one.
     """
-    tree = _tree(Path(path))
+    path = _find(path, Path())
+    tree = _tree(path)
     if missing := [f.name for f in fields(Experiment) if f.name not in tree and f.name != "report_list"]:
         raise UserError(f"{path}: {missing[0]} is missing")
     if not isinstance(tree["arms"], dict) or not tree["arms"]:
@@ -75,9 +77,7 @@ def _seeds(found: object, path: str | Path) -> list[int]:
 
 
 def _tree(path: Path, seen: tuple[Path, ...] = ()) -> dict:
-    """The file with the one it is like; `base` becomes a path from here."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such experiment; there are: {', '.join(_known()) or 'none'}")
+    """The file with the one it is like; a `base` that is no name becomes a path from here."""
     if path.resolve() in seen:
         raise UserError(f"{path}: is like itself; remove one `like:`")
     tree = read_tree(path)
@@ -89,16 +89,27 @@ def _tree(path: Path, seen: tuple[Path, ...] = ()) -> dict:
     for key in ("name", "base", "like", "report_list"):
         if not isinstance(tree.get(key, ""), str) and (key, tree[key]) != ("report_list", None):
             raise UserError(f"{path}: {key} {shown(tree[key])} must be a text")
-    if "base" in tree:
+    if "base" in tree and tree["base"] not in known_configs():
         tree["base"] = os.path.normpath(path.parent / tree["base"])
     like = tree.pop("like", None)
-    parent = _tree(path.parent / like, (*seen, path.resolve())) if like else {"settings": {}}
+    parent = _tree(_find(like, path.parent), (*seen, path.resolve())) if like else {"settings": {}}
     own = _settings(tree.get("settings"), f"{path}: settings")
     return {**parent, **tree, "settings": {**parent["settings"], **own}}
 
 
-def _known() -> list[str]:
-    return sorted(str(p) for p in Path("experiments").glob("*.yaml"))
+def _find(given: str | Path, folder: Path) -> Path:
+    """The file of an experiment: a path from `folder`, or a name of one there or in experiments/.
+
+    Raises: UserError for neither, with the nearest name.
+    """
+    plans = shipped("experiments")
+    for path in (folder / given, folder / f"{given}.yaml", plans / f"{given}.yaml"):
+        if path.is_file():
+            return path
+    known = sorted(path.stem for path in plans.glob("*.yaml"))
+    near = difflib.get_close_matches(Path(given).stem, known, n=1, cutoff=0.0)
+    advice = f"the nearest known one is {near[0]}; there are: {', '.join(known)}" if near else "give its file"
+    raise UserError(f"{folder / given}: no such experiment; {advice}")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """results.json as table.md."""
 
+from itertools import dropwhile
+
 
 def _number(value: float | None, form: str = ".2f") -> str:
     return "-" if value is None else format(value, form)
@@ -89,7 +91,8 @@ def _cost(found: dict) -> str:
 def machine_line(environment: dict, module: str) -> str:
     """The command that gave a record, and where and with what it ran."""
     keys = ("commit", "torch", "torchvision", "python", "processor", "cores", "threads", "device")
-    command = " ".join([f"python -m {module}", *environment["command"][1:]])
+    flags = dropwhile(lambda word: not word.startswith("-"), environment["command"][1:])  # `compare` of `rws`
+    command = " ".join([f"python -m {module}", *flags])
     return f"`{command}`; {', '.join(f'{key} {environment.get(key)}' for key in keys)}."
 
 

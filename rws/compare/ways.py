@@ -1,6 +1,6 @@
 """Ways to predict with finished networks at equal compute, image by image, nothing retrained.
 
-    python -m rws.compare.ways --config experiments/fair_cow.yaml --data.root DIR
+    rws compare ways --config fair_cow --data.root DIR
 
 Takes the finished runs of an experiment, predicts the list that it reports in every way, and writes ways.json
 and ways.md into experiments/<name>. A unit is one forward pass at the size of the network's input. An image
@@ -17,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rws.compare.__main__ import options
+from rws.compare.__main__ import experiment_parser
 from rws.compare.arms import folder_of
 from rws.compare.intervals import spread
 from rws.compare.plan import Plan, make_plan, read_experiment
 from rws.compare.tables import interval, machine_line, mean_and_deviation, table
 from rws.config import Config
-from rws.errors import UserError, exit_code
+from rws.errors import Parser, UserError, exit_code
 from rws.evaluate.groups import confusion_of, overlaps_of
 from rws.evaluate.intervals import bootstrap
 from rws.evaluate.names import CHOSEN
@@ -80,7 +80,7 @@ def measure_run(config: Config, list_name: str, half: str, names: Sequence[str])
     """
     folder = folder_of(config)
     if not (folder / "report.json").is_file():
-        raise UserError(f"{folder}: not finished; run python -m rws.compare first")
+        raise UserError(f"{folder}: not finished; run `rws compare` first")
     network, card = load_trained(folder / "last.pt", [config.model.name])
     device = choose_device(config.device)
     network = network.eval().to(device, memory_format=memory_format(config.model.channels_last))
@@ -160,14 +160,19 @@ def run(plan: Plan, out: Path, half: str, names: Sequence[str]) -> None:
     write_text(out / "ways.md", render(experiment.name, record))
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command line; the exit code."""
-    parser = options("rws.compare.ways", __doc__)
+def make_parser() -> Parser:
+    """What reads the flags of the command that are not those of `rws train`."""
+    parser = experiment_parser("rws compare ways", __doc__)
     parser.add_argument("--ways", nargs="+", choices=NAMES, default=list(NAMES), help="default: all")
     parser.add_argument("--half", choices=HALVES, default="all", help="of the list; default: all of it")
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; the exit code."""
 
     def command() -> None:
-        chosen, flags = parser.parse_known_args(arguments)
+        chosen, flags = make_parser().parse_known_args(arguments)
         experiment = read_experiment(chosen.config)
         experiment = replace(experiment, name=chosen.name or experiment.name)
         plan = make_plan(experiment, flags, chosen.seeds, ["plain"])

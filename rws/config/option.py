@@ -25,7 +25,7 @@ def option(
         step: the first of STEPS whose result depends on it; None where no number does.
         free: a resumed run may have another value than it was begun with.
         level: basic for the few options that most people need, research for all others.
-        by_comparison: `python -m rws.compare` sets it for each of its runs.
+        by_comparison: `rws compare` sets it for each of its runs.
         in_plain: its value in the arm `plain` of a comparison, where it matters there.
     """
     known = {"meaning": meaning, "step": step, "free": free, "level": level}

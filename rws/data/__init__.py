@@ -78,8 +78,8 @@ def open_split(
     """Opens one split of a data set, of all its classes or, with `category`, of the images that hold one.
 
     A category may be several classes with commas between them. VOC 2012 takes the images of one class from
-    `lists_dir` (looked for here, then beside the package); several classes, the other sets, and any split
-    with its own `list_name` take them from the labels. A missing demo set is generated.
+    `lists_dir` (looked for here, then among what comes with the code); several classes, the other sets, and
+    any split with its own `list_name` take them from the labels. A missing demo set is generated.
 
     Raises: UserError for an unknown set, split or category, and for a missing root or list.
     """

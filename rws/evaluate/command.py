@@ -1,8 +1,8 @@
 """Scores of trained networks on a list of a data set, in one way to predict or several, in one table.
 
-python -m rws.evaluate --checkpoint runs/demo/best.pt
-python -m rws.evaluate --checkpoint runs/camvid/best.pt --list test --ways plain flip ms_flip quarters rws
-python -m rws.evaluate --checkpoint runs/a/last.pt runs/b/last.pt        side by side, paired by image
+rws val --checkpoint runs/demo/best.pt
+rws val --checkpoint runs/camvid/best.pt --list test --ways plain flip ms_flip quarters rws
+rws val --checkpoint runs/a/last.pt runs/b/last.pt        side by side, paired by image
 
 Without --config the data is that of the run in whose folder the first checkpoint lies, or --data.name and
 --data.root. Further flags are those of train.py: --data.*, --device.
@@ -18,7 +18,7 @@ from rws.evaluate.names import NAMES
 from rws.runtime.bars import say
 from rws.runtime.signals import handled
 
-PROG = "python -m rws.evaluate"
+PROG = "rws val"
 
 
 def make_parser() -> Parser:

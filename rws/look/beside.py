@@ -20,7 +20,7 @@ def flag_names(flags: list[str]) -> set[str]:
 
 
 def parse_beside(flags: list[str], beside: Path | None) -> Config:
-    """Flags of train.py over --config, or else over the file `beside`, or else over the defaults.
+    """Flags of `rws train` over --config, or else over the file `beside`, or else over the defaults.
 
     The file beside gives no folder for a cache: nothing is written where it says.
 

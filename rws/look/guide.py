@@ -1,12 +1,12 @@
 """What any network misses, stage by stage, without training: a table and sentences from its heat maps.
 
-python -m rws.look.guide --checkpoint runs/demo/last.pt
-python -m rws.look.guide --checkpoint runs/demo/last.pt --split train --output out
-python -m rws.look.guide --model.name smp:Unet:resnet34 --data.name camvid --data.root data/camvid
+    rws guide --checkpoint runs/demo/last.pt
+    rws guide --checkpoint runs/demo/last.pt --split train --output out
+    rws guide --model.name smp:Unet:resnet34 --data.name camvid --data.root data/camvid
 
 Without --config the data is that of the run in whose folder the checkpoint lies, or --data.name and
---data.root. Further flags are those of
-train.py: --data.*, --model.*, --slices.missing-images (how many images, evenly spread), --device.
+--data.root. Further flags are those of `rws train`: --data.*, --model.*, --slices.missing-images (how many
+images, evenly spread), --device.
 """
 
 import copy
@@ -38,7 +38,7 @@ from rws.runtime.loading import processes_for
 
 @dataclass(frozen=True)
 class GuideOptions:
-    """What the flags say that are not those of train.py."""
+    """What the flags say that are not those of `rws train`."""
 
     checkpoint: Path | None
     split: str
@@ -47,18 +47,23 @@ class GuideOptions:
 
 
 def parse_guide(arguments: list[str]) -> tuple[GuideOptions, list[str]]:
-    """The options of a command line, and what it holds of flags of train.py.
+    """The options of a command line, and what it holds of flags of `rws train`.
 
     Raises: UserError for a wrong flag.
     """
+    options, flags = make_parser().parse_known_args(arguments)
+    return GuideOptions(options.checkpoint, options.split, options.output, trusted_of(options)), flags
+
+
+def make_parser() -> Parser:
+    """What reads the flags of the command that are not those of `rws train`."""
     further = (f"--{key}" for key in ("config", *OPTIONS, *RETIRED))
-    parser = Parser("python -m rws.look.guide", __doc__, further=further)
+    parser = Parser("rws guide", __doc__, further=further)
     parser.add_argument("--checkpoint", type=Path, help="best.pt, last.pt or another network of a run")
     parser.add_argument("--split", choices=("train", "val"), default="val", help="images to look at (val)")
     parser.add_argument("--output", type=Path, help="folder for guidance.json and guidance.png")
     add_trust(parser)
-    options, flags = parser.parse_known_args(arguments)
-    return GuideOptions(options.checkpoint, options.split, options.output, trusted_of(options)), flags
+    return parser
 
 
 def _configuration(options: GuideOptions, flags: list[str]) -> Config:

@@ -1,4 +1,4 @@
-"""The stages of a network as a table: `python train.py --model.name X --list-stages`."""
+"""The stages of a network as a table: `rws stages --model.name X`."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""A light DeepLabv3 on EfficientNet-Lite0 for machines without a GPU, as the optional extra `light`.
+"""A light DeepLabv3 on EfficientNet-Lite0 for machines without a GPU.
 
 Sources: L.-C. Chen et al., "Rethinking Atrous Convolution for Semantic Image Segmentation", 2017 (the head,
 and dilation in place of stride); the packages efficientnet-lite-pytorch (the blocks, after Google's

@@ -1,4 +1,4 @@
-"""What predict.py does once its flags are read: films in video/command.py, photographs here."""
+"""What `rws predict` does once its flags are read: films in video/command.py, photographs here."""
 
 import sys
 from pathlib import Path

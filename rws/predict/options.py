@@ -89,12 +89,12 @@ class ExportCommand:
     trusted: tuple[str, ...] = ()
 
 
-def parse(flags: Sequence[str], description: str | None = None) -> PredictCommand:
-    """The prediction that a command line asks for; `description` stands at the top of --help.
+def parse(flags: Sequence[str], description: str | None = None, prog: str = PROG) -> PredictCommand:
+    """The prediction that the flags of `prog` ask for; `description` stands at the top of --help.
 
     Raises: UserError for a wrong flag, and for flags that contradict each other.
     """
-    parser = _make_parser(description)
+    parser = make_parser(description, prog)
     args = parser.parse_args(flags)
     if (args.checkpoint is None) == (args.compare is None):
         parser.error("give --checkpoint, or --compare with two checkpoints or more")
@@ -150,8 +150,9 @@ def positive(text: str) -> Fraction:
     return rate
 
 
-def _make_parser(description: str | None) -> Parser:
-    parser = Parser(PROG, description, further=EXPORT_FLAGS)
+def make_parser(description: str | None = None, prog: str = PROG) -> Parser:
+    """What reads the flags of a prediction."""
+    parser = Parser(prog, description, further=EXPORT_FLAGS)
     parser.add_argument("--checkpoint", type=Path, help="best.pt or last.pt of a run")
     parser.add_argument(
         "--input",
@@ -228,15 +229,15 @@ def is_export(flags: Sequence[str]) -> bool:
     return any(flag.split("=")[0] in EXPORT_FLAGS for flag in flags)
 
 
-def parse_export(flags: Sequence[str]) -> ExportCommand:
-    """The export that a command line asks for.
+def parse_export(flags: Sequence[str], prog: str = PROG) -> ExportCommand:
+    """The export that the flags of `prog` ask for.
 
     Raises: UserError for a wrong flag.
     """
     parser = Parser(
-        PROG,
+        prog,
         "Write a trained network for other programs.",
-        further=_make_parser(None).flags,
+        further=make_parser().flags,
         advice="--export goes with --checkpoint, --export-size and --trust-network alone",
     )
     parser.add_argument(

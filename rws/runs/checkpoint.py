@@ -129,7 +129,7 @@ def load(path: Path) -> dict:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint; train.py writes best.pt and last.pt into runs/<name>/")
+        raise UserError(f"{path}: no such checkpoint; training writes best.pt and last.pt into runs/<name>/")
     try:
         content = _read(path)
     except Exception as error:
@@ -138,7 +138,7 @@ def load(path: Path) -> dict:
         ) from error
     version = content.get("format") if isinstance(content, dict) else None
     if type(version) is not int or version != FORMAT:
-        raise UserError(f"{path}: not a checkpoint of this project (format {FORMAT}); train.py writes them")
+        raise UserError(f"{path}: not a checkpoint of this project (format {FORMAT}); training writes them")
     if not _is_as_written(content):
         raise DamagedFile(f"{path}: its checksum is wrong, it has changed since it was written; take another")
     return content

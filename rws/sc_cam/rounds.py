@@ -44,8 +44,8 @@ class Rounds:
     """One run of SC-CAM in its folder; what is finished is not run again.
 
     A round leaves rounds/<r>/network.pt, rounds/<r>/sub_categories.pt after round 0, and its record in
-    rounds.json; the last one also last.pt, which predict.py reads, and the label maps of the training images,
-    labels/<id>.png.
+    rounds.json; the last one also last.pt, which `rws predict` reads, and the label maps of the training
+    images, labels/<id>.png.
     """
 
     def __init__(self, setup: Setup):

@@ -455,7 +455,7 @@ def test_refining_by_some_ways_of_an_arm_alone(finished, tmp_path, capsys):
 def test_refining_an_unfinished_run_is_one_line(root, tmp_path, capsys):
     path = write_experiment(tmp_path, root)
     assert refining.main(["--config", str(path), "--arms", "rws", "--seeds", "0"]) == 2
-    assert "not finished; run python -m rws.compare first" in capsys.readouterr().err
+    assert "not finished; run `rws compare` first" in capsys.readouterr().err
 
 
 # Damaged files.

@@ -69,4 +69,4 @@ def test_halves_share_no_image_and_are_the_list_together(finished, tmp_path):
 def test_a_run_that_is_not_finished_is_told(finished, capsys):
     flags, _ = finished
     assert ways.main([*flags, "--seeds", "7"]) == 2
-    assert "not finished; run python -m rws.compare first" in capsys.readouterr().err
+    assert "not finished; run `rws compare` first" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`python -m rws.evaluate` and `val`: numbers beside those of others, what is written, and wrong input."""
+"""`rws val` and `val`: numbers beside those of others, what is written, and wrong input."""
 
 import csv
 import json

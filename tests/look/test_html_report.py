@@ -202,7 +202,7 @@ def test_without_fusion(root, tmp_path):
     found = read(run(tmp_path, root, fusion={"enabled": False}))
     assert not found.of("section", id="weak")
     assert "without fusion no image is scored" in found.text
-    assert "python -m rws.look.guide --checkpoint" in found.text
+    assert "rws guide --checkpoint" in found.text
     assert len(found.classes("sample")) == 9
     assert not found.classes("boxes")
 
@@ -275,7 +275,7 @@ def test_a_failure_is_one_line_and_the_run_is_whole(root, tmp_path, monkeypatch,
     folder = run(tmp_path, root, cycles={"limit": 0})
     (line,) = (row for row in capsys.readouterr().out.splitlines() if row.startswith("warning"))
     assert "no report (ValueError: the ink is empty)" in line
-    assert f"python -m rws.look.html_report {folder}" in line
+    assert f"rws report {folder}" in line
     assert (folder / "summary.json").is_file()
     assert not (folder / "report.html").exists()
 

@@ -140,13 +140,13 @@ def test_interrupted_it_leaves_no_file(checkpoint, tmp_path, monkeypatch, capsys
 
 
 BAD = {
-    "unknown format": (["--export", "onx", "net.onnx"], "--export onx: no such format; choose from onnx"),
-    "ending": (["--export", "onnx", "net.pt"], "net.pt: a file of --export onnx must end in .onnx"),
+    "unknown format": (["--export", "onx", "net.onnx"], "onx: no such format; choose from onnx"),
+    "ending": (["--export", "onnx", "net.pt"], "net.pt: a file of onnx must end in .onnx"),
     "no file": (["--export", "onnx"], "expected 2 arguments"),
     "size alone": (["--export-size", "64", "64"], "the following arguments are required: --export"),
     "size": (
         ["--export", "onnx", "n.onnx", "--export-size", "0", "64"],
-        "--export-size 0 64: a side needs 32",
+        "a size of 0 64: a side needs 32",
     ),
     "with others": (["--export", "onnx", "n.onnx", "--tta", "flip"], "unrecognized arguments: --tta flip"),
     "no checkpoint": (

@@ -260,7 +260,7 @@ def test_values_are_builtins(write):
 def test_without_config_the_demo_is_taken(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     config, source, *_ = parse(["--seed", "4"])
-    assert source == DEFAULT_CONFIG == "configs/demo.yaml"
+    assert source == DEFAULT_CONFIG == "demo"
     assert config == replace(parse(["--config", "configs/demo.yaml"])[0], seed=4)
     assert (config.name, config.data.name) == ("demo", "demo")
 
@@ -321,7 +321,7 @@ def test_help_shows_what_most_people_need_on_a_page(capsys, monkeypatch, flag):
     basic += ["data.category", "train.epochs", "train.batch_size", "train.lr"]
     assert listed(text) == OF_COMMAND + basic
     assert len(text.splitlines()) < 60
-    assert "python train.py --config configs/demo.yaml --resume " in text
+    assert "python train.py --config mine.yaml --resume " in text
     assert "`--help-all` every one" in text
     assert "Learning rate" in text
     assert "(default: 0.0001)" in text

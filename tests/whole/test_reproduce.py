@@ -12,7 +12,7 @@ from rws.data.sets import ade20k, cityscapes, coco_stuff, voc2012
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = re.findall(
-    r"^\| `python train\.py (.+?)` \| (\d+)k x (\d+) \| \d+ \| \d+ \| [\d.]+ \|$",
+    r"^\| `rws train (.+?)` \| (\d+)k x (\d+) \| \d+ \| \d+ \| [\d.]+ \|$",
     (ROOT / "docs/reproduce.md").read_text(),
     re.MULTILINE,
 )

@@ -1,7 +1,7 @@
 """Make every picture in Figs/ from two runs on the demo set: `python -m tools.figures`, or `make figures`.
 
-runs/demo          python train.py --config configs/demo.yaml           all pictures but one
-runs/demo_cycles   python train.py --config configs/demo_cycles.yaml    the curve over several cycles
+runs/demo          rws train --config demo           all pictures but one
+runs/demo_cycles   rws train --config demo_cycles    the curve over several cycles
 """
 
 import argparse

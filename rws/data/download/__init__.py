@@ -1,1 +1,1 @@
-"""Fetches and unpacks data sets and weights: `python -m rws.data.download`."""
+"""Fetches and unpacks data sets and weights: `rws download`."""

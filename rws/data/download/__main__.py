@@ -1,7 +1,7 @@
 """Download a data set, or the COCO weights, from its publisher.
 
-    python -m rws.data.download voc2012 --root data
-    python -m rws.data.download coco_weights --root weights
+    rws download voc2012 --root data
+    rws download coco_weights --root weights
 
 Goes on where it broke off, checks what has a published checksum, and unpacks into the root, where
 `--data.root data` finds the set. The archives stay in <root>/downloads and may be deleted afterwards.
@@ -175,13 +175,18 @@ def download(name: str, root: Path | None = None) -> Path:
     return root
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    parser = Parser("python -m rws.data.download", __doc__)
+def make_parser() -> Parser:
+    """What reads the flags of the command."""
+    parser = Parser("rws download", __doc__)
     parser.add_argument("name", help=", ".join([*SOURCES, *ACCOUNTS]))
     parser.add_argument("--root", type=Path, help="folder for it (default: data; weights for coco_weights)")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
     try:
-        options = parser.parse_args(arguments)
+        options = make_parser().parse_args(arguments)
         root = download(options.name, options.root)
     except (UserError, OSError) as error:
         say(f"error: {error}", file=sys.stderr)

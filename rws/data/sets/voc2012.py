@@ -13,6 +13,7 @@ from rws.data.sets.paired_folders import ids_in
 from rws.data.sets.voc import IMAGES, VocLayout, find_root
 from rws.data.split import Split
 from rws.errors import UserError
+from rws.share import shipped
 
 __all__ = ["CLASSES", "PUBLISHED", "PUBLISHED_AUG", "class_list", "open_aug", "open_voc2012"]
 
@@ -20,7 +21,6 @@ LABELS_AUG = "SegmentationClassAug"
 PUBLISHED = {"train": 1464, "val": 1449}
 PUBLISHED_AUG = {"train": 10582, "val": 1449}
 _LISTS_AUG = ("trainaug", "train_aug")
-_REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def open_voc2012(root: str | Path, split: str, list_name: str | None, reading: Reading) -> Split:
@@ -54,17 +54,17 @@ def _aug_ids(root: Path) -> list[str]:
     val = set(read_list(find_list(root, "val")))
     ids = sorted(ids_in(root / LABELS_AUG, suffixes=(".png",)) - val)
     if not ids:
-        raise UserError(f"{root / LABELS_AUG}: holds no label; `python -m rws.data.download voc2012_aug`")
+        raise UserError(f"{root / LABELS_AUG}: holds no label; `rws download voc2012_aug`")
     return ids
 
 
 def class_list(lists_dir: str | Path, split: str, category: str) -> list[str]:
-    """The images of one class, from `lists_dir`, looked for here, then beside the package.
+    """The images of one class, from `lists_dir`, looked for here, then among what comes with the code.
 
     Raises: UserError where there is no such list.
     """
     relative = Path(lists_dir).expanduser() / category / f"{split}_{category}_list.txt"
-    for path in (relative, _REPOSITORY / relative):
+    for path in (relative, shipped(relative)):
         if path.is_file():
             return read_list(path)
     raise UserError(

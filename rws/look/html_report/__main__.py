@@ -1,9 +1,9 @@
 """Write the report of a finished run again, from its folder.
 
-python -m rws.look.html_report runs/demo
-python -m rws.look.html_report runs/cow --data.root elsewhere      where the data has moved
+    rws report runs/demo
+    rws report runs/cow --data.root elsewhere      where the data has moved
 
-Further flags are those of train.py, above all --data.root and --device.
+Further flags are those of `rws train`, above all --data.root and --device.
 """
 
 import sys
@@ -14,15 +14,20 @@ from rws.config.retired import RETIRED
 from rws.errors import Parser, add_trust, exit_code, trusted_of
 
 
-def main(arguments: list[str]) -> int:
-    """Run the command line; the exit code."""
+def make_parser() -> Parser:
+    """What reads the flags of the command that are not those of `rws train`."""
     further = (f"--{key}" for key in ("config", *OPTIONS, *RETIRED))
-    parser = Parser("python -m rws.look.html_report", __doc__, further=further)
+    parser = Parser("rws report", __doc__, further=further)
     parser.add_argument("run", type=Path, help="folder of the run, runs/<name>")
     add_trust(parser)
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command line; the exit code."""
 
     def command() -> None:
-        options, flags = parser.parse_known_args(arguments)
+        options, flags = make_parser().parse_known_args(arguments)
         # Late, since all that loads torch takes a while.
         from rws.look.html_report.write import rebuild
 

@@ -65,7 +65,7 @@ def _summary(folder: Path, config: dict, state: RunState) -> dict:
     if not state.cycles:
         return checkpoint.read_json(folder / "summary.json", OfRounds)
     if state.stopped is None:
-        raise UserError(f"{folder}: this run has not ended; let `train.py --resume` finish it")
+        raise UserError(f"{folder}: this run has not ended; let `rws train --resume` finish it")
     begun = Artifacts(folder).begun
     changes = checkpoint.read_json(begun, Begun)["changes"] if begun.is_file() else []
     return summarise(config["name"], config["seed"], state.stopped, state.cycles) | {"changes": changes}

@@ -61,11 +61,11 @@ def write_or_warn(folder: Path, config: Config, splits: tuple[Split, Split]) -> 
         write_report(folder, config, splits, [config.model.name])
     except Exception as error:
         what = " ".join(f"{type(error).__name__}: {error}".split())
-        say(f"warning: no report ({what}); `python -m rws.look.html_report {folder}` tries again")
+        say(f"warning: no report ({what}); `rws report {folder}` tries again")
 
 
 def rebuild(folder: Path, flags: list[str], trusted: tuple[str, ...] = ()) -> Path:
-    """Write the report of a finished run again; flags of train.py win over its configuration.
+    """Write the report of a finished run again; flags of `rws train` win over its configuration.
 
     Raises: UserError for a folder without a finished run, and for wrong flags.
     """

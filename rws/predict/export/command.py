@@ -1,4 +1,4 @@
-"""`python predict.py --export FORMAT OUT --checkpoint X`."""
+"""`rws export OUT --checkpoint X`, and `rws predict --export FORMAT OUT --checkpoint X`."""
 
 import signal
 import sys
@@ -21,17 +21,17 @@ def check_command(command: ExportCommand) -> None:
     """Raises: UserError for an unknown format, a path that does not suit it, and a size that is too small."""
     name, path, size = command.form, command.path, command.size
     if name not in FORMATS:
-        raise UserError(f"command line: --export {name}: no such format; choose from {', '.join(FORMATS)}")
+        raise UserError(f"command line: {name}: no such format; choose from {', '.join(FORMATS)}")
     endings = FORMATS[name].endings
     if path.suffix not in endings:
-        raise UserError(f"{path}: a file of --export {name} must end in {' or '.join(endings)}")
+        raise UserError(f"{path}: a file of {name} must end in {' or '.join(endings)}")
     if path.is_dir():
-        raise UserError(f"{path}: is a folder; give the name of a file to --export")
+        raise UserError(f"{path}: is a folder; give the name of a file")
     if path.resolve() == command.checkpoint.resolve():
-        raise UserError(f"{path}: would overwrite the checkpoint; give another name to --export")
+        raise UserError(f"{path}: would overwrite the checkpoint; give another name")
     if size and min(size) < SMALLEST_SIDE:
         said = " ".join(map(str, size))
-        raise UserError(f"command line: --export-size {said}: a side needs {SMALLEST_SIDE} pixels at least")
+        raise UserError(f"command line: a size of {said}: a side needs {SMALLEST_SIDE} pixels at least")
 
 
 def export(command: ExportCommand) -> int:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from rws.errors import UserError
+from rws.predict.export.endings import ENDINGS
 from rws.predict.export.plain import INPUT, OUTPUT
 
 AXES = {"batch and size": {0: "batch", 2: "height", 3: "width"}, "batch": {0: "batch"}, "nothing": {}}
@@ -101,9 +102,9 @@ def _as_json(described: dict[str, str]) -> str:
 
 
 FORMATS = {
-    "onnx": Format((".onnx",), ("onnx", "onnxruntime", "onnxscript"), _onnx, _read_onnx),
-    "torchscript": Format((".pt", ".pth", ".ts"), (), _torchscript, _read_torchscript),
-    "torch_export": Format((".pt2",), (), _torch_export, _read_torch_export),
+    "onnx": Format(ENDINGS["onnx"], ("onnx", "onnxruntime", "onnxscript"), _onnx, _read_onnx),
+    "torchscript": Format(ENDINGS["torchscript"], (), _torchscript, _read_torchscript),
+    "torch_export": Format(ENDINGS["torch_export"], (), _torch_export, _read_torch_export),
 }
 
 
@@ -114,7 +115,7 @@ def require_packages(name: str) -> None:
             importlib.import_module(package)
         except ImportError:
             raise UserError(
-                f'--export {name}: the package {package} is not installed; run `pip install ".[export]"`'
+                f'{name}: the package {package} is not installed; run `pip install ".[export]"`'
             ) from None
 
 

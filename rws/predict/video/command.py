@@ -1,4 +1,4 @@
-"""What predict.py does with films."""
+"""What `rws predict` does with films."""
 
 from dataclasses import dataclass
 from pathlib import Path

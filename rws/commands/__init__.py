@@ -1,0 +1,1 @@
+"""The command `rws`: each file reads the flags of one command, main.py chooses among them."""
