@@ -1,0 +1,96 @@
+"""VOC's layout, as the data set has it and as CVAT exports masks: SegmentationClass/ and JPEGImages/.
+
+A line of labelmap.txt is `name:r,g,b:parts:actions`; without it the classes are VOC's. Masks hold colours, or
+numbers with a palette of them. ImageSets/Segmentation/*.txt are the splits. Boxes in Annotations/ are no
+masks.
+"""
+
+from functools import partial
+from pathlib import Path
+
+from rws.data.classes import VOC2012, Colour, voc_colour
+from rws.data.import_.found import IGNORED, Found, MaskFile, Picture, class_name, split_named
+from rws.data.import_.images import Images, files_below, source_folder
+from rws.data.import_.shapes import Unread
+from rws.data.label_files import read_label
+from rws.data.lists import LIST_FOLDERS
+from rws.data.sets.classes_file import is_background
+from rws.errors import UserError
+
+MASKS, OBJECTS, LABELMAP = "SegmentationClass", "SegmentationObject", "labelmap.txt"
+
+
+def read(source: Path, images: Images) -> Found:
+    """The masks of a folder.
+
+    Raises: UserError for a folder without masks, and for a labelmap.txt that cannot be used.
+    """
+    root = _root(source_folder(source, f"the folder with {MASKS}/"))
+    names, colours = _labelmap(root / LABELMAP)
+    splits = _splits(root)
+    found = Found(list(names.values()))
+    for path in files_below(root / MASKS, (".png",)):
+        below = path.relative_to(root / MASKS).with_suffix("").as_posix()
+        split = splits.get(below)
+        try:
+            image = images.find_stem(below)
+        except Unread as reason:
+            found.leave_out(path, reason)
+            continue
+        content = MaskFile(partial(read_label, path, colours), names)
+        name = image.relative_to(images.root).as_posix()
+        found.pictures.append(Picture(str(path), image, name, content, None, split))
+    return found
+
+
+def _root(source: Path) -> Path:
+    """The folder that holds the masks: the source, or one below it, as VOCdevkit/VOC2012."""
+    places = [source, *sorted(source.glob("*")), *sorted(source.glob("*/*"))]
+    there = [place for place in places if (place / MASKS).is_dir()]
+    if not there:
+        boxes = "; boxes alone (Annotations/) are no masks" if (source / "Annotations").is_dir() else ""
+        raise UserError(f"{source}: no {MASKS}/ with masks{boxes}; export segmentation masks")
+    return there[0]
+
+
+def _labelmap(path: Path) -> tuple[dict[int, str], dict[Colour, int]]:
+    """The name of each number, and the number of each colour: the lines count from 0."""
+    if not path.is_file():
+        names, palette = VOC2012.names, VOC2012.palette
+    else:
+        names, palette = zip(*_entries(path)) if _entries(path) else ((), ())
+    numbers = dict(enumerate(names))
+    colours = {voc_colour(IGNORED): IGNORED} | {colour: n for n, colour in enumerate(palette)}
+    if len(set(palette)) < len(palette):
+        raise UserError(f"{path}: two classes have one colour; give each its own in the tool")
+    if (0, 0, 0) not in colours and not any(map(is_background, names)):
+        numbers[len(names)], colours[0, 0, 0] = "background", len(names)
+    return numbers, colours
+
+
+def _entries(path: Path) -> list[tuple[str, Colour]]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); export it again") from None
+    lines = [line for line in lines if line.strip() and not line.startswith("#")]
+    return [_entry(line, path) for line in lines]
+
+
+def _entry(line: str, path: Path) -> tuple[str, Colour]:
+    name, *rest = line.rsplit(":", 3)
+    levels = [int(level) if level.strip().isdecimal() else 256 for level in (rest or [""])[0].split(",")]
+    if (plain := class_name(name)) is None or len(levels) != 3 or max(levels) > 255:
+        raise UserError(f"{path}: {line!r} is no class; write `name:r,g,b::` with 0..255")
+    return plain, tuple(levels)
+
+
+def _splits(root: Path) -> dict[str, str]:
+    """The split of each id, by the lists that are named after one."""
+    found: dict[str, str] = {}
+    for folder in LIST_FOLDERS:
+        for path in sorted((root / folder).glob("*.txt")):
+            if (split := split_named(path.stem)) is not None:
+                ids = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
+                found |= {image_id.strip(): split for image_id in ids if image_id.strip()}
+    return found

@@ -1,0 +1,159 @@
+"""YOLO: data.yaml with the folders or lists of the splits and the names, and a text file of labels an image.
+
+labels/a.txt is of images/a.jpg: a line an object, `class x y x y ...`, from 0 to 1 over width and height. An
+empty file says that there is nothing; without a file the image is left out.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import yaml
+
+from rws.data.files import SUFFIXES
+from rws.data.import_.found import Found, NoArea, Objects, Picture, Shape, class_name
+from rws.data.import_.images import Images, files_below, parts_of, source_folder
+from rws.data.import_.shapes import Patch, Size, Unread, fill, ring_of
+from rws.errors import UserError, said
+
+_SPLITS = ("train", "val", "test")
+_MOST = 2.0  # of what should lie between 0 and 1; an outline may leave the image a little
+
+
+def read(source: Path, images: Images) -> Found:
+    """The splits that data.yaml names.
+
+    Raises: UserError for a source without data.yaml, and for one that cannot be used.
+    """
+    path = _description(source)
+    tree = _load(path)
+    names = _names(tree, path)
+    found, without = Found(list(names.values())), 0
+    for split in _SPLITS:
+        for image in _images_of(found, tree, split, path.parent, images):
+            if (labels := _labels_of(image, images.root, path.parent)) is None:
+                without += 1
+                continue
+            _add(found, image, labels, names, split, images)
+    if without:
+        found.notes.append(f"{without} images without a .txt are left out (an empty one says: nothing there)")
+    return found
+
+
+def _description(source: Path) -> Path:
+    if source.is_file():
+        return source
+    folder = source_folder(source, "the folder with data.yaml")
+    files = [p for p in files_below(folder, (".yaml", ".yml")) if p.parent == folder]
+    if len(named := [path for path in files if path.stem == "data"] or files) != 1:
+        raise UserError(f"{folder}: {len(named)} YAML files; give the folder with data.yaml, or that file")
+    return named[0]
+
+
+def _load(path: Path) -> dict:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read as YAML ({said(error)}); export it again") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"{path}: holds no names with values; export it again")
+    return tree
+
+
+def _names(tree: dict, path: Path) -> dict[int, str]:
+    given = tree.get("names")
+    given = dict(enumerate(given)) if isinstance(given, list) else given
+    if not isinstance(given, dict) or not given:
+        raise UserError(f"{path}: has no names of classes; write `names: [kite, fish]`")
+    names = {number: class_name(str(name)) for number, name in given.items() if isinstance(number, int)}
+    if len(names) < len(given) or None in names.values():
+        raise UserError(f"{path}: names must give each number of a class a name")
+    return names
+
+
+def _images_of(found: Found, tree: dict, split: str, folder: Path, images: Images) -> list[Path]:
+    """The images of a split: in a folder, in a list of them, or in several of either."""
+    given = tree.get(split, tree.get("valid") if split == "val" else None)
+    paths: list[Path] = []
+    for entry in given if isinstance(given, list) else [given]:
+        if not isinstance(entry, str) or not entry.strip():
+            continue
+        place = _inside(entry, tree.get("path"), {images.root, folder})
+        if place is None:
+            found.leave_out(split, f"neither a folder nor a list {entry} in {images.root}")
+        elif place.is_dir():
+            paths += files_below(place, SUFFIXES)
+        else:
+            paths += _listed(found, place, images, split)
+    images.used.update(paths)
+    return list(dict.fromkeys(paths))
+
+
+def _inside(entry: str, above: object, roots: set[Path]) -> Path | None:
+    """The folder or list that an entry means, without what leads out, as in ../train/images; of a path of
+    another machine the end counts."""
+    parts, before = parts_of(entry), parts_of(above if isinstance(above, str) else "")
+    ends = range(1, len(parts)) if entry.startswith("/") else ()
+    tries = [Path(*before, *parts), *(Path(*parts[start:]) for start in (0, *ends))]
+    places = [root / path for root in sorted(roots) for path in tries]
+    return next((place for place in places if _is_there(place)), None)
+
+
+def _is_there(place: Path) -> bool:
+    try:
+        return place.is_dir() or (place.suffix == ".txt" and place.is_file())
+    except (OSError, ValueError):  # of a name that no file can have
+        return False
+
+
+def _listed(found: Found, path: Path, images: Images, split: str) -> list[Path]:
+    paths = []
+    for line in path.read_text(encoding="utf-8-sig", errors="replace").splitlines():
+        try:
+            paths += [images.find(line.strip(), path.parent, split)] if line.strip() else []
+        except Unread as reason:
+            found.leave_out(path, reason)
+    return paths
+
+
+def _labels_of(image: Path, root: Path, folder: Path) -> Path | None:
+    """The labels of an image: in labels/ for images/, or beside it."""
+    below = list(image.relative_to(root).parts)
+    tries = [image.with_suffix(".txt")]
+    if "images" in below:
+        at = len(below) - 1 - below[::-1].index("images")
+        below[at] = "labels"
+        tries = [place.joinpath(*below).with_suffix(".txt") for place in (root, folder)]
+    else:
+        tries += [folder.joinpath("labels", *below).with_suffix(".txt")]
+    return next((path for path in tries if path.is_file()), None)
+
+
+def _add(found: Found, image: Path, labels: Path, names: dict[int, str], split: str, images: Images) -> None:
+    try:
+        lines = labels.read_text(encoding="utf-8-sig").splitlines()
+        numbered = [(n, line.split()) for n, line in enumerate(lines, 1) if line.strip()]
+        shapes = found.with_area(str(labels), [partial(_shape, n, words, names) for n, words in numbered])
+    except (Unread, OSError, UnicodeDecodeError) as reason:
+        found.leave_out(labels, reason)
+        return
+    name = image.relative_to(images.root).as_posix()
+    found.pictures.append(Picture(str(labels), image, name, Objects(shapes), None, split))
+
+
+def _shape(line: int, words: list[str], names: dict[int, str]) -> Shape:
+    """Raises: NoArea for a shape that covers nothing, Unread for one that cannot be drawn."""
+    number = int(words[0]) if words[0].isdecimal() else None
+    if number not in names:
+        raise Unread(f"line {line} is of class {words[0][:40]}, which has no name")
+    ring = ring_of(words[1:])
+    if len(words) == 5:
+        raise Unread(f"line {line} is a box: export for segmentation, not for detection")
+    if len(ring) < 3:
+        raise NoArea(f"line {line} has {len(ring)} points")
+    if abs(ring).max() > _MOST:
+        raise Unread(f"line {line} has a coordinate of {abs(ring).max():g}, where 1 is the whole image")
+    return Shape(names[number], partial(_draw, ring))
+
+
+def _draw(ring, size: Size) -> Patch:
+    return fill([ring * size[::-1]], size)
