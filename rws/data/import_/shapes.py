@@ -127,12 +127,11 @@ def from_runs(runs: object, size: Size, *, by_columns: bool) -> np.ndarray:
     Shape: `size`, bool.
     Raises: Unread for lengths that are no whole numbers, or more than the mask has pixels.
     """
-    lengths = np.array(runs) if isinstance(runs, list) else np.zeros((1, 1))
-    if lengths.ndim != 1 or (lengths.size and lengths.dtype.kind not in "iu"):
+    if not isinstance(runs, list) or not all(type(run) is int for run in runs):
         raise Unread("run lengths that are no whole numbers")
-    lengths = lengths.astype(np.int64)
-    if (lengths < 0).any() or (lengths > size[0] * size[1]).any() or lengths.sum() > size[0] * size[1]:
+    if min(runs, default=0) < 0 or sum(runs) > size[0] * size[1]:
         raise Unread("run lengths that do not fit the size of the mask")
+    lengths = np.array(runs, np.int64)
     pixels = np.zeros(size[0] * size[1], bool)
     pixels[: lengths.sum()] = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)
     return pixels.reshape(size[::-1]).T if by_columns else pixels.reshape(size)

@@ -64,7 +64,7 @@ def _names(tree: dict, path: Path) -> dict[int, str]:
     given = dict(enumerate(given)) if isinstance(given, list) else given
     if not isinstance(given, dict) or not given:
         raise UserError(f"{path}: has no names of classes; write `names: [kite, fish]`")
-    names = {number: class_name(str(name)) for number, name in given.items() if isinstance(number, int)}
+    names = {int(n): class_name(str(name)) for n, name in given.items() if str(n).isdecimal()}
     if len(names) < len(given) or None in names.values():
         raise UserError(f"{path}: names must give each number of a class a name")
     return names

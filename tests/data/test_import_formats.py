@@ -1,0 +1,323 @@
+"""What each format has of its own: shapes, orders, layouts, and what is refused in one line."""
+
+import json
+
+import numpy as np
+import pytest
+from exports import EXPORTS, voc
+from PIL import Image
+from test_import_odd import BOX, HALF, H, W, of_box, picture
+
+from rws.data import open_split
+from rws.data.classes import VOC2012
+from rws.data.import_.__main__ import main
+
+POINTS = np.reshape(BOX, (-1, 2)).tolist()
+
+
+@pytest.fixture
+def label(tmp_path, capsys):
+    """A function that imports tmp_path/export and gives the label of image a, and what was said."""
+
+    def run(form: str, source: str = ".", *flags: str) -> tuple[np.ndarray, str]:
+        assert (
+            main([form, str(tmp_path / "export" / source), "--output", str(tmp_path / "mine"), *flags]) == 0
+        )
+        splits = [open_split("folder", tmp_path / "mine", name, reading=HALF) for name in ("train", "val")]
+        return next(s for s in splits if "a" in s.ids).label("a"), capsys.readouterr().out
+
+    for name in "ab":
+        picture(tmp_path / f"export/{name}.png")
+    return run
+
+
+# labelme.
+
+
+def labelme(folder, *shapes, **more) -> None:
+    sizes = {"imageHeight": H, "imageWidth": W, "imageData": None}
+    for name in "ab":
+        tree = {"shapes": shapes, "imagePath": f"{name}.png", **sizes, **more}
+        (folder / f"{name}.json").write_text(json.dumps(tree))
+
+
+@pytest.mark.parametrize(
+    ("kind", "points", "pixels"),
+    [
+        ("polygon", POINTS, 36),
+        (None, POINTS, 36),
+        ("rectangle", [[9, 8], [3, 2]], 36),
+        ("circle", [[8, 6], [8, 2]], 52),  # the centres that lie within 4 of (8, 6)
+    ],
+)
+def test_labelme_shapes(tmp_path, label, kind, points, pixels):
+    labelme(tmp_path / "export", {"label": "kite", "points": points, "shape_type": kind})
+    assert np.count_nonzero(label("labelme")[0]) == pixels
+
+
+@pytest.mark.parametrize("kind", ["linestrip", "line", "point", "points"])
+def test_labelme_shapes_without_area_are_told(tmp_path, label, kind):
+    kite = {"label": "kite", "points": POINTS, "shape_type": "polygon"}
+    labelme(tmp_path / "export", kite, {"label": "fish", "points": [[1, 1], [2, 2]], "shape_type": kind})
+    found, said = label("labelme")
+    assert np.array_equal(found, of_box())
+    assert f"a.json: a {kind} of fish covers nothing; the image is read without it" in said
+
+
+def test_labelme_ignores_what_is_called_so(tmp_path, label):
+    labelme(
+        tmp_path / "export",
+        {"label": "kite", "points": [[0, 0], [W, H]], "shape_type": "rectangle"},
+        {"label": "__ignore__", "points": POINTS, "shape_type": "polygon"},
+    )
+    assert np.array_equal(label("labelme")[0], np.where(of_box() == 1, 255, 1))
+
+
+def test_labelme_files_that_cannot_be_read_are_left_out(tmp_path, label):
+    folder = tmp_path / "export"
+    kite = {"label": "kite", "points": POINTS, "shape_type": "polygon"}
+    labelme(folder, kite)
+    (folder / "c.json").write_text("{")
+    (folder / "d.json").write_text("[1]")
+    (folder / "e.json").write_text("{}")
+    (folder / "f.json").write_text(json.dumps({"shapes": [], "imagePath": "..\\..\\f.png"}))
+    (folder / "g.json").write_text(
+        json.dumps({"shapes": [{**kite, "shape_type": "x"}], "imagePath": "b.png"})
+    )
+    (folder / "h.json").write_text(json.dumps({"shapes": [], "imagePath": "h.png", "imageData": "aGVsbG8="}))
+    found, said = label("labelme")
+    assert np.array_equal(found, of_box())
+    lines = [line for line in said.splitlines() if line.startswith("left out: ")]
+    reasons = (
+        "as JSON",
+        "holds list",
+        "no list of shapes",
+        "no image ..\\",
+        "which is not known",
+        "imageData is no",
+    )
+    assert len(lines) == len(reasons)
+    assert all(any(reason in line for line in lines) for reason in reasons)
+
+
+# CVAT.
+
+
+def cvat(folder, shapes: str, more: str = "") -> None:
+    images = "".join(
+        f'<image id="0" name="{name}.png" width="{W}" height="{H}">{shapes}</image>' for name in "ab"
+    )
+    (folder / "annotations.xml").write_text(f"<annotations>{more}{images}</annotations>")
+
+
+@pytest.mark.parametrize("source", [".", "annotations.xml"])
+@pytest.mark.parametrize(
+    ("shape", "pixels"),
+    [
+        ('<polygon label="kite" points="3,2;9,2;9,8;3,8"/>', 36),
+        ('<box label="kite" xtl="3" ytl="2" xbr="9" ybr="8"/>', 36),
+        ('<box label="kite" xtl="2" ytl="4" xbr="10" ybr="6" rotation="90"/>', 16),
+        ('<ellipse label="kite" cx="8" cy="6" rx="4" ry="4"/>', 52),
+        ('<mask label="kite" rle="1, 2, 1, 2" left="14" top="2" width="3" height="2"/>', 2),
+    ],
+)
+def test_cvat_shapes(tmp_path, label, source, shape, pixels):
+    cvat(tmp_path / "export", shape)
+    assert np.count_nonzero(label("cvat", source)[0]) == pixels
+
+
+def test_cvat_order_is_that_of_z_order(tmp_path, label):
+    box = 'ytl="2" xbr="9" ybr="8"'
+    above, below = (
+        f'<box label="kite" z_order="2" xtl="3" {box}/>',
+        f'<box label="fish" z_order="1" xtl="0" {box}/>',
+    )
+    cvat(tmp_path / "export", above + below, "<meta><labels><label><name>kite</name></label></labels></meta>")
+    expected = of_box()
+    expected[2:8, :3] = 2
+    assert np.array_equal(label("cvat")[0], expected)
+
+
+# YOLO.
+
+
+def yolo(folder, *lines: str, **more) -> None:
+    tree = {"train": "images/train", "val": "images/val", "names": ["kite", "fish"], **more}
+    (folder / "data.yaml").write_text(json.dumps(tree))  # which is YAML, too
+    for name, split in (("a", "train"), ("b", "val")):
+        for part in ("images", "labels"):
+            (folder / part / split).mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.png").rename(folder / f"images/{split}/{name}.png")
+        (folder / f"labels/{split}/{name}.txt").write_text("\n".join(lines) + "\n")
+
+
+KITE = " ".join(["0", *(str(number / side) for number, side in zip(BOX, [W, H] * 4))])
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"path": "/home/me/datasets/x"},
+        {"path": "."},
+        {"train": "../train/images", "val": "../images/val"},
+        {"train": "/content/data/images/train"},
+        {"train": ["images/train"], "names": {0: "kite", 1: "fish"}},
+        {"train": "train.txt"},
+    ],
+)
+def test_yolo_layouts(tmp_path, label, more):
+    folder = tmp_path / "export"
+    if "../train/images" in more.values():  # as Roboflow writes it
+        (folder / "train/images").mkdir(parents=True)
+        (folder / "train/labels").mkdir(parents=True)
+        yolo(folder, KITE, **more)
+        (folder / "images/train/a.png").rename(folder / "train/images/a.png")
+        (folder / "labels/train/a.txt").rename(folder / "train/labels/a.txt")
+    else:
+        yolo(folder, KITE, **more)
+        (folder / "train.txt").write_text("data/images/train/a.png\n")
+    assert np.array_equal(label("yolo")[0], of_box())
+    assert (tmp_path / "mine/train.txt").read_text() == "a\n"
+
+
+def test_yolo_images_with_an_empty_file_are_background_and_without_one_left_out(tmp_path, label):
+    folder = tmp_path / "export"
+    yolo(folder, KITE)
+    for name in "cd":
+        picture(folder / f"images/train/{name}.png")
+    (folder / "labels/train/c.txt").write_text("")
+    _, said = label("yolo")
+    assert "1 images without a .txt are left out" in said
+    assert "1 images without an object are background" in said
+    assert sorted(path.stem for path in (tmp_path / "mine/masks").iterdir()) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("0 0.5 0.5 0.2 0.2", "line 1 is a box: export for segmentation"),
+        ("7 0 0 1 0 1 1", "line 1 is of class 7, which has no name"),
+        ("-1 0 0 1 0 1 1", "line 1 is of class -1, which has no name"),
+        ("0 30 20 90 20 90 80", "a coordinate of 90, where 1 is the whole image"),
+        ("0 0 nan 1 0 1 1", "no finite number"),
+        ("0 0 x 1 0 1 1", "no list of x, y"),
+    ],
+)
+def test_yolo_lines_that_cannot_be_drawn(tmp_path, label, line, reason):
+    yolo(tmp_path / "export", KITE)
+    picture(tmp_path / "export/images/train/c.png")
+    (tmp_path / "export/labels/train/c.txt").write_text(line)
+    assert reason in label("yolo")[1]
+    assert not (tmp_path / "mine/images/c.png").exists()
+
+
+# VOC.
+
+
+def test_voc_without_a_labelmap_has_the_classes_of_voc(tmp_path):
+    voc(tmp_path / "VOCdevkit/VOC2012", "L", listed=False)
+    assert main(["voc", str(tmp_path), "--output", str(tmp_path / "mine")]) == 0
+    assert open_split("folder", tmp_path / "mine", "val").classes.names == VOC2012.names
+
+
+def test_voc_a_mask_with_a_colour_or_a_number_of_no_class_is_left_out(tmp_path, capsys):
+    root = voc(tmp_path / "export", "RGB")
+    masks = sorted((root / "SegmentationClass").iterdir())
+    Image.new("RGB", (160, 120), (1, 2, 3)).save(masks[0])
+    Image.new("L", (160, 120), 77).save(masks[1])
+    Image.new("L", (160, 100), 0).save(masks[2])
+    masks[3].write_bytes(b"no picture")
+    assert main(["voc", str(root), "--output", str(tmp_path / "mine")]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("left out: ")]
+    reasons = (
+        "(1, 2, 3)",
+        "its mask holds 77",
+        "at 160 x 100 pixels, its image has 160 x 120",
+        "cannot be decoded",
+    )
+    assert len(lines) == len(reasons)
+    assert all(reason in line for reason, line in zip(reasons, lines))
+
+
+# Splits.
+
+
+def test_a_test_split_stands_in_for_a_val_that_is_missing(tmp_path):
+    form, make = EXPORTS["roboflow-coco"]
+    root = make(tmp_path / "export")
+    (root / "valid").rename(root / "test")
+    assert main([form, str(root), "--output", str(tmp_path / "mine")]) == 0
+    assert len((tmp_path / "mine/val.txt").read_text().split()) == 2
+    assert not (tmp_path / "mine/test.txt").exists()
+
+
+def test_three_splits_are_three_lists(tmp_path):
+    form, make = EXPORTS["roboflow-masks"]
+    root = make(tmp_path / "export")
+    (root / "test").mkdir()
+    for path in (root / "train").glob("*0*"):
+        path.rename(root / "test" / path.name)
+    (root / "test/_classes.csv").write_text((root / "train/_classes.csv").read_text())
+    assert main([form, str(root), "--output", str(tmp_path / "mine")]) == 0
+    counts = [len((tmp_path / f"mine/{name}.txt").read_text().split()) for name in ("train", "val", "test")]
+    assert counts == [4, 2, 1]
+
+
+# One line and code 2.
+
+REFUSED = {
+    "no source": (["coco", "nowhere"], "nowhere: no such file or folder"),
+    "archive": (["coco", "x.zip"], "x.zip: is an archive; unpack it"),
+    "no json": (["coco", "empty"], "no .json in this folder"),
+    "no instances": (["coco", "captions.json"], "no list of annotations"),
+    "panoptic": (["coco", "panoptic.json"], "export instances"),
+    "broken json": (["coco", "broken.json"], "cannot be read as JSON"),
+    "no labelme": (["labelme", "empty"], "no .json in this folder"),
+    "no cvat": (["cvat", "empty"], "no annotations.xml and no SegmentationClass/"),
+    "video": (["cvat", "video.xml"], "is of a video; export as 'CVAT for images 1.1'"),
+    "entities": (["cvat", "entities.xml"], "declares entities"),
+    "other xml": (["cvat", "other.xml"], "is no XML of CVAT"),
+    "broken xml": (["cvat", "broken.xml"], "cannot be read as XML"),
+    "no yaml": (["yolo", "empty"], "0 YAML files"),
+    "no names": (["yolo", "data.yaml"], "has no names of classes"),
+    "boxes": (["voc", "boxes"], "boxes alone (Annotations/) are no masks"),
+    "no roboflow": (["roboflow", "empty"], "neither _annotations.coco.json nor _classes.csv"),
+    "nothing to read": (["coco", "none.json"], "no image of the export can be read, such as"),
+    "no class": (["coco", "nameless.json"], "the export names no class"),
+    "no images": (["coco", "none.json", "--images", "nowhere"], "nowhere: no such folder"),
+    "output": (["coco", "none.json", "--output", "boxes"], "boxes: exists already"),
+    "format": (["cocoa", "none.json"], "invalid choice: 'cocoa'"),
+    "flag": (["coco", "none.json", "--copies"], "--copies: unknown; the nearest known one is --copy"),
+}  # fmt: skip
+INSTANCES = {"images": [{"id": 1, "file_name": "x.png"}], "annotations": [], "categories": []}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_read_at_all_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsys, case):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "boxes/Annotations").mkdir(parents=True)
+    named = {**INSTANCES, "categories": [{"id": 1, "name": "kite"}]}
+    content = {
+        "x.zip": "PK",
+        "captions.json": '{"annotations": 1}',
+        "panoptic.json": json.dumps({**named, "annotations": [{"segments_info": []}]}),
+        "broken.json": "[" * 100_000,
+        "video.xml": "<annotations><track/></annotations>",
+        "entities.xml": '<!DOCTYPE a [<!ENTITY b "c">]><annotations>&b;</annotations>',
+        "other.xml": "<annotation/>",
+        "broken.xml": "<annotations>",
+        "data.yaml": "train: images",
+        "none.json": json.dumps(named),
+        "nameless.json": json.dumps(INSTANCES),
+    }
+    for name, text in content.items():
+        (tmp_path / name).write_text(text)
+    before = sorted(tmp_path.rglob("*"))
+    flags, reason = REFUSED[case]
+    assert main(flags if "--output" in flags else [*flags, "--output", "mine"]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert [line for line in errors if line.startswith("error: ")] == errors[-1:]
+    assert reason in errors[-1]
+    assert sorted(tmp_path.rglob("*")) == before
