@@ -14,11 +14,12 @@ import numpy as np
 from contourpy import FillType, contour_generator
 
 from rws.data.classes import ClassSet
-from rws.data.import_.shapes import fill
+from rws.data.import_.shapes import Size, fill
+from rws.errors import UserError
 from rws.runtime.files import written
 
-FORMS = ("coco", "labelme")
 TOLERANCE = 0.3  # pixels
+ONE_IMAGE, ALL_IMAGES = ".json", "annotations.coco.json"
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,15 @@ class Polygon:
     outline: np.ndarray
     holes: tuple[np.ndarray, ...] = ()
 
-    @property
-    def area(self) -> float:
-        """In pixels, without the holes."""
-        return _area(self.outline) - sum(map(_area, self.holes))
+    def pixels(self, size: Size) -> np.ndarray:
+        """The pixels in it.
+
+        Shape: `size`, bool.
+        """
+        mask = np.zeros(size, bool)
+        view, inside = fill([self.outline, *self.holes], size).within(mask)
+        view |= inside
+        return mask
 
     @property
     def box_xywh(self) -> list[float]:
@@ -71,11 +77,6 @@ def polygons(label: np.ndarray, classes: ClassSet, tolerance: float = TOLERANCE)
 def _simple(ring: np.ndarray, tolerance: float) -> np.ndarray:
     fewer = cv2.approxPolyDP(ring.astype(np.float32), tolerance, True)[:, 0]
     return fewer.astype(np.float64) if len(fewer) > 2 else ring
-
-
-def _area(ring: np.ndarray) -> float:
-    (x, y), (to_x, to_y) = ring.T, np.roll(ring, -1, 0).T
-    return abs(float(np.sum(x * to_y - to_x * y))) / 2
 
 
 def runs(mask: np.ndarray) -> list[int]:
@@ -150,20 +151,17 @@ class CocoFile:
         for region in polygons(label, self.classes, tolerance=0):
             self.annotations.append(self._annotation(region, number, label.shape))
 
-    def _annotation(self, region: Polygon, image: int, size: tuple[int, int]) -> dict:
-        if region.holes:
-            mask = np.zeros(size, bool)
-            view, inside = fill([region.outline, *region.holes], size).within(mask)
-            view |= inside
-            form: object = {"size": list(size), "counts": runs(mask)}
-        else:
+    def _annotation(self, region: Polygon, image: int, size: Size) -> dict:
+        mask = region.pixels(size)
+        form: object = {"size": list(size), "counts": runs(mask)}
+        if not region.holes:
             form = [region.simple(TOLERANCE).outline.reshape(-1).round(2).tolist()]
         return {
             "id": len(self.annotations) + 1,
             "image_id": image,
             "category_id": region.number,
             "segmentation": form,
-            "area": region.area,
+            "area": int(mask.sum()),
             "bbox": region.box_xywh,
             "iscrowd": 0,
         }
@@ -177,10 +175,57 @@ class CocoFile:
         return {"images": self.images, "annotations": self.annotations, "categories": categories}
 
 
+class Annotations:
+    """Writes predictions as annotations: labelme's a file an image, COCO's in one file at the end.
+
+    stems: where the results of each image go, without their endings.
+
+    Raises: UserError for a file that is there already: people may have corrected it.
+    """
+
+    def __init__(self, form: str, classes: ClassSet, stems: dict[Path, Path], output: Path) -> None:
+        self.classes, self.stems, self.output = classes, stems, output
+        self.gathered = CocoFile(classes) if form == "coco" else None
+        there = [path for path in map(self._path, stems) if path.exists()]
+        if there:
+            raise UserError(
+                f"{there[0]}: is there, and may have been corrected; move it away, or give another --output"
+            )
+
+    def _path(self, image: Path) -> Path:
+        """The file in which an image's annotations are."""
+        stem = self.stems[image]
+        return self.output / ALL_IMAGES if self.gathered else stem.with_name(stem.name + ONE_IMAGE)
+
+    def add(self, image: Path, label: np.ndarray) -> None:
+        """Write or gather what is predicted of an image.
+
+        Shape: label (H, W), class numbers.
+        Raises: UserError for a file that cannot be written.
+        """
+        path = self._path(image)
+        if self.gathered is None:
+            write_json(labelme(label, self.classes, image, path.parent), path)
+        else:
+            folder = self.stems[image].relative_to(self.output).parent
+            self.gathered.add((folder / image.name).as_posix(), label)
+
+    def close(self) -> None:
+        """Write what has been gathered.
+
+        Raises: UserError for a file that cannot be written.
+        """
+        if self.gathered is not None:
+            write_json(self.gathered.tree(), self.output / ALL_IMAGES)
+
+
 def write_json(tree: dict, path: Path) -> None:
     """Write a JSON file, whole or not at all.
 
-    Raises: OSError that names the file.
+    Raises: UserError that names the file.
     """
-    with written(path) as file:
-        file.write(json.dumps(tree).encode())
+    try:
+        with written(path) as file:
+            file.write(json.dumps(tree).encode())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None

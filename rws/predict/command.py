@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from rws.errors import UserError
+from rws.predict.annotations import ONE_IMAGE, Annotations
 from rws.predict.images import find_images, make_output, refuse_overwriting, result_stems
 from rws.predict.options import PredictCommand
 from rws.predict.photographs import CAM, LABEL, OVERLAY, ImageJob
@@ -40,6 +41,8 @@ def predict_photographs(command: PredictCommand) -> int:
     say(*notes)
     with any_size(command.options.windows is not None):
         failed = predict_all(job, images)
+    if command.annotations is not None:
+        job.annotations.close()
     say(f"{len(images) - failed} of {len(images)} images predicted, in {command.output}")
     return 2 if failed else 0
 
@@ -58,7 +61,8 @@ def result_endings(command: PredictCommand) -> tuple[str, ...]:
     """The endings of the results of a photograph."""
     if command.side_by_side:
         return (COMPARED,)
-    return (LABEL, OVERLAY) if command.cam is None else (LABEL, OVERLAY, CAM)
+    annotations = (ONE_IMAGE,) if command.annotations == "labelme" else ()
+    return (LABEL, OVERLAY, *(() if command.cam is None else (CAM,)), *annotations)
 
 
 def load_job(command: PredictCommand, stems: dict[Path, Path]) -> ImageJob | SideBySide:
@@ -75,7 +79,10 @@ def load_job(command: PredictCommand, stems: dict[Path, Path]) -> ImageJob | Sid
     if command.cam is not None:
         predictors[0].card.classes.index(command.cam)
         predictors[0].require_stages()
-    return ImageJob(predictors[0], stems, command.cam, command.cam_method)
+    form, annotations = command.annotations, None
+    if form is not None:
+        annotations = Annotations(form, predictors[0].card.classes, stems, command.output)
+    return ImageJob(predictors[0], stems, command.cam, command.cam_method, annotations)
 
 
 def predict_all(job: ImageJob | SideBySide, images: list[Path]) -> int:

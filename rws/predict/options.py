@@ -17,6 +17,7 @@ from rws.predict.ways import CHOICES, TTA, LookAgain, PredictOptions, Windows
 PROG = "python predict.py"
 WAYS = (*TTA, "plain", "rws")
 FILM_FORMS = ("mp4", "gif")
+ANNOTATION_FORMS = ("coco", "labelme")
 CAM_METHODS = get_type_hints(Config)["cam_method"].__args__
 EXPORT_FLAGS = ("--export", "--export-size")
 
@@ -41,7 +42,7 @@ class PredictCommand:
 
     source: image, folder, film, or number of a camera. cam: class whose heat maps are drawn as well, by
     `cam_method`. titles: one a checkpoint. width: in pixels, of a film or of one picture side by side.
-    trusted: networks of one's own that a checkpoint may ask for.
+    trusted: networks of one's own that a checkpoint may ask for. annotations: their form, to be written too.
 
     Raises: UserError for settings that contradict each other.
     """
@@ -57,6 +58,7 @@ class PredictCommand:
     width: int | None = None
     device: str = "auto"
     trusted: tuple[str, ...] = ()
+    annotations: str | None = None
 
     def __post_init__(self) -> None:
         titles, checkpoints = self.titles, self.checkpoints
@@ -66,6 +68,8 @@ class PredictCommand:
             raise UserError(
                 "--cam: heat maps are drawn of one network; take --checkpoint instead of --compare"
             )
+        if self.annotations is not None and self.side_by_side:
+            raise UserError(f"--format {self.annotations}: is of one network; take --checkpoint")
         if titles is not None and len(titles) != len(checkpoints):
             raise UserError(
                 f"--titles: {len(titles)} titles for {len(checkpoints)} checkpoints; give each one of its "
@@ -110,14 +114,19 @@ def parse(flags: Sequence[str], description: str | None = None, prog: str = PROG
             sliding_windows(args.slide, args.stride),
             _look_again(args.way, args.passes, args.passes_most, args.choose),
         ),
-        FilmOptions(args.sequence, args.format, args.fps, args.foreground),
+        FilmOptions(args.sequence, _one_of(FILM_FORMS, args.format), args.fps, args.foreground),
         args.cam,
         args.cam_method,
         None if args.titles is None else tuple(args.titles),
         args.width,
         args.device,
         trusted_of(args),
+        _one_of(ANNOTATION_FORMS, args.format),
     )
+
+
+def _one_of(forms: tuple[str, ...], form: str | None) -> str | None:
+    return form if form in forms else None
 
 
 def sliding_windows(side: int | None, step: int | None) -> Windows | None:
@@ -202,7 +211,9 @@ def _add_films(films: argparse._ArgumentGroup) -> None:
         "--sequence", metavar="NAME", help="sequences of DAVIS, whose root is the input; with commas"
     )
     films.add_argument(
-        "--format", choices=FILM_FORMS, help="of a film; mp4, unless the output's ending says it"
+        "--format",
+        choices=(*FILM_FORMS, *ANNOTATION_FORMS),
+        help="of a film; mp4, unless the output's ending says it; of photographs: annotations as well",
     )
     films.add_argument("--fps", type=positive, help="frames per second of images as a film; 24")
     films.add_argument("--foreground", metavar="CLASS", help="measure this class alone against the masks")

@@ -15,6 +15,7 @@ from rws.data.label_images import file_label
 from rws.errors import UserError
 from rws.look.cam_methods import TITLES, cam_method
 from rws.look.viz import overlay, stage_figure
+from rws.predict.annotations import Annotations
 from rws.predict.images import open_image, write_pictures
 from rws.predict.inference import class_maps
 from rws.predict.predictor import Predictor, network_inputs
@@ -60,13 +61,14 @@ class ImageJob:
     """What one network does with every photograph of a command.
 
     stems: where the results of each go, without their endings. category, cam_method: of the heat maps that
-    are drawn as well, or None.
+    are drawn as well, or None. annotations: what gathers these, if they are asked for.
     """
 
     predictor: Predictor
     stems: dict[Path, Path]
     category: str | None = None
     cam_method: str = "gradcam"
+    annotations: Annotations | None = None
 
     def read(self, path: Path) -> Photograph:
         """Raises: UserError naming an image that cannot be read or used."""
@@ -109,3 +111,5 @@ class ImageJob:
         pictures = {LABEL: file_label(label, classes), OVERLAY: overlay(photograph.image, label, classes)}
         pictures |= figures
         write_pictures(list(pictures.values()), [stem.with_name(stem.name + ending) for ending in pictures])
+        if self.annotations is not None:
+            self.annotations.add(photograph.path, label)
