@@ -23,6 +23,8 @@ def predict(command: PredictCommand) -> int:
     Raises: UserError for an input, an output or a checkpoint that cannot be used.
     """
     films = find_films(command)
+    if films and command.annotations is not None:
+        raise UserError(f"--format {command.annotations}: is of photographs; {command.source} is a film")
     return make_films(films, command) if films else predict_photographs(command)
 
 

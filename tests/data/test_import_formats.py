@@ -193,6 +193,15 @@ def test_yolo_images_with_an_empty_file_are_background_and_without_one_left_out(
     assert sorted(path.stem for path in (tmp_path / "mine/masks").iterdir()) == ["a", "b", "c"]
 
 
+def test_yolo_labels_beside_images_elsewhere(tmp_path, label):
+    folder = tmp_path / "export"
+    yolo(folder, KITE)
+    (tmp_path / "photos").mkdir()
+    (folder / "images").rename(tmp_path / "photos/images")
+    (folder / "images/train").mkdir(parents=True)  # left empty, as some tools do
+    assert np.array_equal(label("yolo", ".", "--images", str(tmp_path / "photos"))[0], of_box())
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [

@@ -74,8 +74,7 @@ def test_a_box_covers_its_pixels(coco, capsys):
     assert capsys.readouterr().out.splitlines() == [
         f"{coco.root.parent / 'mine'}: 3 images (no lists: val is drawn from all of them), 3 classes: "
         "background, kite, fish",
-        f"look at it: python train.py --config configs/folder.yaml --data.root {coco.root.parent / 'mine'} "
-        "--check-data",
+        f"look at it: rws check --config folder --data.root {coco.root.parent / 'mine'}",
     ]
 
 

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from rws.data.classes import DEMO
+from rws.data.import_.__main__ import main as import_main
 from rws.models import FAMILIES, build_network
 from rws.predict import predictor
 from rws.predict.images import open_image
@@ -289,3 +290,41 @@ def test_as_a_script(checkpoint, photos, tmp_path):
     (line,) = ended.stderr.splitlines()
     assert line.startswith("error: no class 'spidr'")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("form", ["coco", "labelme"])
+def test_predictions_as_annotations_give_the_same_labels_when_they_are_imported(
+    checkpoint, photos, tmp_path, form
+):
+    (photos / "a.png").unlink()
+    out = tmp_path / "out"
+    assert predict.main(command(checkpoint, photos, out, "--format", form)) == 0
+    written = ["a.json", "deep/b.json"] if form == "labelme" else ["annotations.coco.json"]
+    assert [name for name in files(out) if name.endswith(".json")] == written
+    mine = tmp_path / "mine"
+    assert import_main([form, str(out), "--images", str(photos), "--output", str(mine)]) == 0
+    names = (mine / "classes.txt").read_text().splitlines()
+    for image_id, label in (("a", "a.png"), ("b", "deep/b.png")):
+        with Image.open(mine / f"masks/{image_id}.png") as mask, Image.open(out / label) as predicted:
+            ours = np.array([DEMO.names.index(name) for name in names])[np.array(mask)]
+            assert (ours == np.array(predicted)).mean() > 0.999
+
+
+def test_annotations_that_may_have_been_corrected_are_not_overwritten(checkpoint, photos, tmp_path, capsys):
+    argv = command(checkpoint, photos / "a.jpg", tmp_path / "out", "--format", "labelme")
+    assert predict.main(argv) == 0
+    (tmp_path / "out/a.json").write_text("corrected")
+    assert predict.main(argv) == 2
+    assert f"{tmp_path / 'out/a.json'}: is there, and may have been corrected" in capsys.readouterr().err
+    assert (tmp_path / "out/a.json").read_text() == "corrected"
+
+
+def test_annotations_are_of_photographs_and_of_one_network(checkpoint, photos, tmp_path, capsys):
+    argv = ["--compare", checkpoint, checkpoint, "--input", photos, "--output", tmp_path, "--format", "coco"]
+    assert predict.main([str(flag) for flag in argv]) == 2
+    assert "--format coco: is of one network" in capsys.readouterr().err
+    film = tmp_path / "film.gif"
+    frames = [Image.new("RGB", (32, 24), (n, 0, 0)) for n in (0, 200)]
+    frames[0].save(film, save_all=True, append_images=frames[1:])
+    assert predict.main(command(checkpoint, film, tmp_path / "out", "--format", "coco")) == 2
+    assert f"--format coco: is of photographs; {film} is a film" in capsys.readouterr().err

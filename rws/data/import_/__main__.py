@@ -1,13 +1,15 @@
 """Read the annotations of another tool, and write the folder that `--data.name folder` reads.
 
-    python -m rws.data.import_ coco exports/coco --output data/mine
-    python -m rws.data.import_ cvat annotations.xml --images photos --output data/mine
+    rws import coco exports/coco --output data/mine
+    rws import cvat annotations.xml --images photos --output data/mine
 
 Masks, classes.txt and, where the export has splits, train.txt and val.txt are written; images are linked.
 SOURCE is never changed. What cannot be read is left out, a line each.
 """
 
+import shlex
 import sys
+from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
@@ -41,17 +43,9 @@ def read(form: str, source: Path, images: Path | None = None) -> Found:
     return found
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command; returns its exit code."""
-    return exit_code(
-        partial(_run, arguments),
-        results="the folder is written to --output",
-        interrupted="interrupted; nothing is written",
-    )
-
-
-def _run(arguments: list[str] | None) -> None:
-    parser = Parser("python -m rws.data.import_", __doc__)
+def make_parser() -> Parser:
+    """What reads the flags of the command."""
+    parser = Parser("rws import", __doc__)
     parser.add_argument("format", choices=READERS, help=", ".join(READERS))
     parser.add_argument(
         "source", type=Path, help="the folder of the unpacked export, or its JSON, XML or YAML"
@@ -67,31 +61,42 @@ def _run(arguments: list[str] | None) -> None:
         help="what was annotated where EXIF turns an image and its size does not tell: the image as viewers "
         "show it, or as it is stored (default: shown)",
     )
-    args = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    return exit_code(
+        partial(_run, arguments),
+        results="the folder is written to --output",
+        interrupted="interrupted; nothing is written",
+    )
+
+
+def _run(arguments: list[str] | None) -> None:
+    args = make_parser().parse_args(arguments)
     found = read(args.format, args.source.expanduser(), args.images and args.images.expanduser())
     output = args.output.expanduser()
     written = write(found, output, Options(args.copy, args.orientation, args.skip_empty))
     say(*_report(found, written, output, args))
 
 
-def _report(found: Found, written: Written, output: Path, args) -> list[str]:
+def _report(found: Found, written: Written, output: Path, args: Namespace) -> list[str]:
     """What the command says at the end."""
     lines = [f"left out: {line}" for line in found.left_out[:MOST_LINES]]
-    if more := len(found.left_out) - MOST_LINES:
-        lines += [f"left out: {more} more"] if more > 0 else []
+    if len(found.left_out) > MOST_LINES:
+        lines.append(f"left out: {len(found.left_out) - MOST_LINES} more")
     lines += found.notes + _notes(written, args)
     shares = ", ".join(f"{len(ids)} {split}" for split, ids in written.splits.items() if split is not None)
     count = sum(map(len, written.splits.values()))
     drawn = "no lists: val is drawn from all of them"
     names = ", ".join(written.names)
     lines.append(f"{output}: {count} images ({shares or drawn}), {len(written.names)} classes: {names}")
-    lines.append(
-        f"look at it: python train.py --config configs/folder.yaml --data.root {output} --check-data"
-    )
+    lines.append(f"look at it: rws check --config folder --data.root {shlex.quote(str(output))}")
     return lines
 
 
-def _notes(written: Written, args) -> list[str]:
+def _notes(written: Written, args: Namespace) -> list[str]:
     """A line for each thing that was decided on the way."""
     notes = []
     if written.lost:

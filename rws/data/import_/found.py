@@ -80,12 +80,12 @@ class MaskFile:
 class Picture:
     """An annotated image.
 
-    place: where the annotation stands, for messages. image: its file, or that file's content. name: the path
-    that its id is made of. size: (H, W) that it was annotated at, None where the export does not say.
+    place: where the annotation stands, for messages. image: its file, or what gives the content of one. name:
+    the path that its id is made of. size: (H, W) of what was annotated, None where the export does not say.
     """
 
     place: str
-    image: Path | bytes
+    image: Path | Callable[[], bytes]
     name: str
     content: Objects | MaskFile
     size: Size | None = None

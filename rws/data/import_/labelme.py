@@ -5,8 +5,8 @@ the image itself as base64, as labelme has shown it. Shapes that cover nothing (
 """
 
 import base64
-import binascii
 import io
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -87,18 +87,25 @@ def _is_below(path: Path, images: Images) -> bool:
     return images.root in path.parents
 
 
-def _image(tree: dict, path: Path, images: Images, split: str | None) -> tuple[Path | bytes, str]:
-    """The image's file, or what the JSON file holds of it, and its name."""
+def _image(
+    tree: dict, path: Path, images: Images, split: str | None
+) -> tuple[Path | Callable[[], bytes], str]:
+    """The image's file, or what gives the image that the JSON file holds, and its name."""
     try:
         image = images.find(tree.get("imagePath"), path.parent, split)
         return image, image.relative_to(images.root).as_posix()
     except Unread:
-        if not isinstance(data := tree.get("imageData"), str):
+        if not isinstance(tree.get("imageData"), str):
             raise
+    name = path.relative_to(images.root) if _is_below(path, images) else Path(path.name)
+    return partial(_embedded, path), name.as_posix()
+
+
+def _embedded(path: Path) -> bytes:
+    """The image in a JSON file, read again, so that those of all files are not held at once."""
     try:
-        name = path.relative_to(images.root) if _is_below(path, images) else Path(path.name)
-        return base64.b64decode(data), name.as_posix()
-    except (binascii.Error, ValueError):
+        return base64.b64decode(load_json(path)["imageData"])
+    except ValueError:
         raise Unread("its imageData is no base64") from None
 
 

@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -130,14 +130,15 @@ class _Writer:
         self.written.lost += [lost] if lost else []
         return True
 
-    def _file(self, image: Path | bytes) -> Path:
+    def _file(self, image: Path | Callable[[], bytes]) -> Path:
         """The file of an image; one that an annotation holds is written.
 
         Raises: Unread for what is no image that is read.
         """
-        if isinstance(image, bytes):
-            file = self.root / f".embedded{_ending_of(image)}"
-            file.write_bytes(image)
+        if not isinstance(image, Path):
+            content = image()
+            file = self.root / f".embedded{_ending_of(content)}"
+            file.write_bytes(content)
             return file
         if image.suffix.lower() not in SUFFIXES:
             raise Unread(f"{image.suffix} is not read; {CONVERT}")

@@ -4,6 +4,7 @@ labels/a.txt is of images/a.jpg: a line an object, `class x y x y ...`, from 0 t
 empty file says that there is nothing; without a file the image is left out.
 """
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -77,7 +78,7 @@ def _images_of(found: Found, tree: dict, split: str, folder: Path, images: Image
     for entry in given if isinstance(given, list) else [given]:
         if not isinstance(entry, str) or not entry.strip():
             continue
-        place = _inside(entry, tree.get("path"), {images.root, folder})
+        place = _inside(entry, tree.get("path"), images.root, folder)
         if place is None:
             found.leave_out(split, f"neither a folder nor a list {entry} in {images.root}")
         elif place.is_dir():
@@ -88,19 +89,23 @@ def _images_of(found: Found, tree: dict, split: str, folder: Path, images: Image
     return list(dict.fromkeys(paths))
 
 
-def _inside(entry: str, above: object, roots: set[Path]) -> Path | None:
-    """The folder or list that an entry means, without what leads out, as in ../train/images; of a path of
-    another machine the end counts."""
+def _inside(entry: str, above: object, root: Path, folder: Path) -> Path | None:
+    """The folder of images below `root`, or the list, that an entry means, without what leads out, as in
+    ../train/images; of a path of another machine the end counts."""
     parts, before = parts_of(entry), parts_of(above if isinstance(above, str) else "")
     ends = range(1, len(parts)) if entry.startswith("/") else ()
-    tries = [Path(*before, *parts), *(Path(*parts[start:]) for start in (0, *ends))]
-    places = [root / path for root in sorted(roots) for path in tries]
-    return next((place for place in places if _is_there(place)), None)
+    for below in (Path(*before, *parts), *(Path(*parts[start:]) for start in (0, *ends))):
+        if _is(Path.is_dir, root / below):
+            return root / below
+        for place in (root / below, folder / below):
+            if place.suffix == ".txt" and _is(Path.is_file, place):
+                return place
+    return None
 
 
-def _is_there(place: Path) -> bool:
+def _is(kind: Callable[[Path], bool], place: Path) -> bool:
     try:
-        return place.is_dir() or (place.suffix == ".txt" and place.is_file())
+        return kind(place)
     except (OSError, ValueError):  # of a name that no file can have
         return False
 
