@@ -9,7 +9,6 @@ SOURCE is never changed. What cannot be read is left out, a line each.
 
 import shlex
 import sys
-from argparse import Namespace
 from functools import partial
 from pathlib import Path
 
@@ -77,16 +76,16 @@ def _run(arguments: list[str] | None) -> None:
     args = make_parser().parse_args(arguments)
     found = read(args.format, args.source.expanduser(), args.images and args.images.expanduser())
     output = args.output.expanduser()
-    written = write(found, output, Options(args.copy, args.orientation, args.skip_empty))
-    say(*_report(found, written, output, args))
+    options = Options(args.copy, args.orientation, args.skip_empty)
+    say(*_report(found, write(found, output, options), output, options))
 
 
-def _report(found: Found, written: Written, output: Path, args: Namespace) -> list[str]:
+def _report(found: Found, written: Written, output: Path, options: Options) -> list[str]:
     """What the command says at the end."""
     lines = [f"left out: {line}" for line in found.left_out[:MOST_LINES]]
     if len(found.left_out) > MOST_LINES:
         lines.append(f"left out: {len(found.left_out) - MOST_LINES} more")
-    lines += found.notes + _notes(written, args)
+    lines += found.notes + _notes(written, options)
     shares = ", ".join(f"{len(ids)} {split}" for split, ids in written.splits.items() if split is not None)
     count = sum(map(len, written.splits.values()))
     drawn = "no lists: val is drawn from all of them"
@@ -96,13 +95,13 @@ def _report(found: Found, written: Written, output: Path, args: Namespace) -> li
     return lines
 
 
-def _notes(written: Written, args: Namespace) -> list[str]:
+def _notes(written: Written, options: Options) -> list[str]:
     """A line for each thing that was decided on the way."""
     notes = []
     if written.lost:
         count = f"{sum(written.lost):,} pixels in {len(written.lost)} images"
         notes.append(f"objects of two classes overlap: {count} have the class of the later one")
-    if written.empty and args.skip_empty:
+    if written.empty and options.skip_empty:
         notes.append(f"{written.empty} images without an object are left out")
     elif written.empty:
         notes.append(
@@ -111,9 +110,9 @@ def _notes(written: Written, args: Namespace) -> list[str]:
     if written.turned:
         notes.append(
             f"{written.turned} images that EXIF turns, where the size does not tell what was annotated: "
-            f"taken as {args.orientation} (--orientation), and written upright"
+            f"taken as {options.orientation} (--orientation), and written upright"
         )
-    if not written.linked and not args.copy:
+    if not written.linked and not options.copy:
         notes.append("images are copied: links cannot be made here")
     return notes + _alike(written.names)
 
