@@ -36,6 +36,9 @@ COMMANDS = {
     "compare join": Command("join results of several machines", "rws.compare.join"),
     "compare ways": Command("measure ways to predict at equal compute", "rws.compare.ways"),
     "compare at_test_time": Command("measure `rws predict --refine`", "rws.compare.at_test_time"),
+    "import": Command(
+        "take annotations of COCO, labelme, CVAT, YOLO, VOC or Roboflow", "rws.data.import_.__main__"
+    ),
     "download": Command("get a data set, or weights", "rws.data.download.__main__"),
     "stages": Command("list the modules of a network that could be stages", "rws.commands.stages"),
     "completion": Command("print what completes these words in bash or zsh", "rws.commands.completion"),

@@ -31,6 +31,7 @@ WRONG = {
     "compare join": ("--rams", "--arms"),
     "compare ways": ("--hafl", "--half"),
     "compare at_test_time": ("--msot", "--most"),
+    "import": ("--image", "--images"),
     "download": ("--rot", "--root"),
     "stages": ("--model.nam", "model.name"),
     "completion": ("--hepl", "--help"),

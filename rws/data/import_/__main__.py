@@ -45,7 +45,7 @@ def read(form: str, source: Path, images: Path | None = None) -> Found:
 def make_parser() -> Parser:
     """What reads the flags of the command."""
     parser = Parser("rws import", __doc__)
-    parser.add_argument("format", choices=READERS, help=", ".join(READERS))
+    parser.add_argument("format", choices=tuple(READERS), help="what the tool has exported")
     parser.add_argument(
         "source", type=Path, help="the folder of the unpacked export, or its JSON, XML or YAML"
     )
