@@ -8,7 +8,6 @@ Without --config the data is that of the run in whose folder the first checkpoin
 --data.root. Further flags are those of train.py: --data.*, --device.
 """
 
-import argparse
 from pathlib import Path
 
 from rws.config import OPTIONS
@@ -50,12 +49,9 @@ def make_parser() -> Parser:
     return parser
 
 
-def output_of(chosen: argparse.Namespace) -> Path:
-    """The folder that is named, or else val/ beside the first checkpoint, val_NAME/ for another list."""
-    if chosen.output is not None:
-        return chosen.output
-    name = "val" if chosen.list in (None, "val") else f"val_{chosen.list.replace('/', '_')}"
-    return chosen.checkpoint[0].parent / name
+def default_output(checkpoint: Path, list_name: str | None) -> Path:
+    """val/ beside a checkpoint, val_NAME/ for another list."""
+    return checkpoint.parent / ("val" if list_name in (None, "val") else f"val_{list_name.replace('/', '_')}")
 
 
 def score(arguments: list[str]) -> None:
@@ -69,7 +65,7 @@ def score(arguments: list[str]) -> None:
     # Late, so that a wrong flag is answered without loading torch.
     from rws.evaluate.validation import ValCommand, validate
 
-    output = output_of(chosen)
+    output = chosen.output or default_output(chosen.checkpoint[0], chosen.list)
     command = ValCommand(
         tuple(chosen.checkpoint),
         tuple(flags),

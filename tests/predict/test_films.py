@@ -317,6 +317,7 @@ PEAK = """
 import resource, sys
 sys.path[:0] = ["tests/predict", "tests/helpers"]
 from test_films import *
+from tiny import TINY
 from rws.models import FAMILIES
 FAMILIES["tiny"] = TINY
 predictors = load_predictors([Path(sys.argv[1])], None, torch.device("cpu"), PredictOptions())
