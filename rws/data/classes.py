@@ -1,6 +1,7 @@
 """What the numbers in a label mean: names, colours, background and the value that counts nowhere."""
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,6 +149,24 @@ class ClassSet:
         for void in self.void_in_files if files else (self.ignore_index,):
             colours[void] = voc_colour(255)  # (224, 224, 192), VOC's border
         return [level for colour in colours for level in colour]
+
+
+BACKGROUND = "background"
+
+
+def in_voc_colours(names: Sequence[str]) -> ClassSet:
+    """Classes of which nothing but the names is known; one that is called background is that, and black.
+
+    Raises: UserError for too many, and for a name that stands there twice.
+    """
+    names = tuple(map(str, names))
+    if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+        raise UserError(f"classes: {twice[0]!r} stands there twice; give each class a name of its own")
+    background = names.index(BACKGROUND) if BACKGROUND in names else None
+    colours = [voc_colour(index) for index in range(1, len(names) + (background is None))]
+    if background is not None:
+        colours.insert(background, voc_colour(0))
+    return ClassSet(names, tuple(colours), background)
 
 
 # fmt: off

@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import inspect
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -60,19 +61,78 @@ def _factory(name: str, module_name: str, attribute: str) -> Callable[[int], nn.
     return factory
 
 
+def used_network(name: str) -> tuple[nn.Module, tuple[str, ...]]:
+    """The network of a factory as it is to be used, with its weights, and the names of its classes.
+
+    The names are in the attribute `classes` of the factory or of its module, and the factory may take their
+    number. Without them it takes nothing, and the classes are called by their numbers.
+
+    Raises:
+        UserError: the module or the factory cannot be had, or fails, or returns no network as it is needed.
+    """
+    module_name, _, attribute = name.partition(":")
+    factory = _factory(name, module_name, attribute)
+    said = (getattr(place, "classes", None) for place in (factory, sys.modules[module_name]))
+    classes = next((tuple(names) for names in said if names and isinstance(names, tuple | list)), ())
+    if classes and _takes(factory, len(classes)):
+        network, _ = _finished(name, factory, (len(classes),), len(classes))
+    elif _takes(factory):
+        network, count = _finished(name, factory, (), len(classes) or None)
+        classes = classes or tuple(map(str, range(count)))
+    else:
+        raise UserError(
+            f"--model.name {name}: {attribute} takes the number of classes, and {module_name} does not say "
+            "which there are; give it an attribute `classes` with their names"
+        )
+    return network, classes
+
+
+def _takes(factory: Callable[..., nn.Module], *arguments: int) -> bool:
+    """Whether a factory can be called with these arguments, as far as it says."""
+    try:
+        inspect.signature(factory).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:  # one that is not written in Python need not say
+        return bool(arguments)
+    return True
+
+
 def _build(name: str, factory: Callable[[int], nn.Module], num_classes: int, aux: bool) -> nn.Module:
     """The network of the factory, returning {"out": logits} at its input's size.
+
+    Raises: UserError, as `_finished`.
+    """
+    return _finished(name, factory, (num_classes,), num_classes)[0]
+
+
+def _finished(
+    name: str, factory: Callable[..., nn.Module], arguments: tuple[int, ...], num_classes: int | None
+) -> tuple[nn.Module, int]:
+    """What the factory returns for its arguments, as `made_fit` makes it.
 
     Raises:
         UserError: the factory fails, or what it returns is not a network as it is needed.
     """
     try:
-        network = factory(num_classes)
+        network = factory(*arguments)
     except Exception as error:
+        takes = "the number of classes alone" if arguments else "nothing"
+        said = f"{FORM.split(':')[1]}({', '.join(map(str, arguments))})"
         raise UserError(
-            f"--model.name {name}: {FORM.split(':')[1]}({num_classes}) failed ({type(error).__name__}: "
-            f"{' '.join(str(error).split())}); it must take the number of classes alone"
+            f"--model.name {name}: {said} failed ({type(error).__name__}: "
+            f"{' '.join(str(error).split())}); it must take {takes}"
         ) from error
+    return made_fit(name, network, num_classes)
+
+
+def made_fit(name: str, network: object, num_classes: int | None = None) -> tuple[nn.Module, int]:
+    """A network of one's own, made to return {"out": logits} at its input's size; and its number of classes.
+
+    Without `num_classes` it may have any number of them. The network itself is changed, as by `same_size`.
+
+    Raises: UserError for what is no network as it is needed.
+    """
     network, notes = _plain(name, network)
     try:
         multiple, output = needed_multiple(network)
@@ -81,13 +141,13 @@ def _build(name: str, factory: Callable[[int], nn.Module], num_classes: int, aux
             f"--model.name {name}: the network takes no image (1, 3, H, W); tried sides that are multiples "
             f"of 1 to {MULTIPLES[-1]} ({type(error).__name__}: {' '.join(str(error).split())})"
         ) from error
-    _check_output(name, output, num_classes)
+    found = _check_output(name, output, num_classes)
     if end := ends_in(network, _logits, TRIALS[multiple]):
         notes.append(
             f"--model.name {name}: its outputs seem to be those of {end}; the loss and the heat maps need "
             "logits, so leave that last layer out"
         )
-    return same_size(network, multiple, tuple(notes))
+    return same_size(network, multiple, tuple(notes)), found
 
 
 def _plain(name: str, made: object) -> tuple[nn.Module, list[str]]:
@@ -111,15 +171,20 @@ def _logits(output: object) -> object:
     return output.get("out") if isinstance(output, dict) else output
 
 
-def _check_output(name: str, output: object, num_classes: int) -> None:
+def _check_output(name: str, output: object, num_classes: int | None) -> int:
+    """The number of classes of an output.
+
+    Raises: UserError for what are no logits, or not those of `num_classes`.
+    """
     logits = _logits(output)
     if not isinstance(logits, Tensor):
         raise UserError(
             f"--model.name {name}: the network returns a {type(output).__name__}; needed are logits "
             '(N, classes, H, W), bare or as {"out": logits}'
         )
-    if logits.ndim != 4 or logits.shape[1] != num_classes:
+    if logits.ndim != 4 or logits.shape[1] != (num_classes or logits.shape[1]):
         raise UserError(
             f"--model.name {name}: the network returns {tuple(logits.shape)}; needed are logits "
-            f"(N, {num_classes}, H, W)"
+            f"(N, {num_classes or 'classes'}, H, W)"
         )
+    return logits.shape[1]

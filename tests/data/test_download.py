@@ -19,7 +19,7 @@ from scipy.io import loadmat, savemat
 from rws.data import NAMES, open_split, require_official
 from rws.data.download import __main__ as download
 from rws.data.download import fetch
-from rws.data.download.__main__ import ACCOUNTS, SOURCES, Item, Source
+from rws.data.download.__main__ import ACCOUNTS, SOURCES, WEIGHTS, Item, Source
 from rws.data.download.fetch import Remote
 from rws.data.download.unpack import unpack
 from rws.data.sets.sbd import make_aug
@@ -436,7 +436,7 @@ def test_what_needs_an_account_says_so_and_what_to_put_where(tmp_path, capsys):
 
 
 def test_every_set_can_be_downloaded_or_says_why_not():
-    assert {*SOURCES, *ACCOUNTS} == {*NAMES, "coco_weights"} - {"demo", "folder"}
+    assert {*SOURCES, *ACCOUNTS} == {*NAMES, "coco_weights", *WEIGHTS} - {"demo", "folder"}
     for source in SOURCES.values():
         for item in source.items:
             assert (item.remote.checksum is None) == (item.remote.checksum_from == "")

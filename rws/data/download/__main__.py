@@ -1,7 +1,8 @@
 """Download a data set, or the COCO weights, from its publisher.
 
     rws download voc2012 --root data
-    rws download coco_weights --root weights
+    rws download coco_weights
+    rws download fcn_resnet50
 
 Goes on where it broke off, checks what has a published checksum, and unpacks into the root, where
 `--data.root data` finds the set. The archives stay in <root>/downloads and may be deleted afterwards.
@@ -77,6 +78,19 @@ def _weights(name: str, stem: str, sha256: str) -> Item:
     return Item(Remote(url, f"sha256:{sha256}", _TORCHVISION), f"{name}_coco.pth", archive=False)
 
 
+# Of torchvision's networks, trained on COCO.
+WEIGHTS = {
+    "deeplabv3_resnet50": _weights("deeplabv3_resnet50", "deeplabv3_resnet50_coco", "cd0a2569"),
+    "deeplabv3_resnet101": _weights("deeplabv3_resnet101", "deeplabv3_resnet101_coco", "586e9e4e"),
+    "deeplabv3_mobilenet_v3_large": _weights(
+        "deeplabv3_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large", "fc3c493d"
+    ),
+    "fcn_resnet50": _weights("fcn_resnet50", "fcn_resnet50_coco", "1167a1af"),
+    "fcn_resnet101": _weights("fcn_resnet101", "fcn_resnet101_coco", "7ecb50ca"),
+    "lraspp_mobilenet_v3_large": _weights(
+        "lraspp_mobilenet_v3_large", "lraspp_mobilenet_v3_large", "d234d4ea"
+    ),
+}
 SOURCES = {
     "voc2012": Source((_VOC,)),
     "voc2012_aug": Source((_VOC, _SBD), finish=lambda root: make_aug(root, root / "SBD")),
@@ -136,13 +150,9 @@ SOURCES = {
         )
     ),
     "coco_weights": Source(
-        (
-            _weights("deeplabv3_resnet50", "deeplabv3_resnet50_coco", "cd0a2569"),
-            _weights("deeplabv3_resnet101", "deeplabv3_resnet101_coco", "586e9e4e"),
-            _weights("deeplabv3_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large", "fc3c493d"),
-        ),
-        root="weights",
+        tuple(item for name, item in WEIGHTS.items() if name.startswith("deeplabv3_")), root="weights"
     ),
+    **{name: Source((item,), root="weights") for name, item in WEIGHTS.items()},
 }
 # What its publisher gives to those alone who have an account there.
 ACCOUNTS = {

@@ -42,8 +42,10 @@ class _BrokenOffError(Exception):
     """The connection ended before the file did."""
 
 
-def fetch(remote: Remote, path: Path) -> Path:
+def fetch(remote: Remote, path: Path, tries: int = TRIES) -> Path:
     """Download a file to `path`, going on with <path>.part; one that is there is only checked.
+
+    It gives up after `tries` in a row that bring nothing new.
 
     Raises: UserError where the server does not give it, the disk is full, or the checksum is another; what
         was received stays, and the same command goes on.
@@ -60,7 +62,7 @@ def fetch(remote: Remote, path: Path) -> Path:
             break
         except _BrokenOffError as error:
             failures = 0 if _size(part) > before else failures + 1
-            if failures == TRIES:
+            if failures == tries:
                 raise UserError(
                     f"{remote.url}: broke off at {_size(part):,} bytes ({error}); these are kept in {part}, "
                     "and the same command goes on with them"
