@@ -24,7 +24,7 @@ def predict(command: PredictCommand) -> int:
     """
     films = find_films(command)
     if films and command.annotations is not None:
-        raise UserError(f"--format {command.annotations}: is of photographs; {command.source} is a film")
+        raise UserError(f"--format {command.annotations}: is of photographs; {command.sources[0]} is a film")
     return make_films(films, command) if films else predict_photographs(command)
 
 
@@ -34,9 +34,9 @@ def predict_photographs(command: PredictCommand) -> int:
     Raises: UserError for what is wrong with all of them.
     """
     refuse_film_flags(command)
-    images, notes = find_images(command.source, command.output)
+    images, notes = find_images(command.sources, command.output)
     endings = result_endings(command)
-    stems = {p: command.output / s for p, s in result_stems(images, command.source, endings).items()}
+    stems = {p: command.output / s for p, s in result_stems(images, command.sources, endings).items()}
     job = load_job(command, stems)
     refuse_overwriting(images, [s.with_name(s.name + ending) for s in stems.values() for ending in endings])
     make_output(command.output)
@@ -53,7 +53,7 @@ def refuse_film_flags(command: PredictCommand) -> None:
     """Raises: UserError for a flag that photographs do not have."""
     for value, flag in ((command.films.rate, "--fps"), (command.films.foreground, "--foreground")):
         if value is not None:
-            raise UserError(f"{flag}: is for films; {command.source} holds photographs")
+            raise UserError(f"{flag}: is for films; {command.sources[0]} holds photographs")
     for value, flag in ((command.titles, "--titles"), (command.width, "--width")):
         if not command.side_by_side and value is not None:
             raise UserError(f"{flag}: is for films and pictures side by side; give --compare with it")
@@ -73,9 +73,7 @@ def load_job(command: PredictCommand, stems: dict[Path, Path]) -> ImageJob | Sid
     Raises: UserError for a checkpoint or a device that cannot be used, and for an unknown class.
     """
     device = choose_device(command.device)
-    predictors = load_predictors(
-        command.checkpoints, command.titles, device, command.options, command.trusted
-    )
+    predictors = load_predictors(command.networks, command.titles, device, command.options, command.trusted)
     if command.side_by_side:
         return SideBySide(predictors, command.width, stems)
     if command.cam is not None:

@@ -1,5 +1,6 @@
 """Photographs as files: found, opened as a viewer shows them, and where their results go."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,15 +43,26 @@ def _own_levels(path: Path) -> Levels | None:
     return levels
 
 
-def find_images(source: Path, output: Path) -> tuple[list[Path], list[str]]:
-    """The images of a folder and of the folders in it, or the one file; and a note on whatever is left out.
+def find_images(sources: Sequence[Path], output: Path) -> tuple[list[Path], list[str]]:
+    """The files, and the images of folders and of the folders in them; and a note on whatever is left out.
 
     Raises: UserError for a missing source and for a folder without an image.
     """
+    found: dict[Path, Path] = {}
+    notes: list[str] = []
+    for source in sources:
+        images, left_out = _images_of(source, output)
+        for path in images:
+            found.setdefault(path.absolute(), path)
+        notes += left_out
+    return list(found.values()), notes
+
+
+def _images_of(source: Path, output: Path) -> tuple[list[Path], list[str]]:
     if source.is_file():
         return [source], []
     if not source.is_dir():
-        raise UserError(f"{source}: no such image or folder; give one with --input")
+        raise UserError(f"{source}: no such image, folder or film; check the path")
     files = [path for path in sorted(source.rglob("*")) if path.is_file()]
     # Results of an earlier run in a folder inside the input are not its images.
     inside = output.resolve() != source.resolve()
@@ -98,15 +110,22 @@ def write_pictures(pictures: Sequence[Image.Image], paths: Sequence[Path]) -> No
             raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
-def result_stems(images: Sequence[Path], source: Path, endings: Sequence[str]) -> dict[Path, Path]:
+def _common_folder(sources: Sequence[Path]) -> Path:
+    """The folder to which the results' places are relative: the one source, or what several lie in."""
+    if len(sources) == 1 and sources[0].is_dir():
+        return sources[0]
+    return Path(os.path.commonpath([os.path.abspath(source.parent) for source in sources]))
+
+
+def result_stems(images: Sequence[Path], sources: Sequence[Path], endings: Sequence[str]) -> dict[Path, Path]:
     """Where each image's results go, relative to the output and still without one of the `endings`.
 
     That is its stem; its whole name where stems would overwrite each other, as those of a.jpg and a.png.
     """
-    folder = source if source.is_dir() else source.parent
+    folder = os.path.abspath(_common_folder(sources))
     whole: set[Path] = set()
     while True:
-        stems = {path: path.relative_to(folder) for path in images}
+        stems = {path: Path(os.path.abspath(path)).relative_to(folder) for path in images}
         stems = {path: stem if path in whole else stem.with_suffix("") for path, stem in stems.items()}
         results = {path: [f"{stem}{ending}" for ending in endings] for path, stem in stems.items()}
         count = Counter(name for names in results.values() for name in names)

@@ -20,6 +20,7 @@ FILM_FORMS = ("mp4", "gif")
 ANNOTATION_FORMS = ("coco", "labelme")
 CAM_METHODS = get_type_hints(Config)["cam_method"].__args__
 EXPORT_FLAGS = ("--export", "--export-size")
+DEFAULT_NETWORK, DEFAULT_OUTPUT = "deeplabv3_resnet50", Path("seen")
 
 
 @dataclass(frozen=True)
@@ -40,16 +41,17 @@ class FilmOptions:
 class PredictCommand:
     """What to predict, by which networks, in which way, and where the results go.
 
-    source: image, folder, film, or number of a camera. cam: class whose heat maps are drawn as well, by
-    `cam_method`. titles: one a checkpoint. width: in pixels, of a film or of one picture side by side.
-    trusted: networks of one's own that a checkpoint may ask for. annotations: their form, to be written too.
+    networks: what `open_network` takes. sources: images, folders, films, or numbers of cameras. cam: class
+    whose heat maps are drawn as well, by `cam_method`. titles: one a network. width: in pixels, of a film or
+    of one picture side by side. trusted: networks of one's own that a checkpoint may ask for. annotations:
+    their form, to be written too.
 
     Raises: UserError for settings that contradict each other.
     """
 
-    checkpoints: tuple[Path, ...]
-    source: Path
-    output: Path
+    networks: tuple[str | Path, ...]
+    sources: tuple[Path, ...]
+    output: Path = DEFAULT_OUTPUT
     options: PredictOptions = field(default_factory=PredictOptions)
     films: FilmOptions = field(default_factory=FilmOptions)
     cam: str | None = None
@@ -61,25 +63,23 @@ class PredictCommand:
     annotations: str | None = None
 
     def __post_init__(self) -> None:
-        titles, checkpoints = self.titles, self.checkpoints
+        titles, networks = self.titles, self.networks
         if self.cam is None and self.cam_method != "gradcam":
             raise UserError(f"command line: --cam-method {self.cam_method} is of heat maps; give --cam CLASS")
         if self.cam is not None and self.side_by_side:
-            raise UserError(
-                "--cam: heat maps are drawn of one network; take --checkpoint instead of --compare"
-            )
+            raise UserError("--cam: heat maps are drawn of one network; take --model instead of --compare")
         if self.annotations is not None and self.side_by_side:
-            raise UserError(f"--format {self.annotations}: is of one network; take --checkpoint")
-        if titles is not None and len(titles) != len(checkpoints):
+            raise UserError(f"--format {self.annotations}: is of one network; take --model")
+        if titles is not None and len(titles) != len(networks):
             raise UserError(
-                f"--titles: {len(titles)} titles for {len(checkpoints)} checkpoints; give each one of its "
-                "own, in quotes if it holds a space"
+                f"--titles: {len(titles)} titles for {len(networks)} networks; give each one of its own, in "
+                "quotes if it holds a space"
             )
 
     @property
     def side_by_side(self) -> bool:
         """Whether several networks are compared."""
-        return len(self.checkpoints) > 1
+        return len(self.networks) > 1
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,9 @@ def parse(flags: Sequence[str], description: str | None = None, prog: str = PROG
     """
     parser = make_parser(description, prog)
     args = parser.parse_args(flags)
-    if (args.checkpoint is None) == (args.compare is None):
-        parser.error("give --checkpoint, or --compare with two checkpoints or more")
-    if args.compare is not None and len(args.compare) < 2:
-        raise UserError("--compare: needs two checkpoints or more; take --checkpoint for one")
     return PredictCommand(
-        tuple(args.compare or [args.checkpoint]),
-        args.input,
+        _networks(parser, args.model, args.checkpoint, args.compare),
+        _sources(parser, args.source, args.input),
         args.output,
         PredictOptions(
             "none" if args.way in ("plain", "rws") else args.way,
@@ -127,6 +123,24 @@ def parse(flags: Sequence[str], description: str | None = None, prog: str = PROG
 
 def _one_of(forms: tuple[str, ...], form: str | None) -> str | None:
     return form if form in forms else None
+
+
+def _networks(
+    parser: Parser, model: str | None, checkpoint: Path | None, compare: list[str] | None
+) -> tuple[str | Path, ...]:
+    """The networks of a command line; the default one where none is named."""
+    given = [flag for flag in (model, checkpoint, compare) if flag is not None]
+    if len(given) > 1:
+        parser.error("give one of --model, --checkpoint and --compare")
+    if compare is not None and len(compare) < 2:
+        raise UserError("--compare: needs two networks or more; take --model for one")
+    return tuple(compare) if compare else (*given, DEFAULT_NETWORK)[:1]
+
+
+def _sources(parser: Parser, named: list[Path], flag: Path | None) -> tuple[Path, ...]:
+    if bool(named) == (flag is not None):
+        parser.error("give what to look at once: images, a folder, a film, or the number of a camera")
+    return tuple(named) or (flag,)
 
 
 def sliding_windows(side: int | None, step: int | None) -> Windows | None:
@@ -162,16 +176,27 @@ def positive(text: str) -> Fraction:
 def make_parser(description: str | None = None, prog: str = PROG) -> Parser:
     """What reads the flags of a prediction."""
     parser = Parser(prog, description, further=EXPORT_FLAGS)
-    parser.add_argument("--checkpoint", type=Path, help="best.pt or last.pt of a run")
     parser.add_argument(
-        "--input",
+        "source",
+        nargs="*",
         type=Path,
-        required=True,
-        help="an image, a folder of them (searched recursively), a film, or the number of a camera",
+        metavar="SOURCE",
+        help="images, folders of them (searched recursively), films, or the number of a camera",
+    )
+    parser.add_argument("--input", type=Path, metavar="SOURCE", help="the same, for one")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=DEFAULT_OUTPUT,
+        help=f"folder for the results, made if missing, or .mp4, or .gif; {DEFAULT_OUTPUT} unless told",
     )
     parser.add_argument(
-        "--output", type=Path, required=True, help="folder for the results, made if missing, or .mp4, or .gif"
+        "--model",
+        metavar="NAME",
+        help=f"a checkpoint of a run, a published network of torchvision ({DEFAULT_NETWORK} unless told), or "
+        "module:factory",
     )
+    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="the same, a file alone")
     parser.add_argument(
         "--ways",
         "--tta",
@@ -222,13 +247,12 @@ def _add_films(films: argparse._ArgumentGroup) -> None:
 def _add_side_by_side(several: argparse._ArgumentGroup) -> None:
     several.add_argument(
         "--compare",
-        type=Path,
         nargs="+",
-        metavar="CHECKPOINT",
-        help="two or more checkpoints, instead of one",
+        metavar="NAME",
+        help="two or more networks instead of one, each as for --model",
     )
     several.add_argument(
-        "--titles", nargs="+", metavar="TITLE", help="of the checkpoints; gives one alone a title, too"
+        "--titles", nargs="+", metavar="TITLE", help="of the networks; gives one alone a title, too"
     )
     several.add_argument(
         "--width", type=int, metavar="PIXELS", help="of a film, and of pictures side by side"

@@ -17,7 +17,9 @@ from rws.predict.look_again import PassBudget, look_again
 from rws.predict.refine import refined_label
 from rws.predict.sliding import sliding_label
 from rws.predict.ways import PredictOptions
-from rws.runs.model_file import Card, load_trained
+from rws.runs.card import Card
+from rws.runs.open_network import open_network
+from rws.runtime.bars import say
 
 
 @dataclass(frozen=True)
@@ -57,26 +59,34 @@ class Predictor:
 
 
 def load_predictors(
-    checkpoints: Sequence[Path],
+    networks: Sequence[str | Path],
     titles: Sequence[str] | None,
     device: torch.device,
     options: PredictOptions,
     trusted: Sequence[str] = (),
 ) -> list[Predictor]:
-    """Load the networks of some checkpoints; without `titles` they are named by `path_titles`.
+    """Open networks by name, as `open_network`; without `titles` they are called by their names.
 
     trusted: networks of one's own that a checkpoint may ask for.
 
-    Raises: UserError for a checkpoint that cannot be used.
+    Raises: UserError for a network that cannot be used.
     """
     predictors = []
-    for path, title in zip(checkpoints, titles or path_titles(checkpoints), strict=True):
-        network, card = load_trained(path, trusted)
+    for name, title in zip(networks, titles or _titles(networks), strict=True):
+        network, card = open_network(name, trusted)
+        say(*(f"note: {note}" for note in getattr(network, "notes", ())))
         budget = PassBudget(options.look_again) if options.look_again else None
         predictors.append(Predictor(title, prepare_for_prediction(network, device), card, options, budget))
         if options.needs_stages:
             predictors[-1].require_stages()
     return predictors
+
+
+def _titles(networks: Sequence[str | Path]) -> list[str]:
+    """The names of networks; those of files as `path_titles`."""
+    files = [Path(name) for name in networks if Path(name).is_file()]
+    titles = dict(zip(files, path_titles(files))) if files else {}
+    return [titles.get(Path(name), str(name)) for name in networks]
 
 
 def path_titles(paths: Sequence[Path]) -> list[str]:

@@ -353,7 +353,7 @@ def test_damaged_film_is_made_as_far_as_it_goes_and_the_code_says_so(checkpoint,
 
 
 BAD = {
-    "no film": (["--input", "gone.mp4"], "gone.mp4: no such film; give one with --input"),
+    "no film": (["--input", "gone.mp4"], "gone.mp4: no such film; check the path"),
     "empty film": (["--input", "empty.mp4"], "empty.mp4: the film is empty; replace the file"),
     "cut film": (["--input", "cut.mp4"], "cut.mp4: the film cannot be read"),
     "no camera": (["--input", "97"], "camera 97: cannot be opened"),
@@ -369,7 +369,7 @@ BAD = {
     "unknown foreground": (["--foreground", "dog"], "no class 'dog': the classes are kite"),
     "too narrow": (["--width", "20"], "--width 20: leaves 20 pixels"),
     "too wide": (["--width", "99999"], "--width 99999: is more than the 16384 pixels"),
-    "titles": (["--titles", "a", "b"], "--titles: 2 titles for 1 checkpoints"),
+    "titles": (["--titles", "a", "b"], "--titles: 2 titles for 1 networks"),
     "unknown root": (["--sequence", "dog"], "no such folder for the data set"),
     "photograph to film": (["--input", "p.png"], "p.png: is no film; give a folder with --output"),
     "folder without images": (["--input", "none"], "none: no image in this folder"),
@@ -404,7 +404,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(checkpoint, tmp_path, monk
         (["--foreground", "kite"], "--foreground: is for films; "),
         (["--width", "300"], "--width: is for films and pictures side by side"),
         (["--titles", "a"], "--titles: is for films and pictures side by side"),
-        (["--compare", "x.pt", "y.pt"], "give --checkpoint, or --compare"),
+        (["--compare", "x.pt", "y.pt"], "give one of --model, --checkpoint and --compare"),
     ],
 )
 def test_options_that_photographs_do_not_have(checkpoint, tmp_path, capsys, flags, message):
@@ -416,13 +416,12 @@ def test_options_that_photographs_do_not_have(checkpoint, tmp_path, capsys, flag
 def test_comparisons_that_are_none(checkpoint, tmp_path, capsys):
     demo_frames(tmp_path, 1)[0].save(tmp_path / "p.png")
     for argv, message in (
-        (["--compare", str(checkpoint)], "--compare: needs two checkpoints or more"),
+        (["--compare", str(checkpoint)], "--compare: needs two networks or more"),
         (
             ["--compare", str(checkpoint), str(checkpoint), "--cam", "kite"],
             "--cam: heat maps are drawn of one",
         ),
         (["--compare", str(checkpoint), "no.pt"], "no.pt: no such checkpoint"),
-        ([], "give --checkpoint, or --compare with two checkpoints or more"),
     ):
         assert predict.main([*argv, "--input", str(tmp_path / "p.png"), "--output", str(tmp_path / "o")]) == 2
         assert message in capsys.readouterr().err

@@ -240,7 +240,7 @@ def test_folder_is_searched_and_nothing_left_out_silently(tmp_path):
     for name in ("b.JPG", "a.png", "deep/er/c.webp", "notes.txt", "out/a.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    images, notes = find_images(tmp_path, tmp_path / "out")
+    images, notes = find_images([tmp_path], tmp_path / "out")
     assert [path.relative_to(tmp_path).as_posix() for path in images] == ["a.png", "b.JPG", "deep/er/c.webp"]
     assert "1 files in the output folder" in notes[0]
     assert "(endings .txt)" in notes[1]
@@ -250,7 +250,7 @@ def test_results_never_share_a_name(tmp_path):
     names = ["a.jpg", "a.png", "b.jpg", "c.v2.jpg", "d.jpg", "d_cam.jpg", "sub/b.jpg"]
     images = [tmp_path / name for name in names]
     endings = (".png", "_overlay.jpg", "_cam.png")
-    stems = result_stems(images, tmp_path, endings)
+    stems = result_stems(images, [tmp_path], endings)
     assert [stems[path].as_posix() for path in images] == [
         *("a.jpg", "a.png", "b", "c.v2", "d.jpg", "d_cam.jpg", "sub/b")
     ]

@@ -30,14 +30,30 @@ TWO = ["--compare", "a.pt", "b.pt", *GIVEN]
 
 
 def test_a_plain_command():
-    assert parse(ONE) == PredictCommand((Path("a.pt"),), Path("in"), Path("out"))
+    assert parse(ONE) == PredictCommand((Path("a.pt"),), (Path("in"),), Path("out"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "network", "sources"),
+    [
+        ("a.jpg", "deeplabv3_resnet50", "a.jpg"),
+        ("a.jpg photos b.jpg --refine", "deeplabv3_resnet50", "a.jpg photos b.jpg"),
+        ("--model mine:net --cam cat 0", "mine:net", "0"),
+        ("--refine --model fcn_resnet50 --input a.jpg", "fcn_resnet50", "a.jpg"),
+    ],
+)
+def test_a_first_picture_needs_no_flag(flags, network, sources):
+    command = parse(flags.split())
+    assert command.networks == (network,)
+    assert command.sources == tuple(map(Path, sources.split()))
+    assert command.output == Path("seen")
 
 
 def test_every_flag_of_photographs_arrives():
     more = ["--tta", "flip", "--slide", "513", "--cam", "cat", "--cam-method", "layercam", "--device", "cpu"]
     assert parse([*ONE, *more]) == PredictCommand(
         (Path("a.pt"),),
-        Path("in"),
+        (Path("in"),),
         Path("out"),
         PredictOptions("flip", windows=Windows(513, 342)),
         cam="cat",
@@ -50,8 +66,8 @@ def test_every_flag_of_films_and_comparisons_arrives():
     films = ["--sequence", "dog,cows", "--format", "gif", "--fps", "23.976", "--foreground", "cat"]
     more = ["--refine", "--titles", "plain", "with RWS", "--width", "640"]
     assert parse([*TWO, *films, *more]) == PredictCommand(
-        (Path("a.pt"), Path("b.pt")),
-        Path("in"),
+        ("a.pt", "b.pt"),
+        (Path("in"),),
         Path("out"),
         PredictOptions(refine=True),
         FilmOptions("dog,cows", "gif", Fraction("23.976"), "cat"),
@@ -85,8 +101,10 @@ REFUSED = {
     "--slide 100 --tta quarters": "--tta quarters enlarges parts of the whole image",
     "--refine --tta flip": "--refine and --tta flip are two ways to average",
     "--cam-method layercam": "--cam-method layercam is of heat maps; give --cam CLASS",
-    "--titles a b": "--titles: 2 titles for 1 checkpoints",
-    "--compare a.pt b.pt": "give --checkpoint, or --compare",
+    "--titles a b": "--titles: 2 titles for 1 networks",
+    "--compare a.pt b.pt": "give one of --model, --checkpoint and --compare",
+    "--model fcn_resnet50": "give one of --model, --checkpoint and --compare",
+    "b.jpg": "give what to look at once",
     "--fps 0": "argument --fps: invalid positive value: '0'; see python predict.py --help",
 }
 
@@ -102,9 +120,9 @@ def test_flags_that_contradict_each_other(flags):
     ("flags", "message"),
     [
         ([*TWO, "--cam", "cat"], "--cam: heat maps are drawn of one network"),
-        (["--compare", "a.pt", *GIVEN], "--compare: needs two checkpoints or more"),
-        (GIVEN, "give --checkpoint, or --compare"),
-        ([*TWO, "--titles", "a"], "--titles: 1 titles for 2 checkpoints"),
+        (["--compare", "a.pt", *GIVEN], "--compare: needs two networks or more"),
+        (["--output", "out"], "give what to look at once: images, a folder, a film"),
+        ([*TWO, "--titles", "a"], "--titles: 1 titles for 2 networks"),
     ],
 )
 def test_comparisons_that_are_none(flags, message):

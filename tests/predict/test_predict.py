@@ -227,7 +227,7 @@ BAD = {
     "missing checkpoint": ("--checkpoint", lambda p: p / "no.pt", "no.pt: no such checkpoint"),
     "not a checkpoint": ("--checkpoint", not_a_checkpoint, "junk.pt: not a readable checkpoint"),
     "no network in it": ("--checkpoint", without_network, "state.pt: holds no trained network"),
-    "missing input": ("--input", lambda p: p / "gone", "gone: no such image or folder"),
+    "missing input": ("--input", lambda p: p / "gone", "gone: no such image, folder or film"),
     "no image in folder": ("--input", empty_folder, "no image in this folder (endings .jpg, .jpeg, .png"),
     "broken image": ("--input", broken_image, "broken.jpg: image cannot be decoded"),
     "output is a file": ("--output", a_file, "a_file: the output is a file"),

@@ -1,14 +1,13 @@
 """Networks by name: checkpoints, torchvision's published ones from wherever their weights lie, one's own."""
 
 import dataclasses
-import hashlib
 from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
+from published import LIGHT, publish
 from tiny import STAGES, TINY, same_tensors
-from torch import nn
 from torchvision.models import segmentation as tv
 
 from rws.data.classes import DEMO, VOC2012
@@ -19,20 +18,6 @@ from rws.runs import published
 from rws.runs.model_file import Card, save_trained
 from rws.runs.open_network import open_network
 from rws.runs.published import PUBLISHED, weights_of
-
-LIGHT = "lraspp_mobilenet_v3_large"
-
-
-def publish(name: str, path: Path, monkeypatch, build=tv.lraspp_mobilenet_v3_large) -> nn.Module:
-    """A file of torchvision's layout at `path`, whose hash is taken for that of the published one."""
-    torch.manual_seed(2)
-    network = build(weights=None, weights_backbone=None, num_classes=21)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(network.state_dict(), path)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
-    family = dataclasses.replace(FAMILIES[name], download=f"http://127.0.0.1:9/{name}-{digest}.pth")
-    monkeypatch.setitem(FAMILIES, name, family)
-    return network
 
 
 @pytest.fixture

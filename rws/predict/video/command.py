@@ -27,12 +27,21 @@ class Films:
 def find_films(command: PredictCommand) -> Films | None:
     """The films that a command names; None for photographs.
 
-    Raises: UserError as `open_sources` and `film_paths`, and for heat maps, which films do not have.
+    Raises: UserError as `open_sources` and `film_paths`, for heat maps, which films do not have, and for
+        films and photographs together.
     """
     asked = command.films
-    sources = open_sources(command.source, command.output, asked.sequence, asked.form, asked.rate)
+    found = {
+        source: open_sources(source, command.output, asked.sequence, asked.form, asked.rate)
+        for source in dict.fromkeys(command.sources)
+    }
+    sources = [film for films in found.values() for film in films]
     if not sources:
         return None
+    if others := [source for source, films in found.items() if not films]:
+        raise UserError(
+            f"{others[0]}: is no film, others are; give films and photographs one after the other"
+        )
     if command.cam is not None:
         raise UserError("--cam: heat maps are drawn of photographs, not of films; give it single frames")
     paths, form = film_paths(sources, command.output, asked.form)
@@ -45,7 +54,7 @@ def make_films(films: Films, command: PredictCommand) -> int:
     """Make the films and print how fast, and J and F where there are masks; the exit code."""
     titles, foreground = command.titles, command.films.foreground
     device = choose_device(command.device)
-    predictors = load_predictors(command.checkpoints, titles, device, command.options, command.trusted)
+    predictors = load_predictors(command.networks, titles, device, command.options, command.trusted)
     for predictor in predictors:
         foreground_of(predictor, foreground)  # an unknown class is refused before a film is begun
     shown = Shown(films.form, command.width, titled=command.side_by_side or titles is not None)

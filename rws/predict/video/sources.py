@@ -56,7 +56,7 @@ def _open_file(source: Path, film: bool) -> list[Source]:
         return [Camera(int(str(source)))]
     if source.suffix.lower() in SUFFIXES:
         if not source.is_file():
-            raise UserError(f"{source}: no such film; give one with --input")
+            raise UserError(f"{source}: no such film; check the path")
         return [FilmFile(source)]
     if not source.is_file():
         return []
@@ -80,6 +80,8 @@ def film_paths(sources: Sequence[Source], output: Path, form: str | None) -> tup
     if named and len(sources) > 1:
         raise UserError(f"{output}: is one film, but there are {len(sources)}; give a folder with --output")
     paths = [output] if named else [output / f"{source.name}.{form}" for source in sources]
+    if twice := [path for place, path in enumerate(paths) if path in paths[:place]]:
+        raise UserError(f"{twice[0]}: two films would both be written there; give them one after the other")
     for source, path in zip(sources, paths):
         if path.is_dir():
             raise UserError(f"{path}: is a folder; give another --output")
