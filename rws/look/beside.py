@@ -69,11 +69,11 @@ def _check_root(root: str, file: Path) -> None:
         raise UserError(f"{root}: no such folder, but {file} has the data there; give --data.root")
 
 
-def check_classes(path: Path, card: Card, split: Split) -> None:
+def check_classes(name: Path | str, card: Card, split: Split) -> None:
     """Raises: UserError for a network of other classes than the data."""
     if card.classes.names != split.classes.names:
         raise UserError(
-            f"{path}: its classes are {_some(card.classes.names)}, those of the data "
+            f"{name}: its classes are {_some(card.classes.names)}, those of the data "
             f"{_some(split.classes.names)}; name the set it was trained on by --data.name, --data.category"
         )
 

@@ -2,11 +2,13 @@
 
     rws guide --checkpoint runs/demo/last.pt
     rws guide --checkpoint runs/demo/last.pt --split train --output out
+    rws guide --model deeplabv3_resnet50 --data.name voc2012 --data.root data
     rws guide --model.name smp:Unet:resnet34 --data.name camvid --data.root data/camvid
 
-Without --config the data is that of the run in whose folder the checkpoint lies, or --data.name and
---data.root. Further flags are those of `rws train`: --data.*, --model.*, --slices.missing-images (how many
-images, evenly spread), --device.
+--model takes a checkpoint, a published network of torchvision, or module:factory; --model.name a network that
+is not trained yet. Without --config the data is that of the run in whose folder the checkpoint lies, or
+--data.name and --data.root. Further flags are those of `rws train`: --data.*, --model.*,
+--slices.missing-images (how many images, evenly spread), --device.
 """
 
 import copy
@@ -27,8 +29,9 @@ from rws.method.cams import CamNetwork
 from rws.method.score import ScoringResult, looked_at, score_images
 from rws.method.stages import SMALL, check_stages, stages_of
 from rws.runs import checkpoint as files
-from rws.runs.model_file import Card, load_trained
+from rws.runs.card import Card
 from rws.runs.network import make_network
+from rws.runs.open_network import open_network
 from rws.runs.record import CycleRecord
 from rws.runs.splits import open_list
 from rws.runtime.bars import say
@@ -44,6 +47,12 @@ class GuideOptions:
     split: str
     output: Path | None
     trusted: tuple[str, ...] = ()
+    model: str | None = None
+
+    @property
+    def network(self) -> Path | str | None:
+        """The trained network that is named, if one is."""
+        return self.checkpoint or self.model
 
 
 def parse_guide(arguments: list[str]) -> tuple[GuideOptions, list[str]]:
@@ -52,7 +61,12 @@ def parse_guide(arguments: list[str]) -> tuple[GuideOptions, list[str]]:
     Raises: UserError for a wrong flag.
     """
     options, flags = make_parser().parse_known_args(arguments)
-    return GuideOptions(options.checkpoint, options.split, options.output, trusted_of(options)), flags
+    checkpoint, model = options.checkpoint, options.model
+    if checkpoint and model:
+        raise UserError("--checkpoint and --model name a network each; give one of them")
+    if model and Path(model).is_file():
+        checkpoint, model = Path(model), None
+    return GuideOptions(checkpoint, options.split, options.output, trusted_of(options), model), flags
 
 
 def make_parser() -> Parser:
@@ -62,6 +76,9 @@ def make_parser() -> Parser:
     parser.add_argument("--checkpoint", type=Path, help="best.pt, last.pt or another network of a run")
     parser.add_argument("--split", choices=("train", "val"), default="val", help="images to look at (val)")
     parser.add_argument("--output", type=Path, help="folder for guidance.json and guidance.png")
+    parser.add_argument(
+        "--model", metavar="NAME", help="a checkpoint, a published network, or module:factory"
+    )
     add_trust(parser)
     return parser
 
@@ -69,10 +86,10 @@ def make_parser() -> Parser:
 def _configuration(options: GuideOptions, flags: list[str]) -> Config:
     """Flags over --config, or over the configuration beside the checkpoint, or over the defaults."""
     names = flag_names(flags)
-    if options.checkpoint is None and not names & {"--model.name", "--config"}:
-        raise UserError("nothing to look at: give --checkpoint FILE, or --model.name NETWORK")
-    if options.checkpoint is not None and "--model.name" in names:
-        raise UserError("--checkpoint holds its own network; drop --model.name, or drop --checkpoint")
+    if options.network is None and not names & {"--model.name", "--config"}:
+        raise UserError("nothing to look at: give --model NAME, or --model.name NETWORK")
+    if options.network is not None and "--model.name" in names:
+        raise UserError(f"{options.network} is a network of its own; drop --model.name, or drop that")
     return configuration_of(options.checkpoint, flags)
 
 
@@ -112,16 +129,16 @@ def guide(options: GuideOptions, flags: list[str]) -> None:
 
     Raises: UserError for whatever is wrong.
     """
-    config, path = _configuration(options, flags), options.checkpoint
+    config, name = _configuration(options, flags), options.network
     if options.output is not None and options.output.exists() and not options.output.is_dir():
         raise UserError(f"--output {options.output}: is a file; give a folder")
     trusted = options.trusted + named_network(flags, config)
-    trained = load_trained(path, trusted) if path is not None else None
+    trained = open_network(name, trusted, weights_dir=config.model.weights_dir) if name else None
     list_name = config.data.train_list if options.split == "train" else config.data.val_list
     split = open_list(config.data, options.split, list_name)
     network, card = trained or _untrained(config, split)
-    if path is not None:
-        check_classes(path, card, split)
+    if trained:
+        check_classes(name, card, split)
         check_stages(network, card.stages, SMALL)
         device, channels_last = choose_device(config.device), config.model.channels_last
         network = network.to(device, memory_format=memory_format(channels_last))
@@ -129,11 +146,11 @@ def guide(options: GuideOptions, flags: list[str]) -> None:
     cycles = [CycleRecord(0, attention=scores.attention)]
     found = guidance(cycles)
     kind = "training" if options.split == "train" else "validation"
-    say(f"{path or card.network} on {config.data.name}, list {list_name}")
+    say(f"{name or card.network} on {config.data.name}, list {list_name}")
     say(*text(found, f"{kind} images").split("\n"))
     say(f"weak slices: {scores.weak:,} of {scores.windows:,} windows")
     if options.output is not None:
-        facts = {"network": card.network, "checkpoint": str(path or "")}
+        facts = {"network": card.network, "checkpoint": str(options.checkpoint or "")}
         facts |= {"data": config.data.name, "list": list_name}
         facts |= {"weak_slices": scores.weak, "windows": scores.windows}
         facts |= {"missing_weight": scores.missing, "attention": scores.attention}

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from published import LIGHT, publish
 from report_run import CLASSES, folder_set, run
 from tiny import STAGES
 
+from rws.data.classes import VOC2012
 from rws.look import guide
 from rws.look.guidance_plot import panels
+from rws.models import FAMILIES
 from rws.runs.record import CycleRecord
 
 pytestmark = pytest.mark.usefixtures("tiny_runs")
@@ -67,10 +70,26 @@ def test_a_network_that_is_not_trained(root, capsys):
     assert all(stage in said for stage in STAGES)
 
 
+def test_a_network_by_its_name(finished, tmp_path, capsys, monkeypatch):
+    assert guide.main(["--model", str(finished / "last.pt")]) == 0
+    assert f"{finished / 'last.pt'} on folder, list val\n" in capsys.readouterr().out
+    publish(LIGHT, tmp_path / f"weights/{LIGHT}_coco.pth", monkeypatch)
+    folder_set(tmp_path / "voc", VOC2012.names)
+    monkeypatch.chdir(tmp_path)
+    size = ["--data.base-size", "32", "--data.crop-size", "[32, 48]"]
+    data = ["--data.name", "folder", "--data.root", "voc", "--data.workers", "0", "--device", "cpu"]
+    assert guide.main(["--model", LIGHT, "--output", "out", *size, *data]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"{LIGHT} on folder, list val\n")
+    assert all(stage in said for stage in FAMILIES[LIGHT].stages)
+    assert json.loads((tmp_path / "out/guidance.json").read_text())["network"] == LIGHT
+
+
 def test_wrong_input_is_one_line(finished, root, tmp_path, capsys):
     last = finished / "last.pt"
-    assert "give --checkpoint FILE, or --model.name NETWORK" in refused(capsys)
+    assert "give --model NAME, or --model.name NETWORK" in refused(capsys)
     assert "drop --model.name" in refused(capsys, "--checkpoint", last, "--model.name", "tiny")
+    assert "give one of them" in refused(capsys, "--checkpoint", last, "--model", "tiny")
     assert "no such checkpoint" in refused(capsys, "--checkpoint", tmp_path / "no.pt", "--data.root", root)
     assert "nearest known one is --data.root" in refused(capsys, "--checkpoint", last, "--data.rot", root)
     gone = refused(capsys, "--checkpoint", last, "--data.root", tmp_path / "gone")
