@@ -69,7 +69,7 @@ def seg_grad_cam(
     stages: dict[str, nn.Module],
     images: Tensor,
     labels: Tensor | tuple[int, int],
-    classes: Sequence[int],
+    classes: Sequence[int] | None,
     most: int | None = None,
     method: CamMethod = grad_cam,
 ) -> StageMaps:
@@ -77,7 +77,8 @@ def seg_grad_cam(
 
     The score of class c is the sum of the class-c logits over the pixels labelled c. There is one forward
     pass, and one backward pass for each further class of the image that holds most; parameters get no
-    gradient, and their state and the network's mode are left as they were.
+    gradient, and their state and the network's mode are left as they were. `classes` are those to look for,
+    None for all that the network has.
 
     `most` is `most_classes(labels, classes)`, for a caller who has it from the labels on the host. Without it
     that one number is read back from the device, which stops the host until the forward pass is done; nothing
@@ -107,6 +108,7 @@ def seg_grad_cam(
             raise RuntimeError(f"stage {missing[0]!r} did not run in the forward pass")
         features = tuple(outputs[name] for name in stages)
         labels = labels if isinstance(labels, Tensor) else _likeliest(logits.detach(), labels)
+        classes = range(logits.shape[1]) if classes is None else classes
         try:
             return _maps(logits, features, labels, classes, most, method)
         except RuntimeError as error:

@@ -1,5 +1,7 @@
 """Prediction for photographs: at their own size, with test-time augmentation, and heat maps of the stages."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from PIL import Image
@@ -68,6 +70,44 @@ def probabilities(network: nn.Module, images: Tensor, tta: str = "none") -> Tens
     return scores.softmax(1) if tta == "none" else scores
 
 
+@dataclass(frozen=True)
+class SeenOnce:
+    """What a network saw of an image of `size` = (H, W) in one way.
+
+    scores: (1, C, h, w) logits, or mean probabilities where they are `averaged`.
+    """
+
+    scores: Tensor
+    size: tuple[int, int]
+    averaged: bool
+
+    def label(self) -> np.ndarray:
+        """The likeliest class of each pixel, as `predict_label`.
+
+        Shape: (H, W) uint8.
+        """
+        return likeliest(self.scores, self.size).cpu().numpy()
+
+    @torch.inference_mode()
+    def probabilities(self) -> Tensor:
+        """Probabilities at the image's own size.
+
+        Shape: (C, H, W).
+        """
+        scores = resized_scores(self.scores, self.size)[0]
+        return scores if self.averaged else scores.softmax(0)
+
+
+@torch.inference_mode()
+def see_once(network: nn.Module, card: Card, image: Image.Image, tta: str = "none") -> SeenOnce:
+    """See an image in RGB once, or in the several ways of `tta`.
+
+    Raises: UserError for an unknown `tta` and for an image that cannot be used.
+    """
+    scores = augmented_scores(network, network_input(card, image, tta), tta).float()
+    return SeenOnce(scores, (image.height, image.width), averaged=tta != "none")
+
+
 @torch.inference_mode()
 def predict_logits(network: nn.Module, card: Card, image: Image.Image, tta: str = "none") -> Tensor:
     """The network's logits at the image's own (displayed) size; with `tta` logarithms of mean probabilities.
@@ -127,3 +167,14 @@ def class_maps(
     stages = find_stages(network, card.stages)
     found = seg_grad_cam(network, stages, images, target[None], [index], method=method)
     return found.maps[0].cpu(), own
+
+
+def maps_at_own_size(
+    network: nn.Module, card: Card, image: Image.Image, label: np.ndarray, index: int
+) -> Tensor:
+    """The maps of `class_maps` at the image's own size.
+
+    Shape: `image` (displayed) and `label` (H, W) -> (L, H, W) in [0, 1], 0 at pixels of another class.
+    """
+    maps, _ = class_maps(network, card, image, label, index)
+    return resized_scores(maps[None], label.shape)[0] * torch.from_numpy(label == index)

@@ -72,7 +72,7 @@ def load_predictors(
     Raises: UserError for a network that cannot be used.
     """
     predictors = []
-    for name, title in zip(networks, titles or _titles(networks), strict=True):
+    for name, title in zip(networks, titles or titles_of(networks), strict=True):
         network, card = open_network(name, trusted)
         say(*(f"note: {note}" for note in getattr(network, "notes", ())))
         budget = PassBudget(options.look_again) if options.look_again else None
@@ -82,7 +82,7 @@ def load_predictors(
     return predictors
 
 
-def _titles(networks: Sequence[str | Path]) -> list[str]:
+def titles_of(networks: Sequence[str | Path]) -> list[str]:
     """The names of networks; those of files as `path_titles`."""
     files = [Path(name) for name in networks if Path(name).is_file()]
     titles = dict(zip(files, path_titles(files))) if files else {}

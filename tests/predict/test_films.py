@@ -371,7 +371,7 @@ BAD = {
     "too wide": (["--width", "99999"], "--width 99999: is more than the 16384 pixels"),
     "titles": (["--titles", "a", "b"], "--titles: 2 titles for 1 networks"),
     "unknown root": (["--sequence", "dog"], "no such folder for the data set"),
-    "photograph to film": (["--input", "p.png"], "p.png: is no film; give a folder with --output"),
+    "photograph to film": (["--input", "p.png"], "p.png: is no film but a photograph"),
     "folder without images": (["--input", "none"], "none: no image in this folder"),
     "both ways": (["--tta", "flip", "--refine"], "two ways to average"),
 }

@@ -85,8 +85,8 @@ def test_the_core_imports_torch_and_nothing_else_that_is_installed():
     assert {m.split(".")[0] for path in core for m in imported(path)} <= allowed
 
 
-def test_the_face_gives_out_the_wrapper_alone():
-    assert {wing_of(m) for m in own("rws")} == {"wrapper"}
+def test_the_face_gives_out_the_functions_the_wrapper_and_the_error_alone():
+    assert {wing_of(m) for m in own("rws")} == {"api", "wrapper", "errors"}
 
 
 @pytest.mark.parametrize("name", MODULES)

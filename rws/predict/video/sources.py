@@ -27,6 +27,19 @@ def ending_form(output: Path) -> str | None:
     return ending[1:] if ending[1:] in SINKS and not output.is_dir() else None
 
 
+def open_film(source: Path) -> Source:
+    """A film by its path: a file, a picture that moves, or a folder of images in the order of their numbers.
+
+    Raises: UserError for what cannot be opened, and for a photograph.
+    """
+    if source.is_dir():
+        return open_folder(source, None)
+    found = _open_file(source, film=True)
+    if not found:
+        raise UserError(f"{source}: no such film; check the path")
+    return found[0]
+
+
 def is_camera(source: Path) -> bool:
     """Whether the input is the number of a camera, and no file or folder of that name."""
     return str(source).isdecimal() and not source.exists()
@@ -63,7 +76,7 @@ def _open_file(source: Path, film: bool) -> list[Source]:
     if is_animated(source):
         return [Animation(source)] if film or source.suffix.lower() == ".gif" else []
     if film:
-        raise UserError(f"{source}: is no film; give a folder with --output for the results of a photograph")
+        raise UserError(f"{source}: is no film but a photograph, whose results go into a folder")
     return []
 
 
