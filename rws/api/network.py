@@ -16,6 +16,7 @@ from rws.errors import UserError
 from rws.predict.inference import see_once
 from rws.predict.look_again import PassBudget, look_again
 from rws.predict.predictor import Predictor
+from rws.predict.video.frames import Source as Film
 from rws.predict.video.sources import open_film
 from rws.predict.ways import TTA, LookAgain
 from rws.runtime.bars import say
@@ -100,7 +101,7 @@ class Network:
         way, film = _Way.of(ways, passes), open_film(Path(str(path)))
         return self._frames(film, way)
 
-    def _frames(self, film, way: _Way) -> Iterator[Seen]:
+    def _frames(self, film: Film, way: _Way) -> Iterator[Seen]:
         with closing(film.frames()) as frames:
             for number, frame in enumerate(frames):
                 name = frame.name or f"{film.name}_{number:06}"
