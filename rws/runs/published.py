@@ -58,7 +58,8 @@ def _downloaded(name: str, path: Path, by_hand: Path) -> Path:
 
 
 def _not_to_be_had(name: str, by_hand: Path, error: Exception) -> UserError:
+    reason = str(error).split("; ")[0]
     return UserError(
-        f"{name}: its weights are neither {by_hand} nor in torch.hub's cache, and cannot be downloaded here "
-        f"({error}); run `python -m rws.data.download {name}` where there is a network and put the file there"
+        f"{name}: its weights are neither {by_hand} nor in torch.hub's cache, and the download failed "
+        f"({reason}); run `python -m rws.data.download {name}` where there is a network, and put the file there"
     )

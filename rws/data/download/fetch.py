@@ -63,14 +63,20 @@ def fetch(remote: Remote, path: Path, tries: int = TRIES) -> Path:
         except _BrokenOffError as error:
             failures = 0 if _size(part) > before else failures + 1
             if failures == tries:
-                raise UserError(
-                    f"{remote.url}: broke off at {_size(part):,} bytes ({error}); these are kept in {part}, "
-                    "and the same command goes on with them"
-                ) from None
+                raise _given_up(remote.url, part, error) from None
     _verify(part, remote)
     os.replace(part, path)
     _tag(part).unlink(missing_ok=True)
     return path
+
+
+def _given_up(url: str, part: Path, error: _BrokenOffError) -> UserError:
+    if not _size(part):
+        return UserError(f"{url}: nothing was received ({error}); the same command tries again")
+    return UserError(
+        f"{url}: broke off at {_size(part):,} bytes ({error}); these are kept in {part}, and the same "
+        "command goes on with them"
+    )
 
 
 def _receive(url: str, part: Path) -> None:
