@@ -15,13 +15,18 @@ if TYPE_CHECKING:
     from rws.api.load import load
     from rws.api.see import see
     from rws.api.train import train
-    from rws.api.val import val
     from rws.errors import UserError
+    from rws.evaluate.validation import val
     from rws.wrapper.rws import RWS, coordinates
 
 __all__ = ["RWS", "UserError", "coordinates", "load", "see", "train", "val"]
 
-_WHERE = {"RWS": "rws.wrapper.rws", "UserError": "rws.errors", "coordinates": "rws.wrapper.rws"}
+_WHERE = {
+    "RWS": "rws.wrapper.rws",
+    "UserError": "rws.errors",
+    "coordinates": "rws.wrapper.rws",
+    "val": "rws.evaluate.validation",
+}
 
 # Where commands under their old names lie, which say the new ones.
 __path__.append(str(Path(__file__).parent / "moved"))

@@ -4,10 +4,14 @@ rws val --checkpoint runs/demo/best.pt
 rws val --checkpoint runs/camvid/best.pt --list test --ways plain flip ms_flip quarters rws
 rws val --checkpoint runs/a/last.pt runs/b/last.pt        side by side, paired by image
 
+python -m rws.evaluate --model deeplabv3_resnet50 --data.name voc2012 --data.root data
+
+--model takes checkpoints, published networks of torchvision, and module:factory, --checkpoint files alone.
 Without --config the data is that of the run in whose folder the first checkpoint lies, or --data.name and
 --data.root. Further flags are those of train.py: --data.*, --device.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rws.config import OPTIONS
@@ -25,7 +29,14 @@ def make_parser() -> Parser:
     further = (f"--{key}" for key in ("config", *OPTIONS, *RETIRED))
     parser = Parser(PROG, __doc__, further=further)
     parser.add_argument(
-        "--checkpoint", type=Path, nargs="+", required=True, metavar="FILE", help="best.pt or last.pt of runs"
+        "--model",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="checkpoints, published networks, module:factory",
+    )
+    parser.add_argument(
+        "--checkpoint", type=Path, nargs="+", default=[], metavar="FILE", help="best.pt or last.pt of runs"
     )
     parser.add_argument("--list", metavar="NAME", help="of the data set; default: its list of validation")
     parser.add_argument(
@@ -40,7 +51,7 @@ def make_parser() -> Parser:
         "--passes", type=float, metavar="K", help="of rws, attention, random, oracle: an image, on average; 3"
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FOLDER", help="default: val/ beside the first checkpoint"
+        "--output", type=Path, metavar="FOLDER", help="default: val/ beside the first network's file, or here"
     )
     parser.add_argument(
         "--worst", type=int, default=12, metavar="N", help="worst images on a sheet; 12, 0 for none"
@@ -49,9 +60,11 @@ def make_parser() -> Parser:
     return parser
 
 
-def default_output(checkpoint: Path, list_name: str | None) -> Path:
-    """val/ beside a checkpoint, val_NAME/ for another list."""
-    return checkpoint.parent / ("val" if list_name in (None, "val") else f"val_{list_name.replace('/', '_')}")
+def default_output(networks: Sequence[str | Path], list_name: str | None) -> Path:
+    """val/ beside the first network's file, or here where none is a file; val_NAME/ for another list."""
+    name = "val" if list_name in (None, "val") else f"val_{list_name.replace('/', '_')}"
+    folders = [Path(network).parent for network in networks if Path(network).is_file()]
+    return (folders or [Path()])[0] / name
 
 
 def score(arguments: list[str]) -> None:
@@ -59,15 +72,18 @@ def score(arguments: list[str]) -> None:
 
     Raises: UserError for whatever is wrong.
     """
-    chosen, flags = make_parser().parse_known_args(arguments)
+    parser = make_parser()
+    chosen, flags = parser.parse_known_args(arguments)
+    if not (chosen.checkpoint or chosen.model):
+        parser.error("give --checkpoint or --model")
     if chosen.worst < 0:
         raise UserError(f"command line: --worst {chosen.worst}: must be 0 or more")
     # Late, so that a wrong flag is answered without loading torch.
     from rws.evaluate.validation import ValCommand, validate
 
-    output = chosen.output or default_output(chosen.checkpoint[0], chosen.list)
+    output = chosen.output or default_output((*chosen.checkpoint, *chosen.model), chosen.list)
     command = ValCommand(
-        tuple(chosen.checkpoint),
+        (*chosen.checkpoint, *chosen.model),
         tuple(flags),
         chosen.list,
         tuple(chosen.ways),

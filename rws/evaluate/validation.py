@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 import yaml
 
 from rws.config import Config
@@ -24,10 +23,10 @@ from rws.evaluate.ways import Trained, make_ways
 from rws.look.beside import check_classes, configuration_of, named_network
 from rws.predict.images import make_output
 from rws.predict.inference import prepare_for_prediction
-from rws.predict.predictor import path_titles
+from rws.predict.predictor import titles_of
 from rws.runs.checkpoint import write_result, write_text
 from rws.runs.log import environment
-from rws.runs.model_file import load_trained
+from rws.runs.open_network import as_file, open_network
 from rws.runs.splits import open_list
 from rws.runtime.device import choose_device
 from rws.runtime.files import save_picture
@@ -39,13 +38,13 @@ WORST = 12  # images on a sheet
 class ValCommand:
     """Which networks to score, on what and in which ways.
 
-    flags: those of train.py, which name the data. list_name: of the data, else its list of validation.
-    passes: forward passes an image on the average, of the ways that see windows again. output: a folder, or
-    None to write nothing. worst: images on a sheet. trusted: networks of one's own that a checkpoint may ask
-    for.
+    networks: what `open_network` takes. flags: those of train.py, which name the data. list_name: of the
+    data, else its list of validation. passes: forward passes an image on the average, of the ways that see
+    windows again. output: a folder, or None to write nothing. worst: images on a sheet. trusted: networks of
+    one's own that a checkpoint may ask for.
     """
 
-    checkpoints: tuple[Path, ...]
+    networks: tuple[str | Path, ...]
     flags: tuple[str, ...] = ()
     list_name: str | None = None
     ways: tuple[str, ...] = ("plain",)
@@ -56,7 +55,7 @@ class ValCommand:
 
 
 def val(
-    checkpoint: str | Path | Sequence[str | Path],
+    networks: str | Path | Sequence[str | Path],
     *,
     data: Mapping[str, object] | None = None,
     list: str | None = None,
@@ -67,20 +66,19 @@ def val(
 ) -> Evaluation:
     """A trained network, or several side by side, scored on a list of a data set.
 
-    data: options of the data by name, as {"name": "camvid", "root": "data/camvid"}; what is not there is as
-    in the configuration beside the first checkpoint. list: its list of validation unless another is named.
-    ways: to predict, by name. passes: forward passes an image on the average, of the ways that see windows
-    again. output: a folder for val.json and pictures; nothing is written without it. trusted: networks of
-    your own, `module:factory`, that a checkpoint may ask for.
+    networks: one or several, each a checkpoint, a published network, or `module:factory`. data:
+    options of the data by name, as {"name": "camvid", "root": "data/camvid"}; what is not there is as in the
+    configuration beside the first checkpoint. list: its list of validation unless another is named. ways: to
+    predict, by name. passes: forward passes an image on the average, of the ways that see windows again.
+    output: a folder for val.json and pictures; nothing is written without it. trusted: networks of your own,
+    `module:factory`, that a checkpoint may ask for.
 
-    Raises: UserError for a checkpoint, data, a list or a way that cannot be used.
+    Raises: UserError for a network, data, a list or a way that cannot be used.
     """
-    files = [checkpoint] if isinstance(checkpoint, str | Path) else checkpoint
+    several = (networks,) if isinstance(networks, str | Path) else tuple(networks)
     flags = tuple(f"--data.{key}={_text(value)}" for key, value in (data or {}).items())
     folder = None if output is None else Path(output)
-    return validate(
-        ValCommand(tuple(map(Path, files)), flags, list, tuple(ways), passes, folder, trusted=tuple(trusted))
-    )
+    return validate(ValCommand(several, flags, list, tuple(ways), passes, folder, trusted=tuple(trusted)))
 
 
 def _text(value: object) -> str:
@@ -95,15 +93,15 @@ def validate(command: ValCommand) -> Evaluation:
 
     Raises: UserError for whatever is wrong.
     """
-    if not command.checkpoints:
-        raise UserError("nothing to score: give a checkpoint")
+    if not command.networks:
+        raise UserError("nothing to score: give a network")
     make_ways(command.ways, command.passes)  # a wrong way is told before anything is loaded
-    config = configuration_of(command.checkpoints[0], [*command.flags])
+    config = configuration_of(as_file(command.networks[0]), [*command.flags])
     networks = load_networks(command, config)
     list_name = command.list_name or config.data.val_list
     split = open_list(config.data, "val", list_name)
-    for path, trained in zip(command.checkpoints, networks.values()):
-        check_classes(path, trained.card, split)
+    for name, trained in zip(command.networks, networks.values()):
+        check_classes(name, trained.card, split)
     if command.output is not None:
         make_output(command.output)
     tallies, sheets = {}, {}
@@ -115,7 +113,7 @@ def validate(command: ValCommand) -> Evaluation:
         len(split),
         split.classes.names,
         _compared(tallies),
-        {title: str(path) for title, path in zip(networks, command.checkpoints)},
+        {title: str(name) for title, name in zip(networks, command.networks)},
         environment(choose_device(config.device)),
     )
     if command.output is not None:
@@ -131,23 +129,15 @@ def load_networks(command: ValCommand, config: Config) -> dict[str, Trained]:
     device = choose_device(config.device)
     trusted = command.trusted + named_network([*command.flags], config)
     networks = {}
-    for title, path in zip(path_titles(command.checkpoints), command.checkpoints):
+    for title, name in zip(titles_of(command.networks), command.networks):
         if title in networks:
-            raise UserError(f"--checkpoint {path}: is there twice; name each once")
-        trained = open_trained(path, trusted, device)
+            raise UserError(f"{name}: is there twice; name each once")
+        network, card = open_network(name, trusted, weights_dir=config.model.weights_dir)
+        trained = Trained(prepare_for_prediction(network, device), card)
         if "attention" in command.ways:
-            trained.require_stages(str(path))
+            trained.require_stages(str(name))
         networks[title] = trained
     return networks
-
-
-def open_trained(path: Path, trusted: Sequence[str], device: torch.device) -> Trained:
-    """A network of a checkpoint, ready to predict.
-
-    Raises: UserError for a file that cannot be used.
-    """
-    network, card = load_trained(path, trusted)
-    return Trained(prepare_for_prediction(network, device), card)
 
 
 def _counted(

@@ -31,7 +31,7 @@ from rws.method.stages import SMALL, check_stages, stages_of
 from rws.runs import checkpoint as files
 from rws.runs.card import Card
 from rws.runs.network import make_network
-from rws.runs.open_network import open_network
+from rws.runs.open_network import as_file, open_network
 from rws.runs.record import CycleRecord
 from rws.runs.splits import open_list
 from rws.runtime.bars import say
@@ -64,8 +64,8 @@ def parse_guide(arguments: list[str]) -> tuple[GuideOptions, list[str]]:
     checkpoint, model = options.checkpoint, options.model
     if checkpoint and model:
         raise UserError("--checkpoint and --model name a network each; give one of them")
-    if model and Path(model).is_file():
-        checkpoint, model = Path(model), None
+    if model and (path := as_file(model)):
+        checkpoint, model = path, None
     return GuideOptions(checkpoint, options.split, options.output, trusted_of(options), model), flags
 
 

@@ -18,7 +18,7 @@ from rws.predict.refine import refined_label
 from rws.predict.sliding import sliding_label
 from rws.predict.ways import PredictOptions
 from rws.runs.card import Card
-from rws.runs.open_network import open_network
+from rws.runs.open_network import as_file, open_network
 from rws.runtime.bars import say
 
 
@@ -84,9 +84,9 @@ def load_predictors(
 
 def titles_of(networks: Sequence[str | Path]) -> list[str]:
     """The names of networks; those of files as `path_titles`."""
-    files = [Path(name) for name in networks if Path(name).is_file()]
+    files = [path for path in map(as_file, networks) if path]
     titles = dict(zip(files, path_titles(files))) if files else {}
-    return [titles.get(Path(name), str(name)) for name in networks]
+    return [titles.get(as_file(name), str(name)) for name in networks]
 
 
 def path_titles(paths: Sequence[Path]) -> list[str]:

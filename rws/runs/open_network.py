@@ -29,16 +29,21 @@ def open_network(
 
     Raises: UserError for a name that nothing has, and for what cannot be read, got or run.
     """
-    name = str(what)
-    if Path(what).is_file():
-        return load_trained(Path(what), trusted)
+    name, path = str(what), as_file(what)
+    if path is not None:
+        return load_trained(path, trusted)  # which says where it is not there
     if name in PUBLISHED:
         return load_published(name, weights_dir)
-    if isinstance(what, Path) or "/" in name or name.endswith(ENDINGS):
-        return load_trained(Path(what), trusted)  # which says that it is not there
     if is_own(name):
         return _own_network(name)
     raise UserError(f"{name}: {_unknown(name)}")
+
+
+def as_file(what: str | Path) -> Path | None:
+    """The file that is meant, whether it is there or not; None for a name."""
+    path, name = Path(what), str(what)
+    looks_so = isinstance(what, Path) or "/" in name or name.endswith(ENDINGS)
+    return path if looks_so or path.is_file() else None
 
 
 def _unknown(name: str) -> str:

@@ -14,6 +14,7 @@ import torch
 from layouts import LAYOUTS
 from official import cityscapes_scores
 from PIL import Image
+from published import LIGHT, publish
 from report_run import CLASSES, IDS, folder_set, run
 from tiny import REPOSITORY, STAGES, TinyNetwork, load_script
 from torch import nn
@@ -24,7 +25,7 @@ from torchmetrics.classification import (
 )
 
 from rws.data import open_split
-from rws.data.classes import ClassSet
+from rws.data.classes import VOC2012, ClassSet
 from rws.errors import UserError
 from rws.evaluate import val, validation
 from rws.evaluate.command import main
@@ -32,6 +33,7 @@ from rws.evaluate.pictures import Worst, draw_confusion
 from rws.evaluate.ways import Photo
 from rws.predict.inference import predict_label
 from rws.runs.model_file import Card, load_trained, save_trained
+from rws.runs.open_network import open_network
 
 pytestmark = pytest.mark.usefixtures("tiny_runs")
 
@@ -275,10 +277,28 @@ def test_wrong_input_is_one_line(wild, finished, root, tmp_path, capsys):
     )
 
 
+def test_a_published_network_on_data_of_its_classes(tmp_path, monkeypatch, capsys):
+    publish(LIGHT, tmp_path / f"weights/{LIGHT}_coco.pth", monkeypatch)
+    root = folder_set(tmp_path / "voc", VOC2012.names)
+    monkeypatch.chdir(tmp_path)
+    assert main(["--model", LIGHT, *flags(root)]) == 0
+    assert capsys.readouterr().out.endswith("written: val\n")
+    found = val(LIGHT, data=data(root))
+    assert found.checkpoints == {LIGHT: LIGHT}
+    network, card = open_network(LIGHT)
+    split = open_split("folder", root, "val")
+    labels = [(predict_label(network, card, split.image(i)), split.label(i)) for i in split.ids]
+    right = sum(int((label == truth)[truth != 255].sum()) for label, truth in labels)
+    known = sum(int((truth != 255).sum()) for _, truth in labels)
+    assert found.first.pixel_accuracy == pytest.approx(100 * right / known)
+    assert json.loads((tmp_path / "val/val.json").read_text())["checkpoints"] == {LIGHT: LIGHT}
+    assert "give --checkpoint or --model" in refused(capsys, *flags(root))
+
+
 def test_an_unknown_way_is_told_in_python_as_well(wild):
     with pytest.raises(UserError, match="--ways flop: must be some of plain, flip"):
         val(wild[0], ways=["flop"])
-    with pytest.raises(UserError, match="give a checkpoint"):
+    with pytest.raises(UserError, match="give a network"):
         val([])
 
 
