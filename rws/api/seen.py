@@ -88,7 +88,7 @@ class Seen:
         return polygons_of(self.label, self._predictor.card.classes)
 
     def save(self, folder: str | Path, name: str | None = None) -> list[Path]:
-        """Write NAME.png and NAME_overlay.jpg, as `predict.py` does; returns their paths.
+        """Write NAME.png and NAME_overlay.jpg, as `rws predict` does; returns their paths.
 
         NAME.png is the label with the numbers and colours of the data set's own files.
 

@@ -13,7 +13,7 @@ EXAMPLES = """\
   rws train                                             the demo, with its report: 5 minutes on 2 CPU cores
   rws check --config folder --data.root mine            look at images and labels of your own
   rws train --config voc2012_resnet50 --data.root data  train on a published set
-  rws predict --checkpoint runs/demo/best.pt --input photo.jpg --output out
+  rws predict photo.jpg                                 20 classes of VOC, by a published network; see seen/
   rws guide --checkpoint runs/demo/best.pt              what the network misses, stage by stage"""
 
 

@@ -3,8 +3,7 @@
 rws val --checkpoint runs/demo/best.pt
 rws val --checkpoint runs/camvid/best.pt --list test --ways plain flip ms_flip quarters rws
 rws val --checkpoint runs/a/last.pt runs/b/last.pt        side by side, paired by image
-
-python -m rws.evaluate --model deeplabv3_resnet50 --data.name voc2012 --data.root data
+rws val --model deeplabv3_resnet50 --data.name voc2012 --data.root data
 
 --model takes checkpoints, published networks of torchvision, and module:factory, --checkpoint files alone.
 Without --config the data is that of the run in whose folder the first checkpoint lies, or --data.name and
@@ -60,7 +59,7 @@ def make_parser() -> Parser:
     return parser
 
 
-def default_output(networks: Sequence[str | Path], list_name: str | None) -> Path:
+def usual_output(networks: Sequence[str | Path], list_name: str | None) -> Path:
     """val/ beside the first network's file, or here where none is a file; val_NAME/ for another list."""
     name = "val" if list_name in (None, "val") else f"val_{list_name.replace('/', '_')}"
     folders = [Path(network).parent for network in networks if Path(network).is_file()]
@@ -74,16 +73,17 @@ def score(arguments: list[str]) -> None:
     """
     parser = make_parser()
     chosen, flags = parser.parse_known_args(arguments)
-    if not (chosen.checkpoint or chosen.model):
+    networks = (*chosen.checkpoint, *chosen.model)
+    if not networks:
         parser.error("give --checkpoint or --model")
     if chosen.worst < 0:
         raise UserError(f"command line: --worst {chosen.worst}: must be 0 or more")
     # Late, so that a wrong flag is answered without loading torch.
     from rws.evaluate.validation import ValCommand, validate
 
-    output = chosen.output or default_output((*chosen.checkpoint, *chosen.model), chosen.list)
+    output = chosen.output or usual_output(networks, chosen.list)
     command = ValCommand(
-        (*chosen.checkpoint, *chosen.model),
+        networks,
         tuple(flags),
         chosen.list,
         tuple(chosen.ways),

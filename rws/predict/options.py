@@ -1,4 +1,4 @@
-"""The command line of predict.py: its flags, and the commands that they become.
+"""The command line of `rws predict`: its flags, and the commands that they become.
 
 Nothing here loads torch: a wrong flag is answered at once.
 """

@@ -61,5 +61,5 @@ def _not_to_be_had(name: str, by_hand: Path, error: Exception) -> UserError:
     reason = str(error).split("; ")[0]
     return UserError(
         f"{name}: its weights are neither {by_hand} nor in torch.hub's cache, and the download failed "
-        f"({reason}); run `python -m rws.data.download {name}` elsewhere and put the file there"
+        f"({reason}); run `rws download {name}` elsewhere, and put the file there"
     )

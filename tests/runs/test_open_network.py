@@ -82,7 +82,7 @@ def test_without_weights_and_network_one_line_says_what_to_do(hub, tmp_path, mon
     assert said.startswith(
         f"{LIGHT}: its weights are neither weights/{LIGHT}_coco.pth nor in torch.hub's cache"
     )
-    assert f"`python -m rws.data.download {LIGHT}`" in said
+    assert f"`rws download {LIGHT}`" in said
     assert "\n" not in said
 
 
