@@ -9,11 +9,13 @@ import pytest
 import torch
 from films import encode
 from PIL import Image
-from tiny import REPOSITORY, TINY, demo_set
+from tiny import REPOSITORY, STAGES, TINY, demo_set
 
 import rws
 from rws.data.classes import VOC2012
 from rws.models import FAMILIES
+from rws.runs.card import Card
+from rws.runs.model_file import save_trained
 
 PAGE = (REPOSITORY / "docs" / "python.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -77,6 +79,19 @@ def test_the_page_runs_from_top_to_bottom(here, monkeypatch, capsys):
             "deeplabv3_resnet5: no file and no network of this name; did you mean deeplabv3_resnet50?"
         )
     )
+
+
+def test_the_lines_of_the_readme_run(here):
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+    network = FAMILIES[NAME].build(VOC2012.num_classes, False)
+    (here / "runs/demo").mkdir(parents=True)
+    save_trained(here / "runs/demo/best.pt", network, Card(NAME, False, STAGES, VOC2012, 32))
+    space: dict = {"__name__": "readme"}
+    exec(compile(block, "README.md", "exec"), space)
+    assert Image.open("seen.jpg").size == (96, 64)
+    assert {each.shape for each in space["where"].values()} == {(64, 96)}
+    assert len(space["where"]) == len(STAGES)
 
 
 def test_the_page_speaks_of_every_name():
