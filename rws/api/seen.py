@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from rws.api.polygons import Polygon, polygons_of
 from rws.core.advantage import missing_weights
 from rws.data.label_images import file_label
 from rws.look.viz import overlay
+from rws.predict.annotations import TOLERANCE, Polygon, polygons
 from rws.predict.images import make_output, write_pictures
 from rws.predict.inference import maps_at_own_size
 from rws.predict.photographs import LABEL, OVERLAY
@@ -83,9 +83,15 @@ class Seen:
         """
         return self._by_stage(missing_weights(self._stage_maps(category)))
 
-    def polygons(self) -> list[Polygon]:
-        """The regions of every class but the background: outer ring and holes of each, in pixels (x, y)."""
-        return polygons_of(self.label, self._predictor.card.classes)
+    def polygons(self, tolerance: float = TOLERANCE) -> list[Polygon]:
+        """The connected regions of every class but the background: name, outline, and outlines of the holes.
+
+        An outline runs between the centres of the pixels within and without. Corners that lie within so many
+        pixels of the line without them are left out, none with tolerance 0.
+
+        Shape: outlines (n, 2) of x, y in pixels, from (0, 0), the upper left corner of the image.
+        """
+        return polygons(self.label, self._predictor.card.classes, tolerance)
 
     def save(self, folder: str | Path, name: str | None = None) -> list[Path]:
         """Write NAME.png and NAME_overlay.jpg, as `rws predict` does; returns their paths.
