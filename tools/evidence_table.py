@@ -100,7 +100,7 @@ def again() -> str:
         best = max(rivals, key=lambda k: rivals[k]["against_plain"]["mean"])
         rows.append(
             [
-                f"[{name}](experiments/fair_{name}/ways.md)",
+                f"[{name}](experiments/fair_{name})",
                 f"{each['images']} x {len(each['seeds'])}",
                 f"{statistics.fmean(each['plain']):.2f}",
                 interval(each["rws"]["rws_3"]["against_plain"]),
