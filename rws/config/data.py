@@ -112,6 +112,11 @@ class DataConfig:
         step=None,
         free=True,
     )
+    augment: Literal["none", "light", "strong"] = option(
+        "light",
+        "How much training crops are changed: none (resized and cut), light (also scale and flip) or strong "
+        "(also rotation, perspective, colour and blur).",
+    )
     base_size: PositiveInt = option(
         520, "Shorter side in pixels to which images are resized for evaluation and scoring."
     )

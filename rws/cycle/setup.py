@@ -53,7 +53,7 @@ class Setup:
     def geometry(self) -> Geometry:
         """Sizes of the images that the network sees."""
         data = self.config.data
-        return Geometry(data.base_size, data.crop_size, data.scale, data.hflip)
+        return Geometry(data.base_size, data.crop_size, data.scale, data.hflip, data.augment)
 
 
 def prepare(

@@ -7,6 +7,7 @@ that is not used here - moves it exactly as it moves the image, and colour trans
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -54,6 +55,9 @@ def _pad(where: CoordinateMap, padding: list[int], fill: object = None, padding_
     return tv_tensors.wrap(moved, like=where)
 
 
+Augment = Literal["none", "light", "strong"]
+
+
 @dataclass(frozen=True)
 class Geometry:
     """Sizes of the images that the network sees.
@@ -62,12 +66,14 @@ class Geometry:
     crop_size: (height, width) in pixels of a training crop.
     scale: range of the random factor on `base_size` in training.
     hflip: probability of a horizontal flip in training.
+    augment: how much a training crop is changed, as in `train_transform`.
     """
 
     base_size: int
     crop_size: tuple[int, int]
     scale: tuple[float, float] = (0.5, 2.0)
     hflip: float = 0.5
+    augment: Augment = "light"
 
 
 @dataclass(frozen=True)
@@ -93,24 +99,51 @@ def finish(normalisation: Normalisation) -> list[v2.Transform]:
 
 
 def train_transform(geometry: Geometry, normalisation: Normalisation, ignore_index: int) -> v2.Transform:
-    """Random scale, flip and crop, padded where the image is too small.
+    """The transform of a training crop, by `geometry.augment`.
 
-    Source: the presets of torchvision's references/segmentation, which the paper's runs use.
+    none resizes to `base_size` and cuts a crop anywhere. light draws the size and flips, too. strong also
+    rotates, and changes perspective, colours and sharpness. What the image does not reach has the mean colour
+    and is ignored.
+
+    Source: light is that of torchvision's references/segmentation, which the paper's runs use.
     """
-    low, high = (max(1, round(geometry.base_size * s)) for s in geometry.scale)
-    fill = {
+    fill = fills(normalisation, ignore_index)
+    crop = v2.RandomCrop(geometry.crop_size, pad_if_needed=True, fill=fill)
+    colours = colour_changes() if geometry.augment == "strong" else []
+    return v2.Compose([*_resizing(geometry), *_warps(geometry, fill), crop, *colours, *finish(normalisation)])
+
+
+def fills(normalisation: Normalisation, ignore_index: int) -> dict:
+    """What stands where nothing came from: the mean colour, the ignored label, and "outside"."""
+    return {
         tv_tensors.Image: [round(255 * m) for m in normalisation.mean],
         tv_tensors.Mask: ignore_index,
         CoordinateMap: 0.0,
     }
-    return v2.Compose(
-        [
-            v2.RandomShortestSize(list(range(low, high + 1)), antialias=True),
-            v2.RandomHorizontalFlip(geometry.hflip),
-            v2.RandomCrop(geometry.crop_size, pad_if_needed=True, fill=fill),
-            *finish(normalisation),
-        ]
-    )
+
+
+def _resizing(geometry: Geometry) -> list[v2.Transform]:
+    if geometry.augment == "none":
+        return [v2.Resize(geometry.base_size, antialias=True)]
+    low, high = (max(1, round(geometry.base_size * s)) for s in geometry.scale)
+    sizes = list(range(low, high + 1))
+    return [v2.RandomShortestSize(sizes, antialias=True), v2.RandomHorizontalFlip(geometry.hflip)]
+
+
+def _warps(geometry: Geometry, fill: dict) -> list[v2.Transform]:
+    """Half of the images are rotated, by up to 15 degrees, and three in ten seen from another side."""
+    if geometry.augment != "strong":
+        return []
+    linear = {"interpolation": InterpolationMode.BILINEAR, "fill": fill}
+    rotation = v2.RandomApply([v2.RandomRotation(15, **linear)], p=0.5)
+    return [rotation, v2.RandomPerspective(0.3, p=0.3, **linear)]
+
+
+def colour_changes() -> list[v2.Transform]:
+    """What `strong` does to colours and sharpness: nothing of it moves a pixel."""
+    jitter = v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.05)
+    blur = v2.GaussianBlur(kernel_size=7, sigma=(0.1, 1.5))
+    return [v2.RandomApply([jitter], p=0.8), v2.RandomApply([blur], p=0.2)]
 
 
 def eval_transform(base_size: int, normalisation: Normalisation) -> v2.Transform:
