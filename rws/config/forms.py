@@ -37,7 +37,7 @@ def form(kind: object) -> str:
     if get_origin(kind) is Literal:
         return "one of " + ", ".join(inner)
     if get_origin(kind) in (types.UnionType, Union):
-        return f"{form(inner[0])}, or null"
+        return ", or ".join("null" if each is type(None) else form(each) for each in inner)
     if get_origin(kind) is tuple and inner[-1] is not ...:
         return f"{len(inner)} values in brackets, each {form(inner[0])}"
     return f"a list in brackets, each {form(inner[0])}"

@@ -6,6 +6,9 @@ from typing import Literal
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from rws.config.option import option
+from rws.errors import UserError
+
+LOSSES = ("cross_entropy", "dice", "focal", "lovasz")
 
 
 @dataclass
@@ -44,6 +47,16 @@ class TrainConfig:
         "Number of epochs in which the learning rate rises linearly from a tenth of lr to lr; at most a "
         "tenth of the training.",
     )
+    loss: str = option(
+        "cross_entropy",
+        "The loss: cross_entropy, dice, focal or lovasz, or a sum of them as cross_entropy+dice.",
+    )
+    class_weights: Literal["none", "median", "inverse"] | tuple[NonNegativeFloat, ...] = option(
+        "none",
+        "Weights of the classes in the cross-entropy: none, median (median frequency over a class's own, "
+        "counted once in the training labels), inverse (one over its share of the pixels), or one number for "
+        "each class.",
+    )
     aux_loss: NonNegativeFloat = option(0.5, "Weight of the auxiliary head's loss.")
     aux_lr_factor: PositiveFloat = option(10.0, "Learning rate of the auxiliary head as a multiple of lr.")
     head_lr_factor: PositiveFloat = option(1.0, "Learning rate of the segmentation head as a multiple of lr.")
@@ -68,3 +81,24 @@ class TrainConfig:
         step=None,
         free=True,
     )
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The names of the losses that are added up."""
+        return tuple(name.strip() for name in self.loss.split("+"))
+
+    def __post_init__(self) -> None:
+        """Raises: UserError for an unknown loss, and for weights that nothing would use."""
+        for name in self.losses:
+            if name not in LOSSES:
+                raise UserError(
+                    f"train.loss: {name!r} is not one of {', '.join(LOSSES)}; join several by +, as "
+                    "cross_entropy+dice"
+                )
+        if self.class_weights != "none" and "cross_entropy" not in self.losses:
+            raise UserError(
+                f"train.class_weights weighs the cross-entropy, which train.loss {self.loss} has not; take "
+                f"--train.loss cross_entropy+{self.loss}, or --train.class-weights none"
+            )
+        if not isinstance(self.class_weights, str) and not any(self.class_weights):
+            raise UserError("train.class_weights: every weight is 0, so nothing would be learned")

@@ -36,6 +36,7 @@ class Artifacts:
         self.log, self.summary = self.folder / "log.jsonl", self.folder / "summary.json"
         self.state = self.folder / "state.json"
         self.begun = self.folder / begun.NAME
+        self.class_weights = self.folder / "class_weights.json"
         self._cycles = self.folder / "cycles"
 
     def left(self, step: str, k: int) -> Path:
@@ -94,7 +95,7 @@ class Artifacts:
 
     def is_untouched(self) -> bool:
         """Whether nothing has been trained yet."""
-        begun = {"config.yaml", "env.json", self.begun.name, *loggers.FILES}
+        begun = {"config.yaml", "env.json", self.begun.name, self.class_weights.name, *loggers.FILES}
         return all(path.name in begun or path.name[0] == "." for path in self.folder.iterdir())
 
     def place(self) -> str:

@@ -29,6 +29,8 @@ from rws.runtime.bars import say
 from rws.runtime.device import choose_device
 from rws.runtime.distributed import barrier, is_first, of_first, world
 from rws.runtime.loading import Loader, processes_for
+from rws.training.class_weights import check_class_weights, class_weights
+from rws.training.losses import check_losses
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,7 @@ class Setup:
     """What every step of a run works with; the batches hold each image of a split once, for evaluation.
 
     changes: what a person has changed since the run was begun, in words.
+    class_weights: of the classes in the cross-entropy; None counts every pixel the same.
     """
 
     config: Config
@@ -48,6 +51,7 @@ class Setup:
     train_batches: Loader
     val_batches: Loader
     changes: tuple[str, ...] = ()
+    class_weights: tuple[float, ...] | None = None
 
     @property
     def geometry(self) -> Geometry:
@@ -70,9 +74,11 @@ def prepare(
     check_processes(config)
     check_room(config)
     check_loggers(config.log)
+    check_losses(config.train.losses)
     workers = processes_for(config.data.workers)
     device = choose_device(config.device)
     train, val = open_splits(config.data)
+    check_class_weights(config.train.class_weights, train.classes.names)
     network, loaded = make_network(config, train.classes.num_classes, device)
     card = check_network(network, config, train.classes, device)
     card = replace(card, levels=train.reading.levels and train.reading.levels.ends)
@@ -82,9 +88,11 @@ def prepare(
     if config.data.check:
         check_splits(train, val, allow_leak=config.data.allow_leak)
     folder = claim(config, device, with_these, **existing)
+    weights = class_weights(config.train.class_weights, train, Artifacts(folder).class_weights)
     batch = config.train.eval_batch_size
     batches = (eval_loader(s, card.transform(), batch, workers) for s in (train, val))
-    return Setup(config, folder, train, val, card, device, workers, *batches, with_these.changes), loaded
+    more = (with_these.changes, weights)
+    return Setup(config, folder, train, val, card, device, workers, *batches, *more), loaded
 
 
 # Check: what needs neither data nor network; options that contradict each other have been refused by now.

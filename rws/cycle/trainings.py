@@ -116,6 +116,7 @@ def _job(run: RunContext, step: str, k: int, views: TrainViews, steps: int, *, s
         workers=run.setup.workers,
         evaluate=lambda network: evaluate(network, run.setup.val_batches, run.setup.card.classes),
         slices=slices,
+        class_weights=run.setup.class_weights,
     )
 
 

@@ -1,36 +1,40 @@
 """What a training minimises, and with which steps: the loss, the optimizer, the learning rate."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rws.config import TrainConfig
-from rws.runtime.distributed import summed
+from rws.training.losses import CROSS_ENTROPY, Criterion
 
 # What torchvision and segmentation_models_pytorch call what comes after the backbone.
 HEADS = ("classifier", "decoder", "segmentation_head")
 
 
 def segmentation_loss(
-    output: dict[str, Tensor], labels: Tensor, ignore_index: int, aux_loss: float
+    output: dict[str, Tensor],
+    labels: Tensor,
+    ignore_index: int,
+    aux_loss: float,
+    criterion: Criterion = CROSS_ENTROPY,
 ) -> Tensor:
-    """Cross-entropy over the labelled pixels, plus `aux_loss` times the auxiliary head's.
+    """The criterion over the labelled pixels, plus `aux_loss` times the auxiliary head's.
 
     Of several processes each has a part of the batch: the sum of their losses is that of the whole batch.
 
     Shape: logits (N, C, H, W), labels (N, H, W) -> scalar; 0 when no pixel is labelled.
     """
-    count = summed((labels != ignore_index).sum()).clamp_min(1)
-
-    def cross_entropy(logits: Tensor) -> Tensor:
-        return F.cross_entropy(logits.float(), labels, ignore_index=ignore_index, reduction="sum") / count
-
-    loss = cross_entropy(output["out"])
-    return loss + aux_loss * cross_entropy(output["aux"]) if "aux" in output else loss
+    loss_from = criterion.of_batch(labels, ignore_index)
+    loss = loss_from(output["out"])
+    return loss + aux_loss * loss_from(output["aux"]) if "aux" in output else loss
 
 
 def loss_of(
-    network: nn.Module, output: dict[str, Tensor], labels: Tensor, ignore_index: int, aux_loss: float
+    network: nn.Module,
+    output: dict[str, Tensor],
+    labels: Tensor,
+    ignore_index: int,
+    aux_loss: float,
+    criterion: Criterion = CROSS_ENTROPY,
 ) -> Tensor:
     """`segmentation_loss`, plus what the network itself adds to it.
 
@@ -38,7 +42,7 @@ def loss_of(
     scalar tensor. `output` is what its forward pass returned, in which it may keep entries of its own beside
     "out" and "aux". Of several processes each calls it with its part of the batch; the losses are summed.
     """
-    loss = segmentation_loss(output, labels, ignore_index, aux_loss)
+    loss = segmentation_loss(output, labels, ignore_index, aux_loss, criterion)
     own = getattr(network, "own_loss", None)
     return loss if own is None else loss + own(output, labels, ignore_index)
 

@@ -23,6 +23,7 @@ from rws.runtime.device import device_of, to_network
 from rws.runtime.distributed import is_first, parallel, rank, share_buffers, summed, world
 from rws.runtime.seeding import derive_seed
 from rws.runtime.signals import Interrupted, at_once, deferred
+from rws.training.losses import Criterion
 from rws.training.optimization import learning_rate, loss_of, make_optimizer
 
 
@@ -40,6 +41,7 @@ class Job:
     loss: gives the loss of a batch from the network's output and the batch's labels; None takes that of a
         segmentation. Of several processes each calls it with its part of the batch; the losses are summed.
     teacher: follows the network: is updated after each step, and stored with the training.
+    class_weights: of the classes in the cross-entropy; None counts every pixel the same.
     slices: the last so many of the views are slices, and `slice_mix` of each batch is taken from them.
     """
 
@@ -55,6 +57,7 @@ class Job:
     steps_before: int = 0
     loss: Callable[[dict[str, Tensor], Tensor], Tensor] | None = None
     teacher: AveragedModel | None = None
+    class_weights: tuple[float, ...] | None = None
     slices: int = 0
     slice_mix: float = 0.0
     title: str = ""
@@ -75,6 +78,8 @@ class Training:
         self.network, self.job, self.config, self.path = network, job, config, path
         self.ignore_index = ignore_index
         self.device = device_of(network)
+        weights = job.class_weights and torch.tensor(job.class_weights, device=self.device)
+        self.criterion = Criterion(config.losses, weights)
         self.optimizer = make_optimizer(network, config)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
         # Those that are to stay finite: a network may hold masks that are not.
@@ -251,7 +256,8 @@ class Training:
     def _loss(self, output: dict[str, Tensor], labels: Tensor) -> Tensor:
         if self.job.loss is not None:
             return self.job.loss(output, labels)
-        return loss_of(self.network, output, labels, self.ignore_index, self.config.aux_loss)
+        aux_loss = self.config.aux_loss
+        return loss_of(self.network, output, labels, self.ignore_index, aux_loss, self.criterion)
 
     def _refuse(self, loss: float, batch: TrainBatch) -> None:
         """Raises: UserError; the ids of the batch are left in a file beside the training's state."""

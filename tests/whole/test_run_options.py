@@ -7,7 +7,7 @@ import pytest
 from rws.cli import flatten, parse
 from rws.compare.arms import changes
 from rws.compare.plan import PLAIN
-from rws.config import OPTIONS, BankConfig, Config, DataConfig, FusionConfig, SliceConfig
+from rws.config import OPTIONS, BankConfig, Config, DataConfig, FusionConfig, SliceConfig, TrainConfig
 from rws.config.option import LEVELS, STEPS
 from rws.cycle import loop
 from rws.errors import UserError
@@ -93,6 +93,14 @@ CONTRADICTIONS = {
     r"bank\.teacher_decay 0.9: .* set bank\.online true": (
         lambda: BankConfig(teacher_decay=0.9),
         ["--bank.teacher-decay=0.9"],
+    ),
+    r"train\.loss: 'dise' is not one of cross_entropy, dice, focal, lovasz": (
+        lambda: TrainConfig(loss="dise"),
+        ["--train.loss=dise"],
+    ),
+    r"train\.class_weights weighs the cross-entropy, which train\.loss dice has not": (
+        lambda: TrainConfig(loss="dice", class_weights="median"),
+        ["--train.loss=dice", "--train.class-weights=median"],
     ),
     r"bank\.online: random positions need their features": (
         lambda: Config(bank=BankConfig(online=True), fusion=FusionConfig(positions="random")),
