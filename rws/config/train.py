@@ -65,6 +65,23 @@ class TrainConfig:
         "Numbers of the forward pass in training: fp32, or by autocast bf16 or fp16 (with a loss scaler). "
         "The loss and the heat maps are always computed in fp32.",
     )
+    accumulate: PositiveInt = option(
+        1,
+        "Number of parts in which the batch of a step goes through the network, one after another, so that a "
+        "large batch fits the memory; batch normalisation and the losses dice and lovasz see the parts.",
+    )
+    clip_grad: PositiveFloat | None = option(
+        None, "Largest norm of a step's gradients, which are scaled down to it; null leaves them as they are."
+    )
+    ema: ClosedUnitInterval | None = option(
+        None,
+        "Share of itself that a moving average of the weights keeps at each step, such as 0.99; the averaged "
+        "network is evaluated and saved. null averages nothing.",
+    )
+    early_stop: PositiveInt | None = option(
+        None,
+        "Number of evaluations without a better mIoU after which a training ends; null trains all epochs.",
+    )
     eval_every: PositiveInt = option(
         1, "Number of epochs from one evaluation to the next; the last epoch is always evaluated."
     )
@@ -88,7 +105,7 @@ class TrainConfig:
         return tuple(name.strip() for name in self.loss.split("+"))
 
     def __post_init__(self) -> None:
-        """Raises: UserError for an unknown loss, and for weights that nothing would use."""
+        """Raises: UserError for an unknown loss, and for what could not be done or would do nothing."""
         for name in self.losses:
             if name not in LOSSES:
                 raise UserError(
@@ -102,3 +119,9 @@ class TrainConfig:
             )
         if not isinstance(self.class_weights, str) and not any(self.class_weights):
             raise UserError("train.class_weights: every weight is 0, so nothing would be learned")
+        if self.batch_size % self.accumulate:
+            raise UserError(
+                f"train.accumulate {self.accumulate}: train.batch_size {self.batch_size} is no multiple of it"
+            )
+        if self.ema == 1:
+            raise UserError("train.ema 1: the average would never move; take a share below 1, such as 0.99")

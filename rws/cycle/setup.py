@@ -103,10 +103,12 @@ def check_processes(config: Config) -> None:
 
     Raises: UserError.
     """
-    if config.train.batch_size % world():
+    parts = config.train.accumulate
+    if config.train.batch_size % (world() * parts):
+        each = f" in {parts} parts each" if parts > 1 else ""
         raise UserError(
-            f"train.batch_size {config.train.batch_size} cannot be shared out among {world()} processes; "
-            f"set --train.batch-size to a multiple of {world()}"
+            f"train.batch_size {config.train.batch_size} cannot be shared out among {world()} processes"
+            f"{each}; set --train.batch-size to a multiple of {world() * parts}"
         )
 
 
@@ -131,7 +133,8 @@ def check_network(network: nn.Module, config: Config, classes: ClassSet, device:
 
 def _check_batch_norm(network: nn.Module, config: Config, device: torch.device) -> None:
     """Batch normalisation after global pooling (ASPP) sees one value a channel in a batch of one."""
-    if config.train.batch_size > world():
+    parts = world() * config.train.accumulate
+    if config.train.batch_size > parts:
         return
     height, width = config.data.crop_size
     try:

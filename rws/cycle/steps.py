@@ -11,7 +11,7 @@ from pathlib import Path
 from rws.config import Config
 from rws.cycle.context import RunContext
 from rws.cycle.faults import fault
-from rws.cycle.trainings import plain_images, plain_job, slices_job, train, whole_job
+from rws.cycle.trainings import plain_job, slices_job, train, whole_job
 from rws.data.sliced_images import sliced_loader
 from rws.method.bank import Bank
 from rws.method.cams import CamNetwork
@@ -35,14 +35,17 @@ def whole(run: RunContext, k: int) -> Part:
     job = whole_job(run, k, network, bank)
     trained = train(run, "whole", k, network, job)
     images = len(run.setup.train.ids)
-    found = {"images": images, "whole": trained.history, "whole_images": job.steps * job.batch_size}
+    found = {"images": images, "whole": trained.history, "whole_images": trained.steps * job.batch_size}
     if bank is not None:
         found["fused_share"] = bank.fused_share(images)
     return Part(found, trained.spent)
 
 
 def plain(run: RunContext, k: int) -> Part:
-    """Train the plain network further by as many images as RWS saw; its first training is that of RWS."""
+    """Train the plain network further, by as many images as RWS saw unless `early_stop` ends it before.
+
+    Its first training is that of RWS.
+    """
     if not run.config.cycles.plain:
         return Part()
     if k == 0:
@@ -50,8 +53,10 @@ def plain(run: RunContext, k: int) -> Part:
             run.artifacts.copy_whole("plain", 0)
         first = run.records[0]
         return Part({"plain": first.whole, "plain_images": first.whole_images})
-    trained = train(run, "plain", k, run.network(k - 1, "plain"), plain_job(run, k))
-    return Part({"plain": trained.history, "plain_images": plain_images(run, k)}, trained.spent)
+    job = plain_job(run, k)
+    trained = train(run, "plain", k, run.network(k - 1, "plain"), job)
+    images = trained.steps * job.batch_size
+    return Part({"plain": trained.history, "plain_images": images}, trained.spent)
 
 
 def score(run: RunContext, k: int) -> Part:

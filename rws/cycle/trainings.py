@@ -28,6 +28,11 @@ class Trained:
     history: list[dict]
     spent: Spent
 
+    @property
+    def steps(self) -> int:
+        """Steps that were taken: fewer than planned where `early_stop` ended it."""
+        return self.history[-1]["step"]
+
 
 def train(run: RunContext, step: str, k: int, network: nn.Module, job: Job) -> Trained:
     """Train a network, tell the hooks of each epoch, and keep the network.

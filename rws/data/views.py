@@ -34,6 +34,17 @@ class TrainBatch:
     where: Tensor | None = None
     attached: tuple = ()
 
+    def parts(self, count: int) -> list["TrainBatch"]:
+        """The batch in `count` equal parts, in its order."""
+        if count == 1:
+            return [self]
+        size = len(self.ids) // count
+        return [self._part(slice(k * size, (k + 1) * size)) for k in range(count)]
+
+    def _part(self, of: slice) -> "TrainBatch":
+        where = None if self.where is None else self.where[of]
+        return TrainBatch(self.images[of], self.labels[of], self.ids[of], where, self.attached[of])
+
     def pin_memory(self) -> "TrainBatch":
         """Called by the loader where CUDA is there, so that copies to the device run beside the step."""
         pinned = {"images": self.images.pin_memory(), "labels": self.labels.pin_memory()}

@@ -3,19 +3,16 @@
 import math
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 from tqdm import tqdm
 
 from rws.config import TrainConfig
-from rws.data.batches import MixedBatches, SeededBatches
-from rws.data.views import TrainBatch, TrainViews, train_loader
+from rws.data.views import TrainBatch, train_loader
 from rws.errors import UserError
 from rws.runs import checkpoint
 from rws.runtime.bars import say, tracked
@@ -23,52 +20,10 @@ from rws.runtime.device import device_of, to_network
 from rws.runtime.distributed import is_first, parallel, rank, share_buffers, summed, world
 from rws.runtime.seeding import derive_seed
 from rws.runtime.signals import Interrupted, at_once, deferred
+from rws.training.average import WeightAverage
+from rws.training.job import Job
 from rws.training.losses import Criterion
 from rws.training.optimization import learning_rate, loss_of, make_optimizer
-
-
-@dataclass(frozen=True)
-class Job:
-    """What one training works on.
-
-    key: names the training; with the run's seed it fixes all random numbers. title: the same for people.
-    steps: optimizer steps in all; batch_size images each.
-    steps_per_epoch: how often the history gets a record.
-    evaluate: gives scores of the network, for the history; None trains without.
-    fusion: gives the context in which the forward pass of a batch, at a step, is fused, as a value of which
-        a list of losses to add, or None; without it the training is plain.
-    steps_before: steps that count towards the epochs but were taken elsewhere.
-    loss: gives the loss of a batch from the network's output and the batch's labels; None takes that of a
-        segmentation. Of several processes each calls it with its part of the batch; the losses are summed.
-    teacher: follows the network: is updated after each step, and stored with the training.
-    class_weights: of the classes in the cross-entropy; None counts every pixel the same.
-    slices: the last so many of the views are slices, and `slice_mix` of each batch is taken from them.
-    """
-
-    key: str
-    views: TrainViews
-    steps: int
-    steps_per_epoch: int
-    batch_size: int
-    seed: int
-    workers: int
-    evaluate: Callable[[nn.Module], dict] | None = None
-    fusion: Callable[[TrainBatch, int], AbstractContextManager] | None = None
-    steps_before: int = 0
-    loss: Callable[[dict[str, Tensor], Tensor], Tensor] | None = None
-    teacher: AveragedModel | None = None
-    class_weights: tuple[float, ...] | None = None
-    slices: int = 0
-    slice_mix: float = 0.0
-    title: str = ""
-
-    def batches(self, first: int) -> SeededBatches | MixedBatches:
-        """The batches from step `first` on."""
-        views = len(self.views) - self.slices
-        whole = SeededBatches(views, self.batch_size, self.steps, self.seed, first)
-        if not self.slices:
-            return whole
-        return MixedBatches(whole, self.slices, self.slice_mix)
 
 
 class Training:
@@ -82,12 +37,13 @@ class Training:
         self.criterion = Criterion(config.losses, weights)
         self.optimizer = make_optimizer(network, config)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
+        self.average = WeightAverage(network, config.ema) if config.ema else None
         # Those that are to stay finite: a network may hold masks that are not.
         self.finite = [name for name, value in network.state_dict().items() if _is_finite(value)]
         self.history: list[dict] = []
         # Both since the last record.
         self.loss_sum, self.seconds_steps = 0.0, 0.0
-        self.step = 0
+        self.step, self.ended = 0, False
         # Of the whole training before this process went on with it.
         self.seconds_before = 0.0
         self._begun = self._stored = time.perf_counter()
@@ -104,6 +60,8 @@ class Training:
         self.scaler.load_state_dict(state.get("scaler", {}))
         if self.job.teacher is not None:
             self.job.teacher.load_state_dict(state["teacher"])
+        if self.average is not None:
+            self.average.model.load_state_dict(state["average"])
         self.history, self.step = state["history"], state["step"]
         self.loss_sum, self.seconds_steps = state["loss_sum"], state.get("seconds_steps", 0.0)
         self.seconds_before = state.get("seconds", 0.0)
@@ -135,6 +93,7 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "teacher": self.job.teacher.state_dict() if self.job.teacher is not None else None,
+            "average": self.average.model.state_dict() if self.average is not None else None,
             "history": self.history,
             "step": self.step,
             "loss_sum": self.loss_sum,
@@ -190,7 +149,9 @@ class Training:
             bar.update()
             bar.set_postfix(loss=f"{self.loss_sum / (self._in_epoch() or 1):.3f}", refresh=False)
             self._after_step(on_epoch)
-            if stop and self.step < self.job.steps:
+            if self.ended:
+                return
+            if stop:
                 self._store()
                 raise Interrupted(signalled() or signal.SIGTERM)
             start = time.perf_counter()
@@ -226,32 +187,64 @@ class Training:
         for group in self.optimizer.param_groups:
             rate = learning_rate(self.step, job.steps, job.steps_per_epoch, config)
             group["lr"] = rate * group["lr_factor"]
-        images = to_network(batch.images, self.network)
-        labels = batch.labels.to(self.device, non_blocking=True)
-        fusion = job.fusion(batch, self.step) if job.fusion else nullcontext()
-        half = torch.bfloat16 if config.precision == "bf16" else torch.float16
-        with fusion as more, torch.autocast(self.device.type, half, enabled=config.precision != "fp32"):
-            output = self.parallel(images)
-        loss = self._loss(output, labels)
-        for term in more or ():
-            loss = loss + term / world()
         self.optimizer.zero_grad(set_to_none=True)
-        # The processes' gradients are averaged, their losses add up.
-        self.scaler.scale(loss * world()).backward()
-        self.scaler.step(self.optimizer)  # with fp16 left out when a gradient is not finite
-        self.scaler.update()
-        if job.teacher is not None:
-            job.teacher.update_parameters(self.network)
-            share_buffers(job.teacher)
+        loss = self._backward(batch)
+        self._update()
         # The step's only wait for the device comes last, so that nothing is launched late. A loss that is not
         # finite ends the training before these weights are stored.
         stop = loss.new_tensor(float(signalled() is not None))
-        value, stops = summed(torch.stack([loss.detach(), stop])).tolist()
+        value, stops = summed(torch.stack([loss, stop])).tolist()
         if not math.isfinite(value):
             self._refuse(value, batch)
         self.loss_sum += value
         self.step += 1
         return stops > 0
+
+    def _backward(self, batch: TrainBatch) -> Tensor:
+        """Add the gradients of the batch's parts, one after another; the loss of the whole batch."""
+        parts = batch.parts(self.config.accumulate)
+        losses = []
+        for part, share in zip(parts, self._shares(parts)):
+            loss = self._loss_of(part, share)
+            # The processes' gradients are averaged, their losses add up.
+            self.scaler.scale(loss * world()).backward()
+            losses.append(loss.detach())
+        return sum(losses[1:], losses[0])
+
+    def _shares(self, parts: Sequence[TrainBatch]) -> Sequence[float | Tensor]:
+        """How much each part counts in the loss of the batch: by its labelled pixels, if it has any."""
+        if len(parts) == 1 or self.job.loss is not None:
+            return [1 / len(parts)] * len(parts)
+        amounts = [self.criterion.amount(part.labels.to(self.device), self.ignore_index) for part in parts]
+        amounts = summed(torch.stack(amounts))
+        return amounts / amounts.sum().clamp_min(1e-6)
+
+    def _loss_of(self, part: TrainBatch, share: float | Tensor) -> Tensor:
+        """The share of a part's loss in that of its batch."""
+        job, config = self.job, self.config
+        images = to_network(part.images, self.network)
+        labels = part.labels.to(self.device, non_blocking=True)
+        fusion = job.fusion(part, self.step) if job.fusion else nullcontext()
+        half = torch.bfloat16 if config.precision == "bf16" else torch.float16
+        with fusion as more, torch.autocast(self.device.type, half, enabled=config.precision != "fp32"):
+            output = self.parallel(images)
+        loss = self._loss(output, labels) * share
+        for term in more or ():
+            loss = loss + term / (world() * config.accumulate)
+        return loss
+
+    def _update(self) -> None:
+        """Take an optimizer step with the gradients, and let what follows the network follow it."""
+        if self.config.clip_grad:
+            self.scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_grad)
+        self.scaler.step(self.optimizer)  # with fp16 left out when a gradient is not finite
+        self.scaler.update()
+        if self.job.teacher is not None:
+            self.job.teacher.update_parameters(self.network)
+            share_buffers(self.job.teacher)
+        if self.average is not None:
+            self.average.update(self.network)
 
     def _loss(self, output: dict[str, Tensor], labels: Tensor) -> Tensor:
         if self.job.loss is not None:
@@ -284,11 +277,27 @@ class Training:
         done = self.step == job.steps
         if (self.step + job.steps_before) % job.steps_per_epoch == 0 or done:
             self._check_weights()
-            self._end_epoch(on_epoch, done)
-            if not done:  # the caller keeps the network of a finished training
+            with self.average.in_place_of(self.network) if self.average else nullcontext():
+                self._end_epoch(on_epoch, done)
+            self.ended = done or self._has_stalled()
+            if not self.ended:  # the caller keeps the network of a finished training
                 self._store()
+            elif self.average:
+                self.average.move_into(self.network)
         elif (every and self.step % every == 0) or self._minutes_are_over():
             self._store()
+
+    def _has_stalled(self) -> bool:
+        """Whether so many evaluations as `early_stop` says have brought no better mIoU, which it says."""
+        patience = self.config.early_stop
+        if patience is None or evaluations_since_best(self.history) < patience:
+            return False
+        if is_first():
+            say(
+                f"{self.job.title or self.job.key}: no better mIoU in {patience} evaluations; stopped after "
+                f"step {self.step} of {self.job.steps} (train.early_stop)"
+            )
+        return True
 
     def _minutes_are_over(self) -> bool:
         """By the first process's clock alone, which alone writes."""
@@ -310,6 +319,12 @@ class Training:
         self.history.append(record)
         self.loss_sum = self.seconds_steps = 0.0
         on_epoch(record)
+
+
+def evaluations_since_best(history: Sequence[dict]) -> int:
+    """The number of evaluations after the best one; 0 before the first."""
+    scores = [record["miou"] for record in history if "miou" in record]
+    return len(scores) - 1 - scores.index(max(scores)) if scores else 0
 
 
 def _is_finite(value: Tensor) -> bool:

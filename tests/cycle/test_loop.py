@@ -495,6 +495,34 @@ def test_killed_anywhere_and_resumed_gives_the_same_run(root, tmp_path, start, l
         assert_same_result(result_of(replace(config, runs=str(runs))), expected)
 
 
+def test_killed_with_all_that_small_sets_take_and_resumed_gives_the_same_run(root, tmp_path):
+    """Strong augmentation, a sum of losses, class weights, an average, parts, clipping, early stop."""
+    config = with_train(
+        tiny_config(root, tmp_path / "undisturbed", limit=1),
+        epochs=3,
+        loss="cross_entropy+dice+lovasz",
+        class_weights="median",
+        ema=0.8,
+        accumulate=2,
+        clip_grad=1.0,
+        early_stop=1,
+    )
+    config = replace(config, data=replace(config.data, augment="strong"))
+    with snapshots(folder_of(config), tmp_path / "killed", every=150) as killed:
+        go(config)
+    expected = result_of(config)
+    cycles = json.loads((folder_of(config) / "state.json").read_text())["cycles"]
+    steps = [record[-1]["step"] for c in cycles for record in (c["whole"], c["plain"])]
+    assert min(steps) < 6, "no training has stopped early"
+    assert [c["whole_images"] for c in cycles] == [c["whole"][-1]["step"] * 2 for c in cycles]
+    assert [c["plain_images"] for c in cycles] == [c["plain"][-1]["step"] * 2 for c in cycles]
+    assert any(sum(c["fused_share"].values()) for c in expected["summary"]["cycles"] if c["fused_share"])
+    assert len(killed) > 8
+    for runs in killed:
+        resume(replace(config, runs=str(runs)))
+        assert_same_result(result_of(replace(config, runs=str(runs))), expected)
+
+
 def test_without_slice_epochs_the_network_itself_sees_the_slices(root, tmp_path):
     """It is a copy of the one trained on whole images, which then takes the whole budget of a cycle."""
     config = with_train(tiny_config(root, tmp_path, start="last", limit=1, budget="within"), slice_epochs=0.0)

@@ -1,0 +1,55 @@
+"""What one training works on."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from rws.data.batches import MixedBatches, SeededBatches
+from rws.data.views import TrainBatch, TrainViews
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one training works on.
+
+    key: names the training; with the run's seed it fixes all random numbers. title: the same for people.
+    steps: optimizer steps in all; batch_size images each.
+    steps_per_epoch: how often the history gets a record.
+    evaluate: gives scores of the network, for the history; None trains without.
+    fusion: gives the context in which the forward pass of a batch, at a step, is fused, as a value of which
+        a list of losses to add, or None; without it the training is plain.
+    steps_before: steps that count towards the epochs but were taken elsewhere.
+    loss: gives the loss of a batch from the network's output and the batch's labels; None takes that of a
+        segmentation. Of several processes each calls it with its part of the batch; the losses are summed.
+    teacher: follows the network: is updated after each step, and stored with the training.
+    class_weights: of the classes in the cross-entropy; None counts every pixel the same.
+    slices: the last so many of the views are slices, and `slice_mix` of each batch is taken from them.
+    """
+
+    key: str
+    views: TrainViews
+    steps: int
+    steps_per_epoch: int
+    batch_size: int
+    seed: int
+    workers: int
+    evaluate: Callable[[nn.Module], dict] | None = None
+    fusion: Callable[[TrainBatch, int], AbstractContextManager] | None = None
+    steps_before: int = 0
+    loss: Callable[[dict[str, Tensor], Tensor], Tensor] | None = None
+    teacher: AveragedModel | None = None
+    class_weights: tuple[float, ...] | None = None
+    slices: int = 0
+    slice_mix: float = 0.0
+    title: str = ""
+
+    def batches(self, first: int) -> SeededBatches | MixedBatches:
+        """The batches from step `first` on."""
+        views = len(self.views) - self.slices
+        whole = SeededBatches(views, self.batch_size, self.steps, self.seed, first)
+        if not self.slices:
+            return whole
+        return MixedBatches(whole, self.slices, self.slice_mix)
