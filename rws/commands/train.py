@@ -24,14 +24,15 @@ from rws.runtime.bars import say
 
 def describe(command: Command, setup, loaded) -> str:
     """What is about to run, in a few lines."""
-    config, train = command.config, command.config.train
+    config, train = setup.config, setup.config.train
+    auto = f" (train.images {train.images:,})" if command.config.train.epochs == "auto" else ""
     return (
         f"configuration: {command.source}; run folder: {setup.folder}\n"
         f"{loaded}\n"
         f"{len(setup.train.ids)} training and {len(setup.val.ids)} validation images, "
         f"{setup.card.classes.num_classes} classes; device {setup.device}\n"
-        f"batch {train.batch_size}, {train.optimizer} lr {train.lr:g}, {train.epochs} epochs a training, "
-        f"at most {config.cycles.limit} cycles, each from the {config.cycles.start} weights"
+        f"batch {train.batch_size}, {train.optimizer} lr {train.lr:g}, {train.epochs} epochs{auto} "
+        f"a training, at most {config.cycles.limit} cycles, each from the {config.cycles.start} weights"
     )
 
 

@@ -35,7 +35,7 @@ def form(kind: object) -> str:
     if kind in _WORDS:
         return _WORDS[kind]
     if get_origin(kind) is Literal:
-        return "one of " + ", ".join(inner)
+        return "one of " + ", ".join(inner) if len(inner) > 1 else str(inner[0])
     if get_origin(kind) in (types.UnionType, Union):
         return ", or ".join("null" if each is type(None) else form(each) for each in inner)
     if get_origin(kind) is tuple and inner[-1] is not ...:

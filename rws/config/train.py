@@ -15,7 +15,16 @@ LOSSES = ("cross_entropy", "dice", "focal", "lovasz")
 class TrainConfig:
     """One training; a run has several."""
 
-    epochs: PositiveInt = option(1, "Number of epochs of each training on whole images.", level="basic")
+    epochs: PositiveInt | Literal["auto"] = option(
+        1,
+        "Number of epochs of each training on whole images; auto takes as many as show `images`.",
+        level="basic",
+    )
+    images: PositiveInt = option(
+        4000,
+        "Number of images that each training on whole images sees with epochs auto; the fewer there are, the "
+        "more often each is seen.",
+    )
     first_epochs: PositiveInt | None = option(
         None, "Number of epochs of the first training on whole images; null takes `epochs`."
     )

@@ -11,6 +11,7 @@ from rws.config import Config
 from rws.cycle.artifacts import Artifacts
 from rws.cycle.room import check_room
 from rws.data import ClassSet, Split
+from rws.data.batches import steps_per_epoch
 from rws.data.check import check_splits
 from rws.data.eval_images import eval_loader
 from rws.data.transforms import Geometry
@@ -92,7 +93,17 @@ def prepare(
     batch = config.train.eval_batch_size
     batches = (eval_loader(s, card.transform(), batch, workers) for s in (train, val))
     more = (with_these.changes, weights)
+    config = with_epochs(config, len(train))
     return Setup(config, folder, train, val, card, device, workers, *batches, *more), loaded
+
+
+def with_epochs(config: Config, images: int) -> Config:
+    """The configuration with a number of epochs: for auto as many as show `train.images` to the network."""
+    train = config.train
+    if train.epochs != "auto":
+        return config
+    an_epoch = steps_per_epoch(images, train.batch_size) * train.batch_size
+    return replace(config, train=replace(train, epochs=-(-train.images // an_epoch)))
 
 
 # Check: what needs neither data nor network; options that contradict each other have been refused by now.

@@ -8,6 +8,7 @@ from rws.data import Split, require_official
 from rws.data.check import all_cores, scan_splits
 from rws.data.split_report import SplitReport, describe
 from rws.errors import UserError
+from rws.look.suggestions import suggestions
 from rws.look.viz import samples_figure
 from rws.runs.checkpoint import write_result
 from rws.runs.splits import open_splits
@@ -19,7 +20,7 @@ SAMPLES = 8
 
 
 def check_data(config: Config) -> None:
-    """Prints what the training and the validation split hold and every kind of fault.
+    """Prints what the training and the validation split hold, every kind of fault, and what to try.
 
     Writes samples_train.png, samples_val.png and report.json into <runs>/check_data/<set>.
 
@@ -38,6 +39,7 @@ def check_data(config: Config) -> None:
     if faults:
         say(*(f"fault: {fault}" for fault in faults))
         raise UserError(faults[0])
+    say(*(f"suggestion: {line}" for line in suggestions(config.data, splits[0].classes.names, *reports)))
 
 
 def _folder(config: Config, split: Split) -> Path:

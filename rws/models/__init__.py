@@ -16,7 +16,7 @@ from rws.models import (
     timm_backbones,
     torchvision_networks,
 )
-from rws.models.family import IMAGENET_MEAN, IMAGENET_STD, Family
+from rws.models.family import IMAGENET_MEAN, IMAGENET_STD, Family, published_file
 from rws.models.weights import AS_BUILT, LoadReport, load_matching, read_weights
 
 __all__ = [
@@ -88,7 +88,7 @@ def build_network(
     family = find_family(name)
     weights = str(weights)
     untrained = weights == "none" or (weights == "auto" and not family.has_weights)
-    source, state = ("none", {}) if untrained else _read(family, weights, Path(weights_dir))
+    source, state = ("none", {}) if untrained else _read(name, weights, Path(weights_dir))
     network = family.build(num_classes, aux)
     if untrained:
         source = "none" if family.has_weights else AS_BUILT
@@ -96,19 +96,23 @@ def build_network(
     return network, load_matching(network, state, source, family.key_prefix)
 
 
-def _read(family: Family, weights: str, folder: Path) -> tuple[str, dict[str, Tensor]]:
+def _read(name: str, weights: str, folder: Path) -> tuple[str, dict[str, Tensor]]:
+    family = find_family(name)
     if weights == "auto" and family.packaged:
         return family.packaged()
-    path = _downloaded(family, folder) if weights == "auto" else Path(weights).expanduser()
+    path = _downloaded(name, family, folder) if weights == "auto" else Path(weights).expanduser()
     known = path.name in family.file_names
     return str(path), read_weights(path, family.sha256_prefix if known else None)
 
 
-def _downloaded(family: Family, folder: Path) -> Path:
+def _downloaded(name: str, family: Family, folder: Path) -> Path:
     for file_name in family.file_names:
         if (folder / file_name).is_file():
             return folder / file_name
+    get = f"download {family.download} into {folder}/"
+    if family.weights_file == published_file(name):
+        get = f"run `rws download {name}{'' if folder == Path('weights') else f' --root {folder}'}`"
     raise UserError(
-        f"{folder / family.weights_file}: not found; download {family.download} into {folder}/, "
-        "or pass --model.weights none to train from scratch"
+        f"{folder / family.weights_file}: not found; {get}, or pass --model.weights none to train from "
+        "scratch"
     )

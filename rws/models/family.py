@@ -52,6 +52,11 @@ class Family:
         return Path(self.download).stem.rsplit("-", 1)[1] if self.download else None
 
 
+def published_file(name: str) -> str:
+    """The file of a network's COCO weights, which `rws download NAME` gets."""
+    return f"{name}_coco.pth"
+
+
 def not_installed(network: str, package: str, extra: str) -> UserError:
     """What to say when the package of an optional extra is missing."""
     return UserError(

@@ -6,7 +6,7 @@ from functools import partial
 from torch import nn
 from torchvision.models import segmentation as tv
 
-from rws.models.family import Family
+from rws.models.family import Family, published_file
 
 # Channels 256, 512, 1024, 2048 at strides 4, 8, 8, 8: torchvision dilates layer3 and layer4.
 RESNET_STAGES = ("backbone.layer1", "backbone.layer2", "backbone.layer3", "backbone.layer4")
@@ -26,7 +26,7 @@ def _without_aux(function: Callable[..., nn.Module], num_classes: int, aux: bool
 
 def _family(function: Callable[..., nn.Module], stages: tuple[str, ...], url: str, make=_build) -> Family:
     name = function.__name__
-    return Family(partial(make, function), stages, weights_file=f"{name}_coco.pth", download=url)
+    return Family(partial(make, function), stages, weights_file=published_file(name), download=url)
 
 
 FAMILIES = {

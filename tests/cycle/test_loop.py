@@ -508,7 +508,7 @@ def test_killed_with_all_that_small_sets_take_and_resumed_gives_the_same_run(roo
         early_stop=1,
     )
     config = replace(config, data=replace(config.data, augment="strong"))
-    with snapshots(folder_of(config), tmp_path / "killed", every=150) as killed:
+    with snapshots(folder_of(config), tmp_path / "killed", every=300) as killed:
         go(config)
     expected = result_of(config)
     cycles = json.loads((folder_of(config) / "state.json").read_text())["cycles"]

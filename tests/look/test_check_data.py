@@ -53,6 +53,23 @@ def check(tmp_path, capsys, monkeypatch):
     return run
 
 
+def test_a_good_set_ends_with_what_to_try_and_a_faulty_one_does_not(check, tmp_path):
+    """Four images of 48x64 are too few for any class, and crops of 480 pixels would enlarge them."""
+    layout = LAYOUTS["camvid"]
+    root = layout.make(tmp_path / "set")
+    code, said, _ = check(layout.name, root)
+    lines = [line for line in said.splitlines() if line.startswith("suggestion: ")]
+    assert code == 0
+    assert lines[0].startswith(
+        'suggestion: --data.base-size 48 --data.crop-size "[64, 64]": the median image'
+    )
+    assert any(line.startswith("suggestion: too rare to learn: ") for line in lines)
+    next(root.rglob("*.png")).write_bytes(b"")
+    code, said, _ = check(layout.name, root)
+    assert code != 0
+    assert "suggestion" not in said
+
+
 @pytest.mark.parametrize("key", LAYOUTS)
 def test_a_good_set_is_described_and_drawn(check, tmp_path, key):
     layout = LAYOUTS[key]

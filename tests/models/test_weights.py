@@ -11,8 +11,10 @@ import torch
 from torch import nn
 
 from rws import models
+from rws.data.download.__main__ import SOURCES
 from rws.errors import UserError
 from rws.models import FAMILIES, build_network, load_matching, read_weights
+from rws.models.family import published_file
 
 COCO = {
     "deeplabv3_resnet50": ("cd0a2569", "deeplabv3_resnet50_coco"),
@@ -49,15 +51,6 @@ def state() -> dict[str, torch.Tensor]:
 def assert_one_line(error: pytest.ExceptionInfo, path: Path) -> None:
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize("name", COCO)
-def test_missing_file_names_the_address_and_the_way_out(name, tmp_path) -> None:
-    prefix, stem = COCO[name]
-    with pytest.raises(UserError, match=r"--model\.weights none") as error:
-        build_network(name, 21, weights_dir=tmp_path)
-    assert f"https://download.pytorch.org/models/{stem}-{prefix}.pth" in str(error.value)
-    assert_one_line(error, tmp_path / f"{name}_coco.pth")
 
 
 def test_missing_path_is_named(tmp_path) -> None:
@@ -308,3 +301,18 @@ def test_no_tensor_that_fits_names_the_file_and_keys_of_both() -> None:
     with pytest.raises(UserError) as error:
         load_matching(Tiny(), {"encoder.weight": torch.zeros(1), "head.bias": torch.zeros(9)}, "w.pth")
     assert all(text in str(error.value) for text in ("w.pth", "encoder.weight", "body.weight"))
+
+
+def test_weights_that_we_download_are_named_by_our_command(tmp_path):
+    """For every network whose weights the command gets; for others the address of the publisher."""
+    ours = {name for name, family in FAMILIES.items() if family.weights_file == published_file(name)}
+    assert ours == {name for name in SOURCES if name in FAMILIES}
+    for name, family in FAMILIES.items():
+        if family.weights_file:
+            with pytest.raises(UserError, match="not found; ") as error:
+                build_network(name, 3, weights_dir=tmp_path)
+            get = f"run `rws download {name} --root {tmp_path}`" if name in ours else family.download
+            assert get in str(error.value)
+            assert_one_line(error, tmp_path / family.weights_file)
+    with pytest.raises(UserError, match=r"`rws download fcn_resnet50`, or pass --model\.weights none"):
+        build_network("fcn_resnet50", 3, weights_dir="weights")

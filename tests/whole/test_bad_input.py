@@ -287,7 +287,7 @@ def test_weights_of_another_hash(trial, refused):
 def test_weights_that_are_not_there(trial, refused):
     said = refused("--model.name", "deeplabv3_resnet101", "--model.weights", "auto")
     assert "deeplabv3_resnet101_coco.pth: not found" in said
-    assert "586e9e4e" in said
+    assert "; run `rws download deeplabv3_resnet101`, or pass" in said
     assert "gone.pth: no such weights file" in refused("--model.weights", str(trial.folder / "gone.pth"))
 
 

@@ -59,7 +59,7 @@ def allows(kind: object, value: object) -> bool:
     """The independent reading of a type: whether a builtin value is one of it."""
     inner = get_args(kind)
     if get_origin(kind) in (types.UnionType, Union):
-        return value is None or allows(inner[0], value)
+        return any(value is None if each is type(None) else allows(each, value) for each in inner)
     if get_origin(kind) is Literal:
         return value in inner
     if get_origin(kind) is tuple:
