@@ -18,7 +18,8 @@ from rws.method.online import OnlineFusion, SliceReader, moving_average
 from rws.runs.record import Spent, shown, training_key
 from rws.runtime.seeding import derive_seed
 from rws.training.evaluation import evaluate
-from rws.training.training import Job, Training
+from rws.training.job import Job
+from rws.training.training import Training
 
 
 @dataclass(frozen=True)

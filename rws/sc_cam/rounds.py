@@ -28,7 +28,8 @@ from rws.sc_cam.images import ClassifiedImages, image_labels
 from rws.sc_cam.label_maps import LabelMaps
 from rws.sc_cam.loss import classification_loss
 from rws.training.evaluation import evaluate
-from rws.training.training import Job, Training
+from rws.training.job import Job
+from rws.training.training import Training
 
 # Of the background, among which the best one on the training images is taken.
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 13))

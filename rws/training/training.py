@@ -16,14 +16,10 @@ from rws.data.views import TrainBatch, train_loader
 from rws.errors import UserError
 from rws.runs import checkpoint
 from rws.runtime.bars import say, tracked
-from rws.runtime.device import device_of, to_network
-from rws.runtime.distributed import is_first, parallel, rank, share_buffers, summed, world
-from rws.runtime.seeding import derive_seed
+from rws.runtime.distributed import is_first, summed, world
 from rws.runtime.signals import Interrupted, at_once, deferred
-from rws.training.average import WeightAverage
 from rws.training.job import Job
-from rws.training.losses import Criterion
-from rws.training.optimization import learning_rate, loss_of, make_optimizer
+from rws.training.stepping import Stepper
 
 
 class Training:
@@ -31,13 +27,7 @@ class Training:
 
     def __init__(self, network: nn.Module, job: Job, config: TrainConfig, path: Path, ignore_index: int):
         self.network, self.job, self.config, self.path = network, job, config, path
-        self.ignore_index = ignore_index
-        self.device = device_of(network)
-        weights = job.class_weights and torch.tensor(job.class_weights, device=self.device)
-        self.criterion = Criterion(config.losses, weights)
-        self.optimizer = make_optimizer(network, config)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "fp16")
-        self.average = WeightAverage(network, config.ema) if config.ema else None
+        self.stepper = Stepper(network, job, config, ignore_index)
         # Those that are to stay finite: a network may hold masks that are not.
         self.finite = [name for name, value in network.state_dict().items() if _is_finite(value)]
         self.history: list[dict] = []
@@ -49,19 +39,14 @@ class Training:
         self._begun = self._stored = time.perf_counter()
         self._restore()
         # Waits for the other processes, so that none restores what the first stores later.
-        self.parallel = parallel(network, self.device)
+        self.stepper.share()
 
     def _restore(self) -> None:
         state = self._stored_state()
         if state is None or state["key"] != self.job.key or state.get("job", self._size) != self._size:
             return
         self.network.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scaler.load_state_dict(state.get("scaler", {}))
-        if self.job.teacher is not None:
-            self.job.teacher.load_state_dict(state["teacher"])
-        if self.average is not None:
-            self.average.model.load_state_dict(state["average"])
+        self.stepper.restore(state)
         self.history, self.step = state["history"], state["step"]
         self.loss_sum, self.seconds_steps = state["loss_sum"], state.get("seconds_steps", 0.0)
         self.seconds_before = state.get("seconds", 0.0)
@@ -90,10 +75,7 @@ class Training:
             "key": self.job.key,
             "job": self._size,
             "model": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": self.scaler.state_dict(),
-            "teacher": self.job.teacher.state_dict() if self.job.teacher is not None else None,
-            "average": self.average.model.state_dict() if self.average is not None else None,
+            **self.stepper.state(),
             "history": self.history,
             "step": self.step,
             "loss_sum": self.loss_sum,
@@ -180,16 +162,7 @@ class Training:
 
     def _one_step(self, batch: TrainBatch, signalled: Callable[[], int | None]) -> bool:
         """Take a step; whether any process was told to stop."""
-        job, config = self.job, self.config
-        # Dropout draws from the global generator; seeding each step makes it independent of where we resumed.
-        torch.manual_seed(derive_seed(job.seed, job.key, self.step, *([rank()] if rank() else [])))
-        self.network.train()
-        for group in self.optimizer.param_groups:
-            rate = learning_rate(self.step, job.steps, job.steps_per_epoch, config)
-            group["lr"] = rate * group["lr_factor"]
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = self._backward(batch)
-        self._update()
+        loss = self.stepper.take(batch, self.step)
         # The step's only wait for the device comes last, so that nothing is launched late. A loss that is not
         # finite ends the training before these weights are stored.
         stop = loss.new_tensor(float(signalled() is not None))
@@ -199,58 +172,6 @@ class Training:
         self.loss_sum += value
         self.step += 1
         return stops > 0
-
-    def _backward(self, batch: TrainBatch) -> Tensor:
-        """Add the gradients of the batch's parts, one after another; the loss of the whole batch."""
-        parts = batch.parts(self.config.accumulate)
-        losses = []
-        for part, share in zip(parts, self._shares(parts)):
-            loss = self._loss_of(part, share)
-            # The processes' gradients are averaged, their losses add up.
-            self.scaler.scale(loss * world()).backward()
-            losses.append(loss.detach())
-        return sum(losses[1:], losses[0])
-
-    def _shares(self, parts: Sequence[TrainBatch]) -> Sequence[float | Tensor]:
-        """How much each part counts in the loss of the batch: by its labelled pixels, if it has any."""
-        if len(parts) == 1 or self.job.loss is not None:
-            return [1 / len(parts)] * len(parts)
-        amounts = [self.criterion.amount(part.labels.to(self.device), self.ignore_index) for part in parts]
-        amounts = summed(torch.stack(amounts))
-        return amounts / amounts.sum().clamp_min(1e-6)
-
-    def _loss_of(self, part: TrainBatch, share: float | Tensor) -> Tensor:
-        """The share of a part's loss in that of its batch."""
-        job, config = self.job, self.config
-        images = to_network(part.images, self.network)
-        labels = part.labels.to(self.device, non_blocking=True)
-        fusion = job.fusion(part, self.step) if job.fusion else nullcontext()
-        half = torch.bfloat16 if config.precision == "bf16" else torch.float16
-        with fusion as more, torch.autocast(self.device.type, half, enabled=config.precision != "fp32"):
-            output = self.parallel(images)
-        loss = self._loss(output, labels) * share
-        for term in more or ():
-            loss = loss + term / (world() * config.accumulate)
-        return loss
-
-    def _update(self) -> None:
-        """Take an optimizer step with the gradients, and let what follows the network follow it."""
-        if self.config.clip_grad:
-            self.scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_grad)
-        self.scaler.step(self.optimizer)  # with fp16 left out when a gradient is not finite
-        self.scaler.update()
-        if self.job.teacher is not None:
-            self.job.teacher.update_parameters(self.network)
-            share_buffers(self.job.teacher)
-        if self.average is not None:
-            self.average.update(self.network)
-
-    def _loss(self, output: dict[str, Tensor], labels: Tensor) -> Tensor:
-        if self.job.loss is not None:
-            return self.job.loss(output, labels)
-        aux_loss = self.config.aux_loss
-        return loss_of(self.network, output, labels, self.ignore_index, aux_loss, self.criterion)
 
     def _refuse(self, loss: float, batch: TrainBatch) -> None:
         """Raises: UserError; the ids of the batch are left in a file beside the training's state."""
@@ -277,13 +198,14 @@ class Training:
         done = self.step == job.steps
         if (self.step + job.steps_before) % job.steps_per_epoch == 0 or done:
             self._check_weights()
-            with self.average.in_place_of(self.network) if self.average else nullcontext():
+            average = self.stepper.average
+            with average.in_place_of(self.network) if average else nullcontext():
                 self._end_epoch(on_epoch, done)
             self.ended = done or self._has_stalled()
             if not self.ended:  # the caller keeps the network of a finished training
                 self._store()
-            elif self.average:
-                self.average.move_into(self.network)
+            elif average:
+                average.move_into(self.network)
         elif (every and self.step % every == 0) or self._minutes_are_over():
             self._store()
 
@@ -308,7 +230,7 @@ class Training:
         record = {
             "epoch": -(-(self.step + self.job.steps_before) // self.job.steps_per_epoch),
             "loss": self.loss_sum / self._in_epoch(),
-            "lr": self.optimizer.param_groups[0]["lr"],
+            "lr": self.stepper.optimizer.param_groups[0]["lr"],
         }
         due = done or record["epoch"] % self.config.eval_every == 0
         start = time.perf_counter()

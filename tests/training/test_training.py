@@ -163,7 +163,7 @@ def test_every_step_scales_every_group(tmp_path):
     training = Training(TinyNetwork(6), job(), config, tmp_path / "t.pt", 255)
     training.run()
     rate = learning_rate(5, job().steps, job().steps_per_epoch, config)
-    assert {g["lr"] for g in training.optimizer.param_groups} == {rate, rate * 10}
+    assert {g["lr"] for g in training.stepper.optimizer.param_groups} == {rate, rate * 10}
 
 
 # The batches.
@@ -538,12 +538,12 @@ def test_fp16_trains_with_a_scaler_that_goes_on_where_it_was(tmp_path, monkeypat
     config = TrainConfig(precision="fp16", checkpoint_steps=1)
     whole = make_training(tmp_path / "whole.pt", config)
     assert all(math.isfinite(record["loss"]) for record in whole.run())
-    assert whole.scaler.get_scale() > 1
+    assert whole.stepper.scaler.get_scale() > 1
     with stopping(monkeypatch, 3):
         make_training(tmp_path / "t.pt", config).run()
     resumed = make_training(tmp_path / "t.pt", config)
     assert resumed.step == 3
-    assert resumed.scaler.state_dict() == checkpoint.load(tmp_path / "t.pt")["scaler"]
+    assert resumed.stepper.scaler.state_dict() == checkpoint.load(tmp_path / "t.pt")["scaler"]
     resumed.run()
     assert same_tensors(resumed.network.state_dict(), whole.network.state_dict())
 
