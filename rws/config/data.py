@@ -117,6 +117,11 @@ class DataConfig:
         "How much training crops are changed: none (resized and cut), light (also scale and flip) or strong "
         "(also rotation, perspective, colour and blur).",
     )
+    copy_paste: ClosedUnitInterval = option(
+        0.0,
+        "Share of the training crops into which an object of another training image is pasted, a connected "
+        "part of a class that takes at most a quarter of the crop.",
+    )
     base_size: PositiveInt = option(
         520, "Shorter side in pixels to which images are resized for evaluation and scoring."
     )

@@ -132,7 +132,8 @@ def _views(
     card = run.setup.card
     transform = train_transform(run.setup.geometry, card.normalisation, card.classes.ignore_index)
     coordinates = identity_coordinates if attach else None
-    return TrainViews(run.setup.train, views, transform, coordinates=coordinates, attach=attach)
+    share = run.config.data.copy_paste
+    return TrainViews(run.setup.train, views, transform, coordinates, attach, share)
 
 
 def _slice_views(run: RunContext, k: int) -> list[View]:

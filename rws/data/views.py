@@ -10,6 +10,7 @@ from torchvision.transforms import v2
 
 from rws.data.batches import OwnShare
 from rws.data.boxes import Box
+from rws.data.copy_paste import pasted
 from rws.data.split import Split
 from rws.data.transforms import CoordinateMap, to_tensors
 from rws.runtime.loading import Loader
@@ -60,7 +61,8 @@ class TrainViews(Dataset):
     """Augmented training crops of views; an index comes with the seed of its augmentation.
 
     `coordinates` makes an image's identity coordinate map from (height, width) and `attach` reads what
-    travels with an image, in the loader's workers; both for fusion.
+    travels with an image, in the loader's workers; both for fusion. Into the share `copy_paste` of the crops
+    an object of another view is pasted.
     """
 
     def __init__(
@@ -70,9 +72,10 @@ class TrainViews(Dataset):
         transform: v2.Transform,
         coordinates: Callable[[int, int], Tensor] | None = None,
         attach: Callable[[str], object] | None = None,
+        copy_paste: float = 0.0,
     ):
         self.split, self.views, self.transform = split, views, transform
-        self.coordinates, self.attach = coordinates, attach
+        self.coordinates, self.attach, self.copy_paste = coordinates, attach, copy_paste
 
     def __len__(self) -> int:
         return len(self.views)
@@ -80,19 +83,26 @@ class TrainViews(Dataset):
     def __getitem__(self, index_and_seed: tuple[int, int]) -> tuple:
         index, seed = index_and_seed
         view = self.views[index]
-        image, label = _cut(
-            *to_tensors(self.split.image(view.image_id), self.split.label(view.image_id)), view
-        )
+        image, label = self._read(view)
         moved = [image, label]
         if self.coordinates is not None:
             moved.append(CoordinateMap(self.coordinates(*image.shape[-2:])))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            tensors = self.transform(*moved)
-        plain = [t.as_subclass(Tensor) for t in tensors]
+            plain = self._augmented(*moved)
+            if self.copy_paste and torch.rand(()) < self.copy_paste:
+                donor = self.views[int(torch.randint(len(self.views), ()))]
+                plain = pasted(plain, self._augmented(*self._read(donor)), self.split.classes.foreground)
         # What belongs to a whole image does not fit a slice of it: a slice gets what belongs to no image.
         owner = view.image_id if view.box_yxhw is None else ""
         return view.image_id, plain, self.attach(owner) if self.attach else None
+
+    def _read(self, view: View) -> tuple[Tensor, Tensor]:
+        image, label = self.split.image(view.image_id), self.split.label(view.image_id)
+        return _cut(*to_tensors(image, label), view)
+
+    def _augmented(self, *tensors: Tensor) -> list[Tensor]:
+        return [each.as_subclass(Tensor) for each in self.transform(*tensors)]
 
 
 def _cut(image: Tensor, label: Tensor, view: View) -> tuple[Tensor, Tensor]:

@@ -507,7 +507,7 @@ def test_killed_with_all_that_small_sets_take_and_resumed_gives_the_same_run(roo
         clip_grad=1.0,
         early_stop=1,
     )
-    config = replace(config, data=replace(config.data, augment="strong"))
+    config = replace(config, data=replace(config.data, augment="strong", copy_paste=0.5))
     with snapshots(folder_of(config), tmp_path / "killed", every=300) as killed:
         go(config)
     expected = result_of(config)
