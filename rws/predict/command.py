@@ -82,7 +82,7 @@ def load_job(command: PredictCommand, stems: dict[Path, Path]) -> ImageJob | Sid
     form, annotations = command.annotations, None
     if form is not None:
         annotations = Annotations(form, predictors[0].card.classes, stems, command.output)
-    return ImageJob(predictors[0], stems, command.cam, command.cam_method, annotations)
+    return ImageJob(predictors[0], stems, command.cam, command.cam_method, annotations, command.legend)
 
 
 def predict_all(job: ImageJob | SideBySide, images: list[Path]) -> int:

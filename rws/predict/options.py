@@ -18,6 +18,7 @@ PROG = "python predict.py"
 WAYS = (*TTA, "plain", "rws")
 FILM_FORMS = ("mp4", "gif")
 ANNOTATION_FORMS = ("coco", "labelme")
+LEGENDS = ("strip", "none")
 CAM_METHODS = get_type_hints(Config)["cam_method"].__args__
 EXPORT_FLAGS = ("--export", "--export-size")
 DEFAULT_NETWORK, DEFAULT_OUTPUT = "deeplabv3_resnet50", Path("seen")
@@ -44,7 +45,7 @@ class PredictCommand:
     networks: what `open_network` takes. sources: images, folders, films, or numbers of cameras. cam: class
     whose heat maps are drawn as well, by `cam_method`. titles: one a network. width: in pixels, of a film or
     of one picture side by side. trusted: networks of one's own that a checkpoint may ask for. annotations:
-    their form, to be written too.
+    their form, to be written too. legend: of `named_overlay`.
 
     Raises: UserError for settings that contradict each other.
     """
@@ -61,6 +62,7 @@ class PredictCommand:
     device: str = "auto"
     trusted: tuple[str, ...] = ()
     annotations: str | None = None
+    legend: str | None = None
 
     def __post_init__(self) -> None:
         titles, networks = self.titles, self.networks
@@ -70,6 +72,8 @@ class PredictCommand:
             raise UserError("--cam: heat maps are drawn of one network; take --model instead of --compare")
         if self.annotations is not None and self.side_by_side:
             raise UserError(f"--format {self.annotations}: is of one network; take --model")
+        if self.legend is not None and self.side_by_side:
+            raise UserError(f"--legend {self.legend}: is of the overlay of one network; take --model")
         if titles is not None and len(titles) != len(networks):
             raise UserError(
                 f"--titles: {len(titles)} titles for {len(networks)} networks; give each one of its own, in "
@@ -118,6 +122,7 @@ def parse(flags: Sequence[str], description: str | None = None, prog: str = PROG
         args.device,
         trusted_of(args),
         _one_of(ANNOTATION_FORMS, args.format),
+        args.legend,
     )
 
 
@@ -217,6 +222,11 @@ def make_parser(description: str | None = None, prog: str = PROG) -> Parser:
         "--cam", metavar="CLASS", help="also draw the heat maps of every stage for this class"
     )
     parser.add_argument("--cam-method", choices=CAM_METHODS, default="gradcam", help="of the maps of --cam")
+    parser.add_argument(
+        "--legend",
+        choices=LEGENDS,
+        help="of the overlay; none: no names either; unless told a strip from two classes on",
+    )
     parser.add_argument(
         "--slide",
         type=int,

@@ -14,7 +14,8 @@ from rws.core.advantage import missing_weights
 from rws.data.label_images import file_label
 from rws.errors import UserError
 from rws.look.cam_methods import TITLES, cam_method
-from rws.look.viz import overlay, stage_figure
+from rws.look.named_regions import named_overlay
+from rws.look.viz import stage_figure
 from rws.predict.annotations import Annotations
 from rws.predict.images import open_image, write_pictures
 from rws.predict.inference import class_maps
@@ -61,7 +62,8 @@ class ImageJob:
     """What one network does with every photograph of a command.
 
     stems: where the results of each go, without their endings. category, cam_method: of the heat maps that
-    are drawn as well, or None. annotations: what gathers these, if they are asked for.
+    are drawn as well, or None. annotations: what gathers these, if they are asked for. legend: of
+    `named_overlay`.
     """
 
     predictor: Predictor
@@ -69,6 +71,7 @@ class ImageJob:
     category: str | None = None
     cam_method: str = "gradcam"
     annotations: Annotations | None = None
+    legend: str | None = None
 
     def read(self, path: Path) -> Photograph:
         """Raises: UserError naming an image that cannot be read or used."""
@@ -108,8 +111,8 @@ class ImageJob:
         Raises: UserError naming the result that could not be written.
         """
         classes, stem = self.predictor.card.classes, self.stems[photograph.path]
-        pictures = {LABEL: file_label(label, classes), OVERLAY: overlay(photograph.image, label, classes)}
-        pictures |= figures
+        drawn = named_overlay(photograph.image, label, classes, self.legend)
+        pictures = {LABEL: file_label(label, classes), OVERLAY: drawn, **figures}
         write_pictures(list(pictures.values()), [stem.with_name(stem.name + ending) for ending in pictures])
         if self.annotations is not None:
             self.annotations.add(photograph.path, label)

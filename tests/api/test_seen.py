@@ -10,6 +10,7 @@ from torch import nn
 
 import rws
 from rws.data.classes import in_voc_colours
+from rws.look.named_regions import named_overlay
 from rws.look.viz import overlay
 from rws.predict.inference import class_maps
 
@@ -100,6 +101,9 @@ def test_it_saves_what_predict_writes(seen, tmp_path):
     assert paths == [tmp_path / "out/image.png", tmp_path / "out/image_overlay.jpg"]
     with Image.open(paths[0]) as label:
         assert np.array_equal(label, seen.label)
+    with Image.open(paths[1]) as shown:
+        assert shown.size == named_overlay(seen.image, seen.label, in_voc_colours(NAMES)).size
+    seen.save(tmp_path / "out", legend="none")
     with Image.open(paths[1]) as shown:
         assert shown.size == seen.image.size
     assert [path.name for path in seen.save(tmp_path, "b")] == ["b.png", "b_overlay.jpg"]

@@ -366,6 +366,7 @@ BAD = {
     "rate of a film": (["--fps", "10"], "--fps: only images are given a rate"),
     "no rate": (["--fps", "0"], "argument --fps: invalid"),
     "heat maps": (["--cam", "spider"], "--cam: heat maps are drawn of photographs, not of films"),
+    "a legend": (["--legend", "strip"], "--legend strip: is of photographs; --titles gives a film its"),
     "unknown foreground": (["--foreground", "dog"], "no class 'dog': the classes are kite"),
     "too narrow": (["--width", "20"], "--width 20: leaves 20 pixels"),
     "too wide": (["--width", "99999"], "--width 99999: is more than the 16384 pixels"),

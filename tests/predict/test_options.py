@@ -51,6 +51,7 @@ def test_a_first_picture_needs_no_flag(flags, network, sources):
 
 def test_every_flag_of_photographs_arrives():
     more = ["--tta", "flip", "--slide", "513", "--cam", "cat", "--cam-method", "layercam", "--device", "cpu"]
+    more += ["--legend", "none"]
     assert parse([*ONE, *more]) == PredictCommand(
         (Path("a.pt"),),
         (Path("in"),),
@@ -58,6 +59,7 @@ def test_every_flag_of_photographs_arrives():
         PredictOptions("flip", windows=Windows(513, 342)),
         cam="cat",
         cam_method="layercam",
+        legend="none",
         device="cpu",
     )
 
@@ -120,6 +122,7 @@ def test_flags_that_contradict_each_other(flags):
     ("flags", "message"),
     [
         ([*TWO, "--cam", "cat"], "--cam: heat maps are drawn of one network"),
+        ([*TWO, "--legend", "none"], "--legend none: is of the overlay of one network"),
         (["--compare", "a.pt", *GIVEN], "--compare: needs two networks or more"),
         (["--output", "out"], "give what to look at once: images, a folder, a film"),
         ([*TWO, "--titles", "a"], "--titles: 1 titles for 2 networks"),

@@ -13,6 +13,7 @@ from PIL import Image
 
 from rws.data.classes import DEMO
 from rws.data.import_.__main__ import main as import_main
+from rws.look.named_regions import named_overlay
 from rws.models import FAMILIES, build_network
 from rws.predict import predictor
 from rws.predict.images import open_image
@@ -95,8 +96,19 @@ def test_prediction_is_the_networks_at_the_images_size(checkpoint, photos, tmp_p
         got = np.array(label)
     want = predict_logits(*load_trained(checkpoint), open_image(source), "ms_flip").argmax(0).numpy()
     assert np.array_equal(got, want)
+    network = load_trained(checkpoint)[1].classes
+    shown = named_overlay(open_image(source), want.astype(np.uint8), network)
     with Image.open(tmp_path / "out/a_overlay.jpg") as picture:
-        assert picture.size == (131, 97)
+        assert picture.size == shown.size
+        assert np.abs(np.asarray(picture, float) - np.asarray(shown)).mean() < 4
+
+
+@pytest.mark.parametrize(("legend", "taller"), [("none", False), ("strip", True)])
+def test_legend(checkpoint, photos, tmp_path, legend, taller):
+    assert predict.main(command(checkpoint, photos / "a.jpg", tmp_path / "out", "--legend", legend)) == 0
+    with Image.open(tmp_path / "out/a_overlay.jpg") as picture:
+        assert picture.width == 131
+        assert (picture.height > 97) == taller
 
 
 def test_refined_prediction(checkpoint, photos, tmp_path):

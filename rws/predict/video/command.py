@@ -44,6 +44,8 @@ def find_films(command: PredictCommand) -> Films | None:
         )
     if command.cam is not None:
         raise UserError("--cam: heat maps are drawn of photographs, not of films; give it single frames")
+    if command.legend is not None:
+        raise UserError(f"--legend {command.legend}: is of photographs; --titles gives a film its legend")
     paths, form = film_paths(sources, command.output, asked.form)
     for path in paths:
         require_encoder(SINKS[form].codec, path)
