@@ -7,7 +7,7 @@ from rws.errors import UserError
 from rws.predict.annotations import ONE_IMAGE, Annotations
 from rws.predict.images import find_images, make_output, refuse_overwriting, result_stems
 from rws.predict.options import PredictCommand
-from rws.predict.photographs import CAM, LABEL, OVERLAY, ImageJob
+from rws.predict.photographs import CAM, LABEL, OVERLAY, HeatMaps, ImageJob
 from rws.predict.predictor import load_predictors
 from rws.predict.side_by_side import COMPARED, SideBySide
 from rws.predict.sliding import any_size
@@ -76,13 +76,15 @@ def load_job(command: PredictCommand, stems: dict[Path, Path]) -> ImageJob | Sid
     predictors = load_predictors(command.networks, command.titles, device, command.options, command.trusted)
     if command.side_by_side:
         return SideBySide(predictors, command.width, stems)
+    maps = None
     if command.cam is not None:
+        maps = HeatMaps(command.cam, command.cam_method, command.cam_whole)
         predictors[0].card.classes.index(command.cam)
         predictors[0].require_stages()
     form, annotations = command.annotations, None
     if form is not None:
         annotations = Annotations(form, predictors[0].card.classes, stems, command.output)
-    return ImageJob(predictors[0], stems, command.cam, command.cam_method, annotations, command.legend)
+    return ImageJob(predictors[0], stems, maps, annotations, command.legend)
 
 
 def predict_all(job: ImageJob | SideBySide, images: list[Path]) -> int:

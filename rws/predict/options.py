@@ -45,7 +45,7 @@ class PredictCommand:
     networks: what `open_network` takes. sources: images, folders, films, or numbers of cameras. cam: class
     whose heat maps are drawn as well, by `cam_method`. titles: one a network. width: in pixels, of a film or
     of one picture side by side. trusted: networks of one's own that a checkpoint may ask for. annotations:
-    their form, to be written too. legend: of `named_overlay`.
+    their form, to be written too. legend: of `named_overlay`. cam_whole: heat maps over the whole photograph.
 
     Raises: UserError for settings that contradict each other.
     """
@@ -63,11 +63,14 @@ class PredictCommand:
     trusted: tuple[str, ...] = ()
     annotations: str | None = None
     legend: str | None = None
+    cam_whole: bool = False
 
     def __post_init__(self) -> None:
         titles, networks = self.titles, self.networks
         if self.cam is None and self.cam_method != "gradcam":
             raise UserError(f"command line: --cam-method {self.cam_method} is of heat maps; give --cam CLASS")
+        if self.cam is None and self.cam_whole:
+            raise UserError("command line: --cam-whole is of heat maps; give --cam CLASS")
         if self.cam is not None and self.side_by_side:
             raise UserError("--cam: heat maps are drawn of one network; take --model instead of --compare")
         if self.annotations is not None and self.side_by_side:
@@ -123,6 +126,7 @@ def parse(flags: Sequence[str], description: str | None = None, prog: str = PROG
         trusted_of(args),
         _one_of(ANNOTATION_FORMS, args.format),
         args.legend,
+        args.cam_whole,
     )
 
 
@@ -222,6 +226,9 @@ def make_parser(description: str | None = None, prog: str = PROG) -> Parser:
         "--cam", metavar="CLASS", help="also draw the heat maps of every stage for this class"
     )
     parser.add_argument("--cam-method", choices=CAM_METHODS, default="gradcam", help="of the maps of --cam")
+    parser.add_argument(
+        "--cam-whole", action="store_true", help="maps over the whole photograph, not at the class alone"
+    )
     parser.add_argument(
         "--legend",
         choices=LEGENDS,

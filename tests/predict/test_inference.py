@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from peer import EachLayer, Logits, class_sum
 from PIL import Image, ImageOps
 from torch import nn
 from torchvision.models.segmentation import deeplabv3_resnet50
@@ -14,7 +15,7 @@ from rws.errors import UserError
 from rws.models import FAMILIES, build_network
 from rws.predict import inference
 from rws.predict.images import find_images, open_image, result_stems
-from rws.predict.inference import class_maps, predict_label, predict_logits
+from rws.predict.inference import class_maps, maps_at_own_size, predict_label, predict_logits
 from rws.predict.tta import TTA_MULTIPLE, TTA_SCALES
 from rws.predict.ways import TTA
 from rws.runs.model_file import Card, load_trained, save_trained
@@ -205,18 +206,35 @@ def test_strip_is_refused_before_it_fills_the_memory(light):
         predict_logits(*light, photo(10, 4000))
 
 
-def test_maps_are_those_of_the_class_alone(light):
+def test_maps_are_those_of_the_class_alone_unless_the_whole_is_asked_for(light):
     label = np.zeros((70, 80), np.uint8)
     label[20:50, 10:60] = 2
     maps, own = class_maps(*light, photo(70, 80), label, 2)
     assert maps.shape == (4, 64, 73)
     assert own.shape == (64, 73)
     assert own.mean() == pytest.approx((label == 2).mean(), abs=0.02)
-    assert not maps.numpy()[:, ~own].any()
-    assert maps.any()
+    alone = maps_at_own_size(*light, photo(70, 80), label, 2).numpy()
+    whole = maps_at_own_size(*light, photo(70, 80), label, 2, whole=True).numpy()
+    assert alone.shape == whole.shape == (4, 70, 80)
+    assert not alone[:, label != 2].any()
+    assert np.array_equal(alone[:, label == 2], whole[:, label == 2])
+    assert (whole[[0, -1]][:, label != 2].max(1) > 0.1).all()
     empty, none = class_maps(*light, photo(70, 80), label, 3)
     assert not empty.any()
     assert not none.any()
+
+
+def test_the_map_over_the_whole_photograph_is_that_of_pytorch_grad_cam(light):
+    network, card = light
+    label = np.zeros((64, 90), np.uint8)
+    label[20:50, 10:60] = 2
+    got = maps_at_own_size(network, card, photo(64, 90), label, 2, whole=True)
+    images = inference.network_input(card, photo(64, 90)).requires_grad_()
+    layers = [network.get_submodule(name) for name in card.stages]
+    with EachLayer(Logits(network), layers) as peer:
+        want = peer(images, [class_sum(2, torch.from_numpy(label))])[0]
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-4)
+    assert (got[[0, -1]].amax((1, 2)) > 0.5).all(), "untrained stages may show nothing"
 
 
 def test_camera_orientation_is_applied(tmp_path, light):

@@ -51,7 +51,7 @@ def test_a_first_picture_needs_no_flag(flags, network, sources):
 
 def test_every_flag_of_photographs_arrives():
     more = ["--tta", "flip", "--slide", "513", "--cam", "cat", "--cam-method", "layercam", "--device", "cpu"]
-    more += ["--legend", "none"]
+    more += ["--legend", "none", "--cam-whole"]
     assert parse([*ONE, *more]) == PredictCommand(
         (Path("a.pt"),),
         (Path("in"),),
@@ -60,6 +60,7 @@ def test_every_flag_of_photographs_arrives():
         cam="cat",
         cam_method="layercam",
         legend="none",
+        cam_whole=True,
         device="cpu",
     )
 
@@ -103,6 +104,7 @@ REFUSED = {
     "--slide 100 --tta quarters": "--tta quarters enlarges parts of the whole image",
     "--refine --tta flip": "--refine and --tta flip are two ways to average",
     "--cam-method layercam": "--cam-method layercam is of heat maps; give --cam CLASS",
+    "--cam-whole": "--cam-whole is of heat maps; give --cam CLASS",
     "--titles a b": "--titles: 2 titles for 1 networks",
     "--compare a.pt b.pt": "give one of --model, --checkpoint and --compare",
     "--model fcn_resnet50": "give one of --model, --checkpoint and --compare",
