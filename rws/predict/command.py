@@ -51,7 +51,9 @@ def predict_photographs(command: PredictCommand) -> int:
 
 def refuse_film_flags(command: PredictCommand) -> None:
     """Raises: UserError for a flag that photographs do not have."""
-    for value, flag in ((command.films.rate, "--fps"), (command.films.foreground, "--foreground")):
+    films = command.films
+    asked = ((films.rate, "--fps"), (films.foreground, "--foreground"), (films.truth or None, "--truth"))
+    for value, flag in asked:
         if value is not None:
             raise UserError(f"{flag}: is for films; {command.sources[0]} holds photographs")
     for value, flag in ((command.titles, "--titles"), (command.width, "--width")):

@@ -29,13 +29,14 @@ class FilmOptions:
     """What is asked for films alone.
 
     sequence: names of sequences of DAVIS, with commas. form: mp4 or gif. rate: frames per second.
-    foreground: the class that is measured against the masks.
+    foreground: the class that is measured against the masks. truth: the masks beside the prediction.
     """
 
     sequence: str | None = None
     form: str | None = None
     rate: Fraction | None = None
     foreground: str | None = None
+    truth: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def parse(flags: Sequence[str], description: str | None = None, prog: str = PROG
             sliding_windows(args.slide, args.stride),
             _look_again(args.way, args.passes, args.passes_most, args.choose),
         ),
-        FilmOptions(args.sequence, _one_of(FILM_FORMS, args.format), args.fps, args.foreground),
+        FilmOptions(args.sequence, _one_of(FILM_FORMS, args.format), args.fps, args.foreground, args.truth),
         args.cam,
         args.cam_method,
         None if args.titles is None else tuple(args.titles),
@@ -259,6 +260,7 @@ def _add_films(films: argparse._ArgumentGroup) -> None:
     )
     films.add_argument("--fps", type=positive, help="frames per second of images as a film; 24")
     films.add_argument("--foreground", metavar="CLASS", help="measure this class alone against the masks")
+    films.add_argument("--truth", action="store_true", help="the masks of DAVIS beside the prediction")
 
 
 def _add_side_by_side(several: argparse._ArgumentGroup) -> None:
