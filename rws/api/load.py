@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from rws.api.network import Network
-from rws.data.classes import in_voc_colours
+from rws.data.classes import named_classes
 from rws.data.transforms import Normalisation
 from rws.errors import UserError
 from rws.models import IMAGENET_MEAN, IMAGENET_STD
@@ -93,7 +93,7 @@ def _of_module(module: nn.Module, normalisation: tuple[Levels3, Levels3]) -> tup
         network, count = made_fit(name, network)
     except UserError as error:
         raise UserError(str(error).removeprefix("--model.name ")) from error
-    classes = in_voc_colours(range(count))
+    classes = named_classes(range(count))
     return network, ModuleCard(name, False, found_stages(network), classes, BASE_SIZE, None, normalisation)
 
 
@@ -108,7 +108,7 @@ def _with(
     if classes is not None:
         if len(classes) != card.classes.num_classes:
             raise UserError(f"classes: {len(classes)} names for the {card.classes.num_classes} of {title}")
-        changes["classes"] = in_voc_colours(classes)
+        changes["classes"] = named_classes(classes)
     if stages is not None:
         changes["stages"] = tuple(stages)
     if base_size is not None:

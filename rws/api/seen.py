@@ -14,6 +14,7 @@ from torch import Tensor
 
 from rws.core.advantage import missing_weights
 from rws.data.label_images import file_label
+from rws.look.named_regions import named_overlay
 from rws.look.viz import overlay
 from rws.predict.annotations import TOLERANCE, Polygon, polygons
 from rws.predict.images import make_output, write_pictures
@@ -93,16 +94,18 @@ class Seen:
         """
         return polygons(self.label, self._predictor.card.classes, tolerance)
 
-    def save(self, folder: str | Path, name: str | None = None) -> list[Path]:
+    def save(self, folder: str | Path, name: str | None = None, legend: str | None = None) -> list[Path]:
         """Write NAME.png and NAME_overlay.jpg, as `rws predict` does; returns their paths.
 
-        NAME.png is the label with the numbers and colours of the data set's own files.
+        NAME.png is the label with the numbers and colours of the data set's own files. `legend` is that of
+        `rws predict`, "strip" or "none".
 
         Raises: UserError naming what could not be written.
         """
         folder = Path(folder)
         make_output(folder)
-        pictures = [file_label(self.label, self._predictor.card.classes), self.overlay()]
+        classes = self._predictor.card.classes
+        pictures = [file_label(self.label, classes), named_overlay(self.image, self.label, classes, legend)]
         paths = [folder / f"{name or self.name}{ending}" for ending in (LABEL, OVERLAY)]
         write_pictures(pictures, paths)
         return paths

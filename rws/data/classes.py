@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rws.data.palette import DISTINCT, Colour, distinct_colours
 from rws.errors import UserError
 
-Colour = tuple[int, int, int]
 MOST_CLASSES = 254
 UNKNOWN = 254  # in the tables: neither a class nor ignored
 
@@ -95,18 +95,25 @@ class ClassSet:
         table[: self.num_classes] = self.in_files
         return table[label]
 
+    @property
+    def colours_in_files(self) -> tuple[Colour, ...]:
+        """The colour of each class in label files in colours: VOC's of a class to which nobody gave one."""
+        of_voc = {colour: voc_colour(number) for number, colour in enumerate(DISTINCT)}
+        return tuple(of_voc.get(colour, colour) for colour in self.palette)
+
     def by_colour(self) -> dict[Colour, int]:
         """The number in a label file for each colour of a label in colours.
 
-        VOC's border, and black where no class is black, count nowhere.
+        VOC's border, and black where no class is black, count nowhere. The colours in which labels are shown
+        are known, too.
 
         Raises: UserError where two classes have one colour.
         """
-        void = self.void_in_files[0]
-        found = {(0, 0, 0): void, voc_colour(255): void}
-        for index, colour in enumerate(self.palette):
-            if colour in self.palette[:index]:
-                twin = self.names[self.palette.index(colour)]
+        void, colours = self.void_in_files[0], self.colours_in_files
+        found = {(0, 0, 0): void, voc_colour(255): void, **dict(zip(self.palette, self.in_files))}
+        for index, colour in enumerate(colours):
+            if colour in colours[:index]:
+                twin = self.names[colours.index(colour)]
                 raise UserError(
                     f"colour {colour} is that of {twin} and of {self.names[index]}: labels in colours cannot "
                     "be told apart; use labels that hold class numbers"
@@ -154,7 +161,7 @@ class ClassSet:
 BACKGROUND = "background"
 
 
-def in_voc_colours(names: Sequence[str]) -> ClassSet:
+def named_classes(names: Sequence[str]) -> ClassSet:
     """Classes of which nothing but the names is known; one that is called background is that, and black.
 
     Raises: UserError for too many, and for a name that stands there twice.
@@ -163,10 +170,7 @@ def in_voc_colours(names: Sequence[str]) -> ClassSet:
     if twice := [name for place, name in enumerate(names) if name in names[:place]]:
         raise UserError(f"classes: {twice[0]!r} stands there twice; give each class a name of its own")
     background = names.index(BACKGROUND) if BACKGROUND in names else None
-    colours = [voc_colour(index) for index in range(1, len(names) + (background is None))]
-    if background is not None:
-        colours.insert(background, voc_colour(0))
-    return ClassSet(names, tuple(colours), background)
+    return ClassSet(names, distinct_colours(len(names), background), background)
 
 
 # fmt: off

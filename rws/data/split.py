@@ -47,7 +47,7 @@ class Split:
         self.ids = list(dict.fromkeys(self._without_ending(image_id) for image_id in ids))
         self._table = classes.file_table()
         self._by_colour = classes.by_colour() if reading.convert_rgb_labels else None
-        self._colours = frozenset(classes.palette)
+        self._colours = frozenset(classes.palette + classes.colours_in_files)
         self._cache = Cache(reading.cache, outside=root) if reading.cache else None
 
     def __len__(self) -> int:

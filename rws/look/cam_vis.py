@@ -12,7 +12,7 @@ from rws.data.split import Split
 from rws.data.transforms import to_tensors
 from rws.look.cam_methods import TITLES, cam_method
 from rws.look.samples import Samples, chosen_ids
-from rws.look.viz import stage_figure
+from rws.look.viz import Planes, stage_figure
 from rws.method.cams import CamNetwork
 from rws.runs.model_file import Card
 from rws.runtime.bars import tracked
@@ -27,8 +27,8 @@ def stage_picture(
     image, target = to_tensors(picture, label)
     images, labels = card.transform()(image)[None], target[None].as_subclass(torch.Tensor).long()
     maps = scored.maps(images, labels, method=cam_method(method)).maps[0]
-    both = maps.cpu().numpy(), missing_weights(maps).cpu().numpy()
-    return stage_figure(picture, label, card.classes, *both, card.stages, title)
+    planes = Planes(card.stages, maps.cpu().numpy(), missing_weights(maps).cpu().numpy())
+    return stage_figure(picture, label, card.classes, planes, title)
 
 
 def write_pictures(

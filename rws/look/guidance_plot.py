@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from rws.cycle.guidance import Guidance, by_class, guidance
 from rws.data.object_sizes import LARGE, SIZES, SMALL
 from rws.errors import safe
-from rws.look.names import PLAIN_TEXT, label
+from rws.look.names import PLAIN_TEXT, label, short
 from rws.method.missing_weights import mean_missing
 from rws.runs.record import CycleRecord
 from rws.runtime.files import written
@@ -30,11 +30,11 @@ def course(axes: Axes, cycles: Sequence[CycleRecord]) -> None:
     """The mean missing weight of every stage in every cycle."""
     held = [c for c in cycles if c.attention]
     stages = list(held[0].attention["groups"][0]["missing"])
-    for place, stage in enumerate(stages):
+    for place, (stage, name) in enumerate(zip(stages, short(stages))):
         means = [mean_missing(c.attention["groups"], stage) for c in held]
         look = {"color": STROKES[place % len(STROKES)], "linestyle": DASHES[place % len(DASHES)]}
         numbers = [c.cycle for c in held]
-        axes.plot(numbers, means, marker=MARKERS[place % len(MARKERS)], label=label(stage), **look)
+        axes.plot(numbers, means, marker=MARKERS[place % len(MARKERS)], label=label(name), **look)
     axes.set(title="Missing weight over the cycles", xlabel="cycle", ylabel="mean missing weight")
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -63,13 +63,22 @@ def matrix(
     axes.spines[:].set_visible(False)
 
 
+def colour_bar(axes: Axes) -> None:
+    """What the colours of a `matrix` stand for."""
+    bar = axes.figure.colorbar(axes.images[0], ax=axes, aspect=25, pad=0.02)
+    bar.set_label("missing weight")
+    bar.outline.set_visible(False)
+
+
 def sizes(axes: Axes, found: Guidance) -> None:
     """Stages by sizes of the objects."""
     values = [[row.sizes[s] if row.sizes[s] is not None else np.nan for s in SIZES] for row in found.rows]
     bounds = (f"below {SMALL:.0%}", f"{SMALL:.0%} to {LARGE:.0%}", f"above {LARGE:.0%}")
     columns = [f"{size}\n{bound}" for size, bound in zip(SIZES, bounds)]
-    matrix(axes, np.array(values, float), [safe(row.stage) for row in found.rows], columns)
+    rows = [*map(safe, short([row.stage for row in found.rows]))]
+    matrix(axes, np.array(values, float), rows, columns)
     axes.set(title="Missing weight by size of the object", xlabel="area of the region over the image's")
+    colour_bar(axes)
 
 
 def classes(axes: Axes, found: Guidance, groups: list[dict]) -> None:
@@ -85,10 +94,11 @@ def classes(axes: Axes, found: Guidance, groups: list[dict]) -> None:
         axes,
         np.array([[means[s][name] for s in stages] for name in names]),
         [*map(safe, names)],
-        [*map(safe, stages)],
+        [*map(safe, short(stages))],
     )
     axes.tick_params("x", rotation=20)
     axes.set_title(title)
+    colour_bar(axes)
 
 
 def panels(cycles: Sequence[CycleRecord]) -> list[tuple[float, Callable[[Axes], None]]]:

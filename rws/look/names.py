@@ -1,8 +1,21 @@
 """Names of files, classes and modules as matplotlib is to show them: as they are."""
 
+from collections.abc import Sequence
+
 from rws.errors import safe
 
 PLAIN_TEXT = {"text.parse_math": False}  # a class may be called US$ or $x$
+
+
+def short(names: Sequence[str]) -> list[str]:
+    """Names of modules without the parts with which all of them begin; a number keeps the part before it.
+
+    "encoder.blocks.1" and "encoder.blocks.2" are "blocks.1" and "blocks.2".
+    """
+    parts = [name.split(".") for name in names]
+    while parts and all(len(p) > 1 and p[0] == parts[0][0] and not p[1].isdigit() for p in parts):
+        parts = [p[1:] for p in parts]
+    return [".".join(p) for p in parts]
 
 
 def label(name: str) -> str:

@@ -84,7 +84,9 @@ class Legend:
 
     @cached_property
     def height(self) -> int:
-        rows = len(self._rows(self.classes.foreground)) if self.all_fit else LEGEND_ROWS
+        return self._height_of(len(self._rows(self.classes.foreground)) if self.all_fit else LEGEND_ROWS)
+
+    def _height_of(self, rows: int) -> int:
         return rows * self.row + self.row // 3
 
     def _rows(self, indices: Sequence[int]) -> list[list[tuple[int, int]]]:
@@ -92,7 +94,7 @@ class Legend:
         rows: list[list[tuple[int, int]]] = [[]]
         x = 0
         for index in indices:
-            length = round(2.6 * self.font.size + self.font.getlength(safe(self.classes.names[index])))
+            length = round(2.6 * self.font.size + self.font.getlength(self._name(index)))
             if rows[-1] and x + length > self.width:
                 rows.append([])
                 x = 0
@@ -100,20 +102,30 @@ class Legend:
             x += length
         return rows
 
+    def _name(self, index: int) -> str:
+        return shortened(safe(self.classes.names[index]), round(self.width - 1.6 * self.font.size), self.font)
+
     def drawn(self, present: Sequence[int]) -> Image.Image:
-        """The legend for a picture that holds the classes `present`."""
-        picture = Image.new("RGB", (self.width, self.height), PAPER)
-        draw, size = ImageDraw.Draw(picture), self.font.size
+        """The legend for a picture that holds the classes `present`, of the same height for all pictures."""
         rows = self._rows([i for i in self.classes.foreground if self.all_fit or i in present])
+        return self._painted(rows, self.height)
+
+    def of(self, present: Sequence[int]) -> Image.Image:
+        """The classes `present` alone, in this order and in no more rows than they need."""
+        rows = self._rows(present)
+        return self._painted(rows, self._height_of(min(len(rows), LEGEND_ROWS)))
+
+    def _painted(self, rows: list[list[tuple[int, int]]], height: int) -> Image.Image:
+        picture = Image.new("RGB", (self.width, height), PAPER)
+        draw, size = ImageDraw.Draw(picture), self.font.size
         for number, row in enumerate(rows[:LEGEND_ROWS]):
             middle = self.row // 3 + number * self.row + self.row // 2
             for index, x in row:
                 box = (x + size // 4, middle - size // 2, x + size // 4 + size, middle + size // 2)
                 draw.rectangle(box, fill=self.classes.palette[index], outline=INK)
-                place = (x + 1.6 * size, middle)
-                draw.text(place, safe(self.classes.names[index]), INK, self.font, anchor="lm")
+                draw.text((x + 1.6 * size, middle), self._name(index), INK, self.font, anchor="lm")
         if more := sum(map(len, rows[LEGEND_ROWS:])):
-            draw.text((self.width - 2, self.height), f" +{more} ", INK, self.font, anchor="rs")
+            draw.text((self.width - 2, height), f" +{more} ", INK, self.font, anchor="rs")
         return picture
 
 

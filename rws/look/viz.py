@@ -1,6 +1,7 @@
 """Pictures: indexed labels, overlays, heat maps, and one figure that shows where each stage looks."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib import colormaps, rc_context
@@ -20,7 +21,8 @@ from rws.look.names import label as label_of
 # Perceptually uniform, and readable for all common kinds of colour blindness.
 ATTENTION_COLOURS, MISSING_COLOURS = "viridis", "inferno"
 DPI = 100
-FIGURE_WIDTH_INCHES, MIN_PANEL_INCHES = 16.0, 2.4
+FIGURE_WIDTH_INCHES, MIN_PANEL_INCHES, BAR_INCHES = 16.0, 2.4, 1.3
+LOWEST_PANEL_INCHES = 1.2
 
 
 def is_foreground(label: np.ndarray, classes: ClassSet) -> np.ndarray:
@@ -86,7 +88,8 @@ def heat(
     painted = colormaps[colours](np.clip(map, 0, 1))[..., :3]
     under = np.full_like(painted, 0.3) if image is None else _dimmed(image)
     if image is not None:
-        painted = 0.85 * painted + 0.15 * under
+        share = 0.6 if where is None else 0.85  # over the whole image it must be seen what is where
+        painted = share * painted + (1 - share) * under
     if where is not None:
         painted = np.where(where[..., None], painted, under)
         painted[contours(where, 1) & ~where] = 1.0
@@ -119,10 +122,10 @@ def _row(axes: Sequence[Axes], pictures: Sequence[Image.Image], titles: Sequence
     bar.set_label("attention" if colours == ATTENTION_COLOURS else "missing", fontsize=12)
 
 
-def _canvas(stages: int, height_by_width: float) -> Figure:
-    width = max(FIGURE_WIDTH_INCHES, MIN_PANEL_INCHES * (stages + 1))
-    panel = (width - 1.3) / (stages + 1)
-    height = 2 * panel * min(max(height_by_width, 0.4), 2.0) + 1.8
+def _canvas(stages: int, height_by_width: float, panel: float) -> Figure:
+    width = max(FIGURE_WIDTH_INCHES, panel * (stages + 1) + BAR_INCHES)
+    panel = (width - BAR_INCHES) / (stages + 1)
+    height = 2 * max(panel * min(height_by_width, 2.0), LOWEST_PANEL_INCHES) + 1.8
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -172,32 +175,47 @@ def sheet_figure(
     return Image.fromarray(np.asarray(figure.canvas.buffer_rgba())).convert("RGB")
 
 
+@dataclass(frozen=True)
+class Planes:
+    """Attention A_l and missing weights w_l of L stages with their names, and how they are shown.
+
+    whole: over the whole image, else at the label's foreground alone. Means are over what is shown.
+    label_title: what the label is called. panel: the least width of a picture in inches.
+
+    Shape: maps and missing (L, H, W) in [0, 1].
+    """
+
+    stages: Sequence[str]
+    maps: np.ndarray
+    missing: np.ndarray
+    whole: bool = False
+    label_title: str = "label"
+    panel: float = MIN_PANEL_INCHES
+
+
 @rc_context(PLAIN_TEXT)
 def stage_figure(
-    image: Image.Image,
-    label: np.ndarray,
-    classes: ClassSet,
-    maps: np.ndarray,
-    missing: np.ndarray,
-    stage_names: Sequence[str],
-    title: str,
+    image: Image.Image, label: np.ndarray, classes: ClassSet, planes: Planes, title: str
 ) -> Image.Image:
     """Image and label, then a column a stage: its attention A_l, and below the missing weights w_l.
 
-    Means are over the label's foreground, and only there the maps are shown. About 1600 pixels wide.
+    1600 pixels wide or more.
 
-    Shape: image and label (H, W); maps and missing (L, H, W) in [0, 1].
+    Shape: image and label (H, W).
     """
-    where = is_foreground(label, classes)
-    figure = _canvas(len(stage_names), image.height / image.width)
-    axes = figure.subplots(2, len(stage_names) + 1, squeeze=False)
+    where = np.ones(label.shape, bool) if planes.whole else is_foreground(label, classes)
+    stages = planes.stages
+    figure = _canvas(len(stages), image.height / image.width, planes.panel)
+    axes = figure.subplots(2, len(stages) + 1, squeeze=False)
     _panel(axes[0, 0], image, "image\n")
-    _panel(axes[1, 0], colour_label(label, classes).convert("RGB"), "label")
-    for row, planes, colours in ((0, maps, ATTENTION_COLOURS), (1, missing, MISSING_COLOURS)):
-        pictures = [heat(plane, image, where=where, colours=colours) for plane in planes]
+    _panel(axes[1, 0], colour_label(label, classes).convert("RGB"), planes.label_title)
+    rows = ((0, planes.maps, ATTENTION_COLOURS), (1, planes.missing, MISSING_COLOURS))
+    for row, maps, colours in rows:
+        inside = None if planes.whole else where
+        pictures = [heat(each, image, where=inside, colours=colours) for each in maps]
         quantity = ("attention", "missing")[row]
-        means = [f"mean {quantity} {p[where].mean():.2f}" if where.any() else "no pixel" for p in planes]
-        titles = means if row else [f"{safe(name)}\n{mean}" for name, mean in zip(stage_names, means)]
+        means = [f"mean {quantity} {each[where].mean():.2f}" if where.any() else "no pixel" for each in maps]
+        titles = means if row else [f"{safe(name)}\n{mean}" for name, mean in zip(stages, means)]
         _row(axes[row, 1:], pictures, titles, colours)
     _legend(figure, label, classes)
     figure.suptitle(safe(title), fontsize=15, fontweight="bold")

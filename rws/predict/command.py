@@ -7,7 +7,7 @@ from rws.errors import UserError
 from rws.predict.annotations import ONE_IMAGE, Annotations
 from rws.predict.images import find_images, make_output, refuse_overwriting, result_stems
 from rws.predict.options import PredictCommand
-from rws.predict.photographs import CAM, LABEL, OVERLAY, ImageJob
+from rws.predict.photographs import CAM, LABEL, OVERLAY, HeatMaps, ImageJob
 from rws.predict.predictor import load_predictors
 from rws.predict.side_by_side import COMPARED, SideBySide
 from rws.predict.sliding import any_size
@@ -51,7 +51,9 @@ def predict_photographs(command: PredictCommand) -> int:
 
 def refuse_film_flags(command: PredictCommand) -> None:
     """Raises: UserError for a flag that photographs do not have."""
-    for value, flag in ((command.films.rate, "--fps"), (command.films.foreground, "--foreground")):
+    films = command.films
+    asked = ((films.rate, "--fps"), (films.foreground, "--foreground"), (films.truth or None, "--truth"))
+    for value, flag in asked:
         if value is not None:
             raise UserError(f"{flag}: is for films; {command.sources[0]} holds photographs")
     for value, flag in ((command.titles, "--titles"), (command.width, "--width")):
@@ -76,13 +78,15 @@ def load_job(command: PredictCommand, stems: dict[Path, Path]) -> ImageJob | Sid
     predictors = load_predictors(command.networks, command.titles, device, command.options, command.trusted)
     if command.side_by_side:
         return SideBySide(predictors, command.width, stems)
+    maps = None
     if command.cam is not None:
+        maps = HeatMaps(command.cam, command.cam_method, command.cam_whole)
         predictors[0].card.classes.index(command.cam)
         predictors[0].require_stages()
     form, annotations = command.annotations, None
     if form is not None:
         annotations = Annotations(form, predictors[0].card.classes, stems, command.output)
-    return ImageJob(predictors[0], stems, command.cam, command.cam_method, annotations)
+    return ImageJob(predictors[0], stems, maps, annotations, command.legend)
 
 
 def predict_all(job: ImageJob | SideBySide, images: list[Path]) -> int:

@@ -155,8 +155,10 @@ def class_maps(
 ) -> tuple[Tensor, np.ndarray]:
     """Seg-Grad-CAM of every stage, or another `method`, for the pixels that `label` gives to class `index`.
 
-    Shape: `image` (displayed) and `label` (H, W) -> maps (L, h, w) in [0, 1] on the CPU, all 0 at pixels
-    of another class, and those of the class (h, w) bool at that size, which is the network input's.
+    They make the score; the maps spread over the whole photograph, and are 0 where there are none.
+
+    Shape: `image` (displayed) and `label` (H, W) -> maps (L, h, w) in [0, 1] on the CPU, and the pixels of
+    the class (h, w) bool at that size, which is the network input's.
     """
     images = to_network(network_input(card, image), network)
     height, width = images.shape[-2:]
@@ -165,16 +167,30 @@ def class_maps(
     # Everything else gets a value of no class, so that only these pixels make the score.
     target = torch.from_numpy(np.where(own, index, -1)).to(images.device)
     stages = find_stages(network, card.stages)
-    found = seg_grad_cam(network, stages, images, target[None], [index], method=method)
-    return found.maps[0].cpu(), own
+    whole: list[Tensor] = []  # a map a stage, of one class, before it is cut to the pixels of the class
+
+    def kept(feature: Tensor, gradient: Tensor, size: tuple[int, int]) -> Tensor:
+        whole.append(method(feature, gradient, size))
+        return whole[-1]
+
+    found = seg_grad_cam(network, stages, images, target[None], [index], method=kept)
+    return (torch.cat(whole) if whole else found.maps[0]).cpu(), own
 
 
 def maps_at_own_size(
-    network: nn.Module, card: Card, image: Image.Image, label: np.ndarray, index: int
+    network: nn.Module,
+    card: Card,
+    image: Image.Image,
+    label: np.ndarray,
+    index: int,
+    method: CamMethod = grad_cam,
+    *,
+    whole: bool = False,
 ) -> Tensor:
-    """The maps of `class_maps` at the image's own size.
+    """The maps of `class_maps` at the size of the label; but for the `whole`, 0 at pixels of another class.
 
-    Shape: `image` (displayed) and `label` (H, W) -> (L, H, W) in [0, 1], 0 at pixels of another class.
+    Shape: `image` (displayed) and `label` (H, W) -> (L, H, W) in [0, 1].
     """
-    maps, _ = class_maps(network, card, image, label, index)
-    return resized_scores(maps[None], label.shape)[0] * torch.from_numpy(label == index)
+    maps, _ = class_maps(network, card, image, label, index, method)
+    maps = resized_scores(maps[None], label.shape)[0]
+    return maps if whole else maps * torch.from_numpy(label == index)

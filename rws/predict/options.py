@@ -18,6 +18,7 @@ PROG = "python predict.py"
 WAYS = (*TTA, "plain", "rws")
 FILM_FORMS = ("mp4", "gif")
 ANNOTATION_FORMS = ("coco", "labelme")
+LEGENDS = ("strip", "none")
 CAM_METHODS = get_type_hints(Config)["cam_method"].__args__
 EXPORT_FLAGS = ("--export", "--export-size")
 DEFAULT_NETWORK, DEFAULT_OUTPUT = "deeplabv3_resnet50", Path("seen")
@@ -28,13 +29,14 @@ class FilmOptions:
     """What is asked for films alone.
 
     sequence: names of sequences of DAVIS, with commas. form: mp4 or gif. rate: frames per second.
-    foreground: the class that is measured against the masks.
+    foreground: the class that is measured against the masks. truth: the masks beside the prediction.
     """
 
     sequence: str | None = None
     form: str | None = None
     rate: Fraction | None = None
     foreground: str | None = None
+    truth: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class PredictCommand:
     networks: what `open_network` takes. sources: images, folders, films, or numbers of cameras. cam: class
     whose heat maps are drawn as well, by `cam_method`. titles: one a network. width: in pixels, of a film or
     of one picture side by side. trusted: networks of one's own that a checkpoint may ask for. annotations:
-    their form, to be written too.
+    their form, to be written too. legend: of `named_overlay`. cam_whole: heat maps over the whole photograph.
 
     Raises: UserError for settings that contradict each other.
     """
@@ -61,15 +63,21 @@ class PredictCommand:
     device: str = "auto"
     trusted: tuple[str, ...] = ()
     annotations: str | None = None
+    legend: str | None = None
+    cam_whole: bool = False
 
     def __post_init__(self) -> None:
         titles, networks = self.titles, self.networks
         if self.cam is None and self.cam_method != "gradcam":
             raise UserError(f"command line: --cam-method {self.cam_method} is of heat maps; give --cam CLASS")
+        if self.cam is None and self.cam_whole:
+            raise UserError("command line: --cam-whole is of heat maps; give --cam CLASS")
         if self.cam is not None and self.side_by_side:
             raise UserError("--cam: heat maps are drawn of one network; take --model instead of --compare")
         if self.annotations is not None and self.side_by_side:
             raise UserError(f"--format {self.annotations}: is of one network; take --model")
+        if self.legend is not None and self.side_by_side:
+            raise UserError(f"--legend {self.legend}: is of the overlay of one network; take --model")
         if titles is not None and len(titles) != len(networks):
             raise UserError(
                 f"--titles: {len(titles)} titles for {len(networks)} networks; give each one of its own, in "
@@ -110,7 +118,7 @@ def parse(flags: Sequence[str], description: str | None = None, prog: str = PROG
             sliding_windows(args.slide, args.stride),
             _look_again(args.way, args.passes, args.passes_most, args.choose),
         ),
-        FilmOptions(args.sequence, _one_of(FILM_FORMS, args.format), args.fps, args.foreground),
+        FilmOptions(args.sequence, _one_of(FILM_FORMS, args.format), args.fps, args.foreground, args.truth),
         args.cam,
         args.cam_method,
         None if args.titles is None else tuple(args.titles),
@@ -118,6 +126,8 @@ def parse(flags: Sequence[str], description: str | None = None, prog: str = PROG
         args.device,
         trusted_of(args),
         _one_of(ANNOTATION_FORMS, args.format),
+        args.legend,
+        args.cam_whole,
     )
 
 
@@ -218,6 +228,14 @@ def make_parser(description: str | None = None, prog: str = PROG) -> Parser:
     )
     parser.add_argument("--cam-method", choices=CAM_METHODS, default="gradcam", help="of the maps of --cam")
     parser.add_argument(
+        "--cam-whole", action="store_true", help="maps over the whole photograph, not at the class alone"
+    )
+    parser.add_argument(
+        "--legend",
+        choices=LEGENDS,
+        help="of the overlay; none: no names either; unless told a strip from two classes on",
+    )
+    parser.add_argument(
         "--slide",
         type=int,
         metavar="PIXELS",
@@ -242,6 +260,7 @@ def _add_films(films: argparse._ArgumentGroup) -> None:
     )
     films.add_argument("--fps", type=positive, help="frames per second of images as a film; 24")
     films.add_argument("--foreground", metavar="CLASS", help="measure this class alone against the masks")
+    films.add_argument("--truth", action="store_true", help="the masks of DAVIS beside the prediction")
 
 
 def _add_side_by_side(several: argparse._ArgumentGroup) -> None:

@@ -14,34 +14,58 @@ from rws.core.advantage import missing_weights
 from rws.data.label_images import file_label
 from rws.errors import UserError
 from rws.look.cam_methods import TITLES, cam_method
-from rws.look.viz import overlay, stage_figure
+from rws.look.named_regions import named_overlay
+from rws.look.viz import DPI, Planes, stage_figure
 from rws.predict.annotations import Annotations
 from rws.predict.images import open_image, write_pictures
-from rws.predict.inference import class_maps
+from rws.predict.inference import maps_at_own_size
 from rws.predict.predictor import Predictor, network_inputs
 from rws.runtime.bars import say
 
 LABEL, OVERLAY, CAM = ".png", "_overlay.jpg", "_cam.png"
+LONGEST_MAP = 1200  # pixels of a heat map's longer side: two for each stage stand in one picture
+
+
+@dataclass(frozen=True)
+class HeatMaps:
+    """Which heat maps are drawn: of the pixels predicted as `category`, by a method of TITLES.
+
+    whole: over the whole photograph, else at these pixels alone.
+    """
+
+    category: str
+    method: str = "gradcam"
+    whole: bool = False
 
 
 def draw_cam_figure(
-    predictor: Predictor, image: Image.Image, label: np.ndarray, category: str, method: str
+    predictor: Predictor, image: Image.Image, label: np.ndarray, asked: HeatMaps
 ) -> tuple[Image.Image, bool]:
-    """The heat maps for the pixels predicted as `category`, and whether there are such pixels.
+    """The heat maps at the photograph's own size, up to LONGEST_MAP, and whether there are such pixels.
 
     Shape: label (H, W).
     """
-    card = predictor.card
+    card, category = predictor.card, asked.category
     index, other = card.classes.index(category), card.classes.background
-    maps, own = class_maps(predictor.network, card, image, label, index, cam_method(method))
-    small = image.resize(own.shape[::-1], Image.Resampling.BICUBIC)
+    scale = min(1.0, LONGEST_MAP / max(image.size))
+    size = [max(1, round(scale * side)) for side in image.size]
+    small = np.asarray(Image.fromarray(label).resize(size, Image.Resampling.NEAREST))
+    own = small == index
+    method = cam_method(asked.method)
+    maps = maps_at_own_size(predictor.network, card, image, small, index, method, whole=asked.whole)
     shown = np.where(own, index, card.classes.ignore_index if other is None else other)
-    title = (
-        f"pixels predicted as {category}" if own.any() else f"no pixel predicted as {category}: maps are 0"
+    said = f"pixels predicted as {category}" if own.any() else f"no pixel predicted as {category}: maps are 0"
+    planes = Planes(
+        card.stages,
+        maps.numpy(),
+        missing_weights(maps).numpy(),
+        whole=asked.whole,
+        label_title="prediction",
+        panel=size[0] / DPI,
     )
-    title = f"{TITLES[method]}: {title}"
-    planes = maps.numpy(), missing_weights(maps).numpy()
-    return stage_figure(small, shown, card.classes, *planes, card.stages, title), bool(own.any())
+    image = image.resize(size, Image.Resampling.BICUBIC)
+    figure = stage_figure(image, shown, card.classes, planes, f"{TITLES[asked.method]}: {said}")
+    return figure, bool(own.any())
 
 
 @dataclass(frozen=True)
@@ -60,15 +84,15 @@ class Photograph:
 class ImageJob:
     """What one network does with every photograph of a command.
 
-    stems: where the results of each go, without their endings. category, cam_method: of the heat maps that
-    are drawn as well, or None. annotations: what gathers these, if they are asked for.
+    stems: where the results of each go, without their endings. heat_maps: those that are drawn as well, or
+    None. annotations: what gathers these, if they are asked for. legend: of `named_overlay`.
     """
 
     predictor: Predictor
     stems: dict[Path, Path]
-    category: str | None = None
-    cam_method: str = "gradcam"
+    heat_maps: HeatMaps | None = None
     annotations: Annotations | None = None
+    legend: str | None = None
 
     def read(self, path: Path) -> Photograph:
         """Raises: UserError naming an image that cannot be read or used."""
@@ -87,7 +111,7 @@ class ImageJob:
         path, image = photograph.path, photograph.image
         try:
             label = self.predictor.label(image, photograph.seen, path.name)
-            figures = {CAM: self._maps(photograph, label)} if self.category else {}
+            figures = {CAM: self._maps(photograph, label)} if self.heat_maps else {}
         except UserError as error:
             raise UserError(f"{path}: {error}") from None
         except torch.OutOfMemoryError:
@@ -95,11 +119,10 @@ class ImageJob:
         return partial(self.finish, photograph, label, figures)
 
     def _maps(self, photograph: Photograph, label: np.ndarray) -> Image.Image:
-        figure, found = draw_cam_figure(
-            self.predictor, photograph.image, label, self.category, self.cam_method
-        )
+        figure, found = draw_cam_figure(self.predictor, photograph.image, label, self.heat_maps)
         if not found:
-            say(f"{photograph.path}: no pixel is predicted as {self.category}, its heat maps are empty")
+            category = self.heat_maps.category
+            say(f"{photograph.path}: no pixel is predicted as {category}, its heat maps are empty")
         return figure
 
     def finish(self, photograph: Photograph, label: np.ndarray, figures: dict[str, Image.Image]) -> None:
@@ -108,8 +131,8 @@ class ImageJob:
         Raises: UserError naming the result that could not be written.
         """
         classes, stem = self.predictor.card.classes, self.stems[photograph.path]
-        pictures = {LABEL: file_label(label, classes), OVERLAY: overlay(photograph.image, label, classes)}
-        pictures |= figures
+        drawn = named_overlay(photograph.image, label, classes, self.legend)
+        pictures = {LABEL: file_label(label, classes), OVERLAY: drawn, **figures}
         write_pictures(list(pictures.values()), [stem.with_name(stem.name + ending) for ending in pictures])
         if self.annotations is not None:
             self.annotations.add(photograph.path, label)

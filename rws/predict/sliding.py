@@ -1,7 +1,8 @@
 """Images too large for one forward pass (`--slide`): windows over the image at its own resolution.
 
-A pixel gets the mean of the softmax probabilities of all windows that hold it. What is held of them is one
-window, and of the width of the image only the rows that the next row of windows shares.
+A pixel gets the mean of the softmax probabilities of all windows that hold it. The weight of a window falls
+to 0 at its edges inside the image, where it sees least around a pixel, so that there are no seams. What is
+held of them is one window, and of the width of the image only the rows that the next row of windows shares.
 """
 
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as TF
 
+from rws.core.windows import edge_weights
 from rws.predict.inference import probabilities
 from rws.predict.ways import Windows
 from rws.runs.model_file import Card
@@ -57,7 +59,7 @@ def mean_probabilities(
     Of C classes and width W there are at most C x side x (W + 2 side) numbers held, and in all but the last
     row of windows C x (side - step) x W of those that grow with W.
 
-    Shape: probabilities (C, h, w) on the network's device, the mean over the windows of each pixel.
+    Shape: probabilities (C, h, w) on the network's device, the weighted mean over the windows of each pixel.
     """
     ys, xs = windows.starts(image.height), windows.starts(image.width)
     height, width = min(windows.side, image.height), min(windows.side, image.width)
@@ -70,20 +72,21 @@ def mean_probabilities(
             for x, next_x in zip(xs, [*xs[1:], image.width]):
                 part = tv_tensors.Image(TF.pil_to_tensor(image.crop((x, y, x + width, y + height))))
                 pixels = transform(part).as_subclass(Tensor)[None]
-                yield y, x, row.add(x, next_x, probabilities(network, pixels, tta)[0])
+                weights = edge_weights((y, x, height, width), (image.height, image.width))
+                yield y, x, row.add(x, next_x, probabilities(network, pixels, tta)[0], weights)
                 bar.update()
             shared = row.shared
 
 
 @dataclass
 class _Shared:
-    """Sums of probabilities, and their number, of the rows that two rows of windows share.
+    """Sums of weighted probabilities, and of the weights, of the rows that two rows of windows share.
 
-    Shape: total (C, r, W), count (r, W).
+    Shape: total (C, r, W), weight (r, W).
     """
 
     total: Tensor
-    count: Tensor
+    weight: Tensor
 
     @classmethod
     def nothing(cls, classes: int, width: int, device: torch.device, rows: int = 0) -> "_Shared":
@@ -103,28 +106,29 @@ class _Row:
         classes, _, full = before.total.shape
         device = before.total.device
         self.shared = _Shared.nothing(classes, full, device, height - finished)
-        # The sums under the window, and in the last plane their number.
+        # The sums under the window, and in the last plane those of the weights.
         self.sums = torch.zeros(classes + 1, height, width, device=device)
         self.start, self.known = 0, 0
 
-    def add(self, x: int, next_x: int, scores: Tensor) -> Tensor:
+    def add(self, x: int, next_x: int, scores: Tensor, weights: Tensor) -> Tensor:
         """Add the window at column x; the means of the columns before the next one's, `next_x`.
 
-        Shape: (C, height, width) -> (C, finished, next_x - x).
+        Shape: (C, height, width), (height, width) -> (C, finished, next_x - x).
         """
         width = scores.shape[-1]
         kept = self.known - x  # columns of an earlier window that reach into this one
         if kept > 0:
             self.sums[..., :kept] = self.sums[..., x - self.start : x - self.start + kept].clone()
         self.sums[..., max(kept, 0) :] = 0
-        rows = self.before.count.shape[0]
+        rows = self.before.weight.shape[0]
         new = slice(max(kept, 0), width)
         self.sums[:-1, :rows, new] = self.before.total[..., self.known : x + width]
-        self.sums[-1, :rows, new] = self.before.count[..., self.known : x + width]
-        self.sums[:-1] += scores
-        self.sums[-1] += 1
+        self.sums[-1, :rows, new] = self.before.weight[..., self.known : x + width]
+        weights = weights.to(scores.device)
+        self.sums[:-1].addcmul_(scores, weights)
+        self.sums[-1] += weights
         self.start, self.known = x, x + width
         done = self.sums[..., : next_x - x]
         self.shared.total[..., x:next_x] = done[:-1, self.finished :]
-        self.shared.count[..., x:next_x] = done[-1, self.finished :]
+        self.shared.weight[..., x:next_x] = done[-1, self.finished :]
         return done[:-1, : self.finished] / done[-1, : self.finished]

@@ -1,4 +1,8 @@
-"""Test-time augmentation (`--tta`): an image mirrored, at several scales, or with its quarters enlarged."""
+"""Test-time augmentation (`--tta`): an image mirrored, at several scales, or with its quarters enlarged.
+
+The quarters are a little more than quarters, so that they overlap: the weight of each falls to 0 at its edges
+inside the image, and there is no seam between them.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -9,19 +13,21 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as TF
 
 from rws.core.stages import logits_of
+from rws.core.windows import put_in_place
 from rws.predict.ways import check_tta, has_quarters
 from rws.runtime.device import to_network
 
 TTA_SCALES = (0.75, 1.0, 1.25)
 # ttach's Scale truncates on the way there and back; sides that are multiples of this survive both exactly.
 TTA_MULTIPLE = 4
+QUARTER = 0.55  # of the image's sides; neighbours share a tenth of the image
 
 
 def augmented_scores(network: nn.Module, images: Tensor, tta: str) -> Tensor:
     """Logits, or mean probabilities with augmentation.
 
     Shape: (1, 3, h, w) -> (1, C, h, w) on the network's device; where `has_quarters`, what `with_quarters`
-        made, (5, 3, h, w) -> (1, C, 2h, 2w).
+        made, (5, 3, h, w) -> (1, C, h / QUARTER, w / QUARTER).
     Raises: UserError for an unknown `tta`; ValueError where the quarters are not there.
     """
     check_tta(tta)
@@ -71,24 +77,35 @@ def _augmented(network: nn.Module, images: Tensor, tta: str) -> Tensor:
 def with_quarters(pixels: tv_tensors.Image, whole: Tensor, transform: v2.Transform) -> Tensor:
     """The network's input and the four quarters of its image, in reading order, as large as the whole.
 
-    They are cut from the image at twice the input's size, so that they show what the whole lost in resizing.
+    They are cut from the image at 1 / QUARTER of the input's size, so that they show what the whole lost in
+    resizing.
 
     Shape: pixels (3, H, W) uint8; whole (1, 3, h, w), and `transform` leaves an image of that size as large
         as it is -> (5, 3, h, w).
     """
-    height, width = whole.shape[-2:]
-    large = TF.resize(pixels, [2 * height, 2 * width], antialias=True)
-    corners = [(y, x) for y in (0, height) for x in (0, width)]
-    parts = [transform(TF.crop(large, y, x, height, width)).as_subclass(Tensor) for y, x in corners]
+    size = tuple(whole.shape[-2:])
+    large = TF.resize(pixels, list(_enlarged(size)), antialias=True)
+    parts = [transform(TF.crop(large, *box)).as_subclass(Tensor) for box in _quarter_boxes(size).tolist()]
     return torch.cat([whole, torch.stack(parts)])
 
 
-def _whole_and_quarters(found: Tensor) -> Tensor:
-    """The mean of the whole image's probabilities and of those of the quarter that holds the pixel.
+def _enlarged(size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of an image whose quarters are of `size`."""
+    return round(size[0] / QUARTER), round(size[1] / QUARTER)
 
-    Shape: (5, C, h, w) -> (1, C, 2h, 2w).
+
+def _quarter_boxes(size: tuple[int, int]) -> Tensor:
+    """The quarters of `size` in the enlarged image, in reading order; shape (4, 4)."""
+    height, width = _enlarged(size)
+    corners = [(y, x) for y in (0, height - size[0]) for x in (0, width - size[1])]
+    return torch.tensor([(y, x, *size) for y, x in corners])
+
+
+def _whole_and_quarters(found: Tensor) -> Tensor:
+    """The whole image's probabilities and those of its quarters in place, about half each.
+
+    Shape: (5, C, h, w) -> (1, C, h / QUARTER, w / QUARTER).
     """
-    size = [2 * side for side in found.shape[-2:]]
-    whole = F.interpolate(found[:1], size, mode="bilinear", align_corners=False)
-    rows = [torch.cat([found[k : k + 1], found[k + 1 : k + 2]], -1) for k in (1, 3)]
-    return (whole + torch.cat(rows, -2)) / 2
+    size = tuple(found.shape[-2:])
+    whole = F.interpolate(found[:1], _enlarged(size), mode="bilinear", align_corners=False)
+    return put_in_place(whole[0], list(found[1:]), _quarter_boxes(size))[None]

@@ -53,7 +53,9 @@ class Begun:
 def begun_with(splits: tuple[Split, Split], network: nn.Module, model_name: str) -> Begun:
     """The digests of what a command would begin a run with."""
     train, val = splits
-    classes = hashlib.sha256(json.dumps(asdict(train.classes)).encode()).hexdigest()
+    # In the colours of the label files: those in which labels are shown may be others in a later version.
+    described = replace(train.classes, palette=train.classes.colours_in_files)
+    classes = hashlib.sha256(json.dumps(asdict(described)).encode()).hexdigest()
     weights = checkpoint.digest_of(network.state_dict())
     source = source_digests(model_name.partition(":")[0]) if ":" in model_name else {}
     return Begun(split_digests(train), split_digests(val), classes, source, weights)

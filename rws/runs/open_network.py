@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from rws.core.auto_stages import automatic_stages
-from rws.data.classes import in_voc_colours
+from rws.data.classes import named_classes
 from rws.errors import UserError
 from rws.models import FAMILIES, find_family, is_own
 from rws.models.own_networks import FORM, used_network
@@ -65,7 +65,7 @@ def _own_network(name: str) -> tuple[nn.Module, Card]:
     except UserError as error:
         raise UserError(str(error).removeprefix("--model.name ")) from error
     stages = find_family(name).stages or found_stages(network)
-    return network.eval(), Card(name, False, stages, in_voc_colours(names), BASE_SIZE)
+    return network.eval(), Card(name, False, stages, named_classes(names), BASE_SIZE)
 
 
 def found_stages(network: nn.Module) -> tuple[str, ...]:

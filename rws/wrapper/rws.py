@@ -15,8 +15,9 @@ from rws.core.auto_stages import automatic_stages
 from rws.core.fusion import fused, identity_coordinates
 from rws.core.stages import StageInfo, find_stages, stage_infos
 from rws.data.boxes import Box
-from rws.data.classes import ClassSet, voc_colour
+from rws.data.classes import ClassSet
 from rws.data.eval_images import EvalBatch
+from rws.data.palette import distinct_colours
 from rws.data.sliced_images import SlicedImage
 from rws.data.transforms import CoordinateMap
 from rws.errors import UserError
@@ -73,9 +74,8 @@ class RWS:
                 "and your loop the network that was compiled"
             )
         self.model, self.config = model, slices or SliceConfig()
-        names = [str(c) for c in range(num_classes)]
-        colours = [voc_colour(c) for c in range(num_classes)]
-        self.classes = ClassSet(tuple(names), tuple(colours), background, ignore_index)
+        names = tuple(str(c) for c in range(num_classes))
+        self.classes = ClassSet(names, distinct_colours(num_classes, background), background, ignore_index)
         try:
             self.stages = tuple(stages or automatic_stages(model))
             find_stages(model, self.stages)

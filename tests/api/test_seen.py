@@ -9,7 +9,8 @@ from PIL import Image
 from torch import nn
 
 import rws
-from rws.data.classes import in_voc_colours
+from rws.data.classes import named_classes
+from rws.look.named_regions import named_overlay
 from rws.look.viz import overlay
 from rws.predict.inference import class_maps
 
@@ -49,6 +50,7 @@ def test_the_maps_of_a_class_are_those_of_its_pixels(seen):
     cat = seen.label == 1
     assert cat.sum() == 25 * 30 - 100
     found, own = class_maps(seen._predictor.network, seen._predictor.card, seen.image, seen.label, 1)
+    found = found * torch.tensor(own)
     assert np.array_equal(own, cat)
     for stage, (name, plane) in enumerate(maps.items()):
         assert plane.shape == cat.shape
@@ -101,6 +103,9 @@ def test_it_saves_what_predict_writes(seen, tmp_path):
     with Image.open(paths[0]) as label:
         assert np.array_equal(label, seen.label)
     with Image.open(paths[1]) as shown:
+        assert shown.size == named_overlay(seen.image, seen.label, named_classes(NAMES)).size
+    seen.save(tmp_path / "out", legend="none")
+    with Image.open(paths[1]) as shown:
         assert shown.size == seen.image.size
     assert [path.name for path in seen.save(tmp_path, "b")] == ["b.png", "b_overlay.jpg"]
     (tmp_path / "file").touch()
@@ -109,7 +114,7 @@ def test_it_saves_what_predict_writes(seen, tmp_path):
 
 
 def test_the_overlay_is_that_of_predict(seen):
-    expected = overlay(seen.image, seen.label, in_voc_colours(NAMES), 0.3)
+    expected = overlay(seen.image, seen.label, named_classes(NAMES), 0.3)
     assert np.array_equal(np.asarray(seen.overlay(0.3)), np.asarray(expected))
 
 

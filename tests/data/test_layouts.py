@@ -250,7 +250,7 @@ def test_names_and_numbers_as_tools_write_them(tmp_path, text):
     classes = read_classes(tmp_path / "classes.txt")
     assert (classes.names[1:], classes.background) == (("box", "disc"), 0)
     assert classes.in_files == (0, 1, 2)
-    assert classes.palette == ((0, 0, 0), (128, 0, 0), (0, 128, 0))
+    assert classes.colours_in_files == ((0, 0, 0), (128, 0, 0), (0, 128, 0))
 
 
 def test_numbers_before_names_are_those_in_the_masks(tmp_path):

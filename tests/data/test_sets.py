@@ -305,7 +305,7 @@ def test_classes_of_a_folder_have_colours_and_background(tmp_path):
     root = LAYOUTS["folder"].make(tmp_path / "set")
     classes = open_split("folder", root, "train").classes
     assert classes.names == ("background", "kite", "fish")
-    assert classes.palette == ((0, 0, 0), (128, 0, 0), (10, 20, 30))
+    assert classes.colours_in_files == ((0, 0, 0), (128, 0, 0), (10, 20, 30))
     assert classes.background == 0
     (root / "classes.txt").write_text("\ufeffsky\nroad\n\ncar\n")
     assert open_split("folder", root, "train").classes.background is None

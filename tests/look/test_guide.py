@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 from published import LIGHT, publish
 from report_run import CLASSES, folder_set, run
@@ -12,6 +13,7 @@ from tiny import STAGES
 from rws.data.classes import VOC2012
 from rws.look import guide
 from rws.look.guidance_plot import panels
+from rws.look.names import short
 from rws.models import FAMILIES
 from rws.runs.record import CycleRecord
 
@@ -158,3 +160,27 @@ def test_the_plot_has_the_panels_that_there_is_something_for():
     assert len(panels([table(40), table(40, 1)])) == 3
     with pytest.raises(ValueError, match="no missing weights"):
         panels([CycleRecord(0)])
+
+
+def test_stages_and_a_colour_bar_are_in_the_plot():
+    axes = Figure().subplots()
+    panels([table(1)])[0][1](axes)
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["layer1", "layer2"]
+    (bar,) = (other for other in axes.figure.axes if other is not axes)
+    assert bar.get_ylabel() == "missing weight"
+    assert bar.get_ylim() == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["a.b.x", "a.b.y.z"], ["x", "y.z"]),
+        (["encoder.blocks.1", "encoder.blocks.2"], ["blocks.1", "blocks.2"]),
+        (["features.1", "features.12"], ["features.1", "features.12"]),
+        (["backbone.layer4"], ["layer4"]),
+        (["layer4", "layer4.conv"], ["layer4", "layer4.conv"]),
+        ([], []),
+    ],
+)
+def test_short_names(names, expected):
+    assert short(names) == expected

@@ -6,7 +6,7 @@ from PIL import Image
 
 from rws.data.classes import CAMVID, DEMO, VOC2012
 from rws.data.label_images import colour_label
-from rws.look.viz import contours, heat, overlay, stage_figure
+from rws.look.viz import Planes, contours, heat, overlay, stage_figure
 
 STAGES = ("stage1", "stage2", "stage3", "stage4")
 
@@ -76,13 +76,13 @@ def test_stage_figure_shows_every_plane(scene):
     rng = np.random.default_rng(1)
     maps = rng.random((4, 60, 80)) * np.isin(label, (1, 2))
     missing = maps.max(0) - maps
-    figure = stage_figure(image, label, DEMO, maps, missing, STAGES, "a title")
+    figure = stage_figure(image, label, DEMO, Planes(STAGES, maps, missing), "a title")
     assert figure.mode == "RGB"
     assert figure.width == 1600
     assert 500 < figure.height < 1000
     changed = missing.copy()
     changed[3] = 0
-    other = stage_figure(image, label, DEMO, maps, changed, STAGES, "a title")
+    other = stage_figure(image, label, DEMO, Planes(STAGES, maps, changed), "a title")
     box = Image.fromarray((np.asarray(figure) != np.asarray(other)).any(-1)).getbbox()
     assert box is not None
     assert box[0] > 0.6 * figure.width, "the last stage is in the last column"
@@ -92,11 +92,11 @@ def test_stage_figure_shows_every_plane(scene):
 def test_stage_figure_without_foreground(scene):
     image, label = scene
     nothing = np.zeros((4, 60, 80))
-    figure = stage_figure(image, np.zeros_like(label), DEMO, nothing, nothing, STAGES, "no pixel")
+    figure = stage_figure(image, np.zeros_like(label), DEMO, Planes(STAGES, nothing, nothing), "no pixel")
     assert figure.width == 1600
 
 
 def test_stage_figure_of_many_stages_keeps_readable_panels(scene):
     image, label = scene
     maps = np.zeros((7, 60, 80))
-    assert stage_figure(image, label, DEMO, maps, maps, list("abcdefg"), "").width > 1600
+    assert stage_figure(image, label, DEMO, Planes("abcdefg", maps, maps), "").width > 1600

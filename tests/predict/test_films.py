@@ -21,6 +21,7 @@ from test_sources import Capture, davis
 from tiny import REPOSITORY, load_script
 
 from rws.data.classes import DEMO
+from rws.data.sets.davis import CLASSES as OBJECTS
 from rws.look.panels import GAP
 from rws.look.viz import overlay
 from rws.predict.inference import predict_label
@@ -201,6 +202,22 @@ def test_side_by_side(checkpoint, second, tmp_path):
             assert 15 < top < 40, "below the titles"
 
 
+def test_the_truth_stands_beside_the_prediction(checkpoint, tmp_path):
+    """A frame without a mask is shown as it is."""
+    drawn = demo_frames(tmp_path, 3, (250, 120))
+    mask = np.zeros((120, 250), np.uint8)
+    mask[20:90, 30:200] = 255
+    davis(tmp_path / "DAVIS", drawn, [mask, mask])
+    flags = ("--sequence", "dog", "--truth")
+    assert run(checkpoint, tmp_path / "DAVIS", tmp_path / "t.mp4", *flags) == 0
+    frames = opencv_frames(tmp_path / "t.mp4")
+    assert frames[0].shape[1] == 2 * 250 + GAP
+    true = [overlay(picture, mask // 255, OBJECTS) for picture in drawn[:2]] + drawn[2:]
+    for left, pictures in ((0, expected(checkpoint, drawn)), (250 + GAP, true)):
+        for frame, want in zip(frames, pictures, strict=True):
+            assert any(close(frame[y : y + 120, left : left + 250], want) for y in range(15, 40))
+
+
 def test_photographs_side_by_side(checkpoint, second, tmp_path, capsys):
     drawn = demo_frames(tmp_path, 2, (250, 120))
     save(tmp_path / "in/a.png", np.asarray(drawn[0]))
@@ -366,6 +383,8 @@ BAD = {
     "rate of a film": (["--fps", "10"], "--fps: only images are given a rate"),
     "no rate": (["--fps", "0"], "argument --fps: invalid"),
     "heat maps": (["--cam", "spider"], "--cam: heat maps are drawn of photographs, not of films"),
+    "a legend": (["--legend", "strip"], "--legend strip: is of photographs; --titles gives a film its"),
+    "no truth": (["--truth"], "--truth: a has no masks; it is for sequences of DAVIS that have"),
     "unknown foreground": (["--foreground", "dog"], "no class 'dog': the classes are kite"),
     "too narrow": (["--width", "20"], "--width 20: leaves 20 pixels"),
     "too wide": (["--width", "99999"], "--width 99999: is more than the 16384 pixels"),
@@ -402,6 +421,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(checkpoint, tmp_path, monk
     [
         (["--fps", "3"], "--fps: is for films; "),
         (["--foreground", "kite"], "--foreground: is for films; "),
+        (["--truth"], "--truth: is for films; "),
         (["--width", "300"], "--width: is for films and pictures side by side"),
         (["--titles", "a"], "--titles: is for films and pictures side by side"),
         (["--compare", "x.pt", "y.pt"], "give one of --model, --checkpoint and --compare"),

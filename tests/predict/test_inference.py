@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from peer import EachLayer, Logits, class_sum
 from PIL import Image, ImageOps
 from torch import nn
 from torchvision.models.segmentation import deeplabv3_resnet50
@@ -14,7 +15,7 @@ from rws.errors import UserError
 from rws.models import FAMILIES, build_network
 from rws.predict import inference
 from rws.predict.images import find_images, open_image, result_stems
-from rws.predict.inference import class_maps, predict_label, predict_logits
+from rws.predict.inference import class_maps, maps_at_own_size, predict_label, predict_logits
 from rws.predict.tta import TTA_MULTIPLE, TTA_SCALES
 from rws.predict.ways import TTA
 from rws.runs.model_file import Card, load_trained, save_trained
@@ -129,21 +130,34 @@ def test_ttach_scale_survives_every_padded_side():
     )
 
 
+def ramp(length: int, from_the_left: bool) -> np.ndarray:
+    """1, and towards one end over a fifth of the length linearly to 0."""
+    weights = np.array([min(1, (place + 0.5) / (0.2 * length)) for place in range(length)])
+    return weights if from_the_left else weights[::-1]
+
+
 @pytest.mark.parametrize("size", [(64, 92), (75, 101), (300, 210)])
-def test_quarters_are_the_mean_of_the_whole_and_the_enlarged_quarter_of_each_pixel(light, size):
+def test_quarters_are_the_mean_of_the_whole_and_the_enlarged_quarters_of_each_pixel(light, size):
     network, card = light
     image = photo(*size)
     images = inference.network_input(card, image, "quarters")
-    height, width = images.shape[-2:]
+    h, w = images.shape[-2:]
     assert torch.equal(images[:1], inference.network_input(card, image))
-    assert min(height, width) == 64
+    assert min(h, w) == 64
     with torch.inference_mode():
         whole, *parts = (network(each[None])["out"].softmax(1)[0] for each in images)
-    want = F.interpolate(whole[None], (2 * height, 2 * width), mode="bilinear", align_corners=False)[0]
-    for y in range(2 * height):
-        for x in range(2 * width):
-            part = parts[2 * (y >= height) + (x >= width)]
-            want[:, y, x] = (want[:, y, x] + part[:, y % height, x % width]) / 2
+    large = round(h / 0.55), round(w / 0.55)
+    want = F.interpolate(whole[None], large, mode="bilinear", align_corners=False)[0]
+    total, weight = torch.zeros_like(want), torch.zeros(large)
+    for number, part in enumerate(parts):
+        low, right = divmod(number, 2)
+        y, x = low * (large[0] - h), right * (large[1] - w)
+        own = torch.from_numpy(np.outer(ramp(h, low == 1), ramp(w, right == 1))).float()
+        total[:, y : y + h, x : x + w] += own * part
+        weight[y : y + h, x : x + w] += own
+    assert weight.min() > 0.8, "quarters lie everywhere"
+    share = weight.clamp_max(1) / 2
+    want = (1 - share) * want + share * total / weight
     want = F.interpolate(want[None], size, mode="bilinear", align_corners=False)[0]
     got = predict_logits(network, card, image, "quarters").exp()
     torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-4)
@@ -176,8 +190,8 @@ def test_quarters_lie_where_they_were_cut_and_show_what_the_whole_has_lost(light
     assert strength[2] > 2 * strength[0] > 0
     assert strength[[1, 3, 4]].max() == 0
     y, x = divmod(int(bright[2, 0].argmax()), images.shape[-1])
-    assert abs(y - 40 / 256 * 128) <= 1
-    assert abs(x - (300 - 192) / 384 * 192) <= 1
+    assert abs(y - 40 / 256 * 64 / 0.55) <= 1
+    assert abs(x - (300 / 384 - 0.45) * 96 / 0.55) <= 1
 
 
 def test_unknown_tta_is_named(light):
@@ -192,18 +206,35 @@ def test_strip_is_refused_before_it_fills_the_memory(light):
         predict_logits(*light, photo(10, 4000))
 
 
-def test_maps_are_those_of_the_class_alone(light):
+def test_maps_are_those_of_the_class_alone_unless_the_whole_is_asked_for(light):
     label = np.zeros((70, 80), np.uint8)
     label[20:50, 10:60] = 2
     maps, own = class_maps(*light, photo(70, 80), label, 2)
     assert maps.shape == (4, 64, 73)
     assert own.shape == (64, 73)
     assert own.mean() == pytest.approx((label == 2).mean(), abs=0.02)
-    assert not maps.numpy()[:, ~own].any()
-    assert maps.any()
+    alone = maps_at_own_size(*light, photo(70, 80), label, 2).numpy()
+    whole = maps_at_own_size(*light, photo(70, 80), label, 2, whole=True).numpy()
+    assert alone.shape == whole.shape == (4, 70, 80)
+    assert not alone[:, label != 2].any()
+    assert np.array_equal(alone[:, label == 2], whole[:, label == 2])
+    assert (whole[[0, -1]][:, label != 2].max(1) > 0.1).all()
     empty, none = class_maps(*light, photo(70, 80), label, 3)
     assert not empty.any()
     assert not none.any()
+
+
+def test_the_map_over_the_whole_photograph_is_that_of_pytorch_grad_cam(light):
+    network, card = light
+    label = np.zeros((64, 90), np.uint8)
+    label[20:50, 10:60] = 2
+    got = maps_at_own_size(network, card, photo(64, 90), label, 2, whole=True)
+    images = inference.network_input(card, photo(64, 90)).requires_grad_()
+    layers = [network.get_submodule(name) for name in card.stages]
+    with EachLayer(Logits(network), layers) as peer:
+        want = peer(images, [class_sum(2, torch.from_numpy(label))])[0]
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-4)
+    assert (got[[0, -1]].amax((1, 2)) > 0.5).all(), "untrained stages may show nothing"
 
 
 def test_camera_orientation_is_applied(tmp_path, light):

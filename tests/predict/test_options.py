@@ -51,6 +51,7 @@ def test_a_first_picture_needs_no_flag(flags, network, sources):
 
 def test_every_flag_of_photographs_arrives():
     more = ["--tta", "flip", "--slide", "513", "--cam", "cat", "--cam-method", "layercam", "--device", "cpu"]
+    more += ["--legend", "none", "--cam-whole"]
     assert parse([*ONE, *more]) == PredictCommand(
         (Path("a.pt"),),
         (Path("in"),),
@@ -58,6 +59,8 @@ def test_every_flag_of_photographs_arrives():
         PredictOptions("flip", windows=Windows(513, 342)),
         cam="cat",
         cam_method="layercam",
+        legend="none",
+        cam_whole=True,
         device="cpu",
     )
 
@@ -101,6 +104,7 @@ REFUSED = {
     "--slide 100 --tta quarters": "--tta quarters enlarges parts of the whole image",
     "--refine --tta flip": "--refine and --tta flip are two ways to average",
     "--cam-method layercam": "--cam-method layercam is of heat maps; give --cam CLASS",
+    "--cam-whole": "--cam-whole is of heat maps; give --cam CLASS",
     "--titles a b": "--titles: 2 titles for 1 networks",
     "--compare a.pt b.pt": "give one of --model, --checkpoint and --compare",
     "--model fcn_resnet50": "give one of --model, --checkpoint and --compare",
@@ -120,6 +124,7 @@ def test_flags_that_contradict_each_other(flags):
     ("flags", "message"),
     [
         ([*TWO, "--cam", "cat"], "--cam: heat maps are drawn of one network"),
+        ([*TWO, "--legend", "none"], "--legend none: is of the overlay of one network"),
         (["--compare", "a.pt", *GIVEN], "--compare: needs two networks or more"),
         (["--output", "out"], "give what to look at once: images, a folder, a film"),
         ([*TWO, "--titles", "a"], "--titles: 1 titles for 2 networks"),

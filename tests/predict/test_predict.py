@@ -13,13 +13,15 @@ from PIL import Image
 
 from rws.data.classes import DEMO
 from rws.data.import_.__main__ import main as import_main
+from rws.look.named_regions import named_overlay
 from rws.models import FAMILIES, build_network
 from rws.predict import predictor
 from rws.predict.images import open_image
 from rws.predict.inference import predict_logits, prepare_for_prediction
+from rws.predict.photographs import HeatMaps, draw_cam_figure
 from rws.predict.refine import refined_label
 from rws.predict.sliding import sliding_label
-from rws.predict.ways import Windows
+from rws.predict.ways import PredictOptions, Windows
 from rws.runs.model_file import Card, load_trained, save_trained
 from rws.runtime.prefetch import ahead
 
@@ -95,8 +97,19 @@ def test_prediction_is_the_networks_at_the_images_size(checkpoint, photos, tmp_p
         got = np.array(label)
     want = predict_logits(*load_trained(checkpoint), open_image(source), "ms_flip").argmax(0).numpy()
     assert np.array_equal(got, want)
+    network = load_trained(checkpoint)[1].classes
+    shown = named_overlay(open_image(source), want.astype(np.uint8), network)
     with Image.open(tmp_path / "out/a_overlay.jpg") as picture:
-        assert picture.size == (131, 97)
+        assert picture.size == shown.size
+        assert np.abs(np.asarray(picture, float) - np.asarray(shown)).mean() < 4
+
+
+@pytest.mark.parametrize(("legend", "taller"), [("none", False), ("strip", True)])
+def test_legend(checkpoint, photos, tmp_path, legend, taller):
+    assert predict.main(command(checkpoint, photos / "a.jpg", tmp_path / "out", "--legend", legend)) == 0
+    with Image.open(tmp_path / "out/a_overlay.jpg") as picture:
+        assert picture.width == 131
+        assert (picture.height > 97) == taller
 
 
 def test_refined_prediction(checkpoint, photos, tmp_path):
@@ -117,6 +130,26 @@ def test_heat_maps(checkpoint, photos, tmp_path, capsys):
     assert "no pixel" not in capsys.readouterr().out
     with Image.open(tmp_path / "out/a_cam.png") as figure:
         assert figure.width == 1600
+        alone = np.asarray(figure)
+    assert predict.main(command(checkpoint, source, tmp_path / "out", "--cam", there, "--cam-whole")) == 0
+    with Image.open(tmp_path / "out/a_cam.png") as figure:
+        whole = np.asarray(figure)
+    assert whole.shape == alone.shape
+    coloured = [(np.ptp(each.astype(int), 2) > 30).sum() for each in (alone, whole)]
+    assert coloured[0] < coloured[1]
+
+
+@pytest.mark.parametrize(("size", "panel"), [((150, 200), 294), ((400, 600), 600), ((1000, 2400), 1200)])
+def test_heat_maps_stand_at_the_photographs_own_size(checkpoint, size, panel):
+    network, card = load_trained(checkpoint)
+    network = prepare_for_prediction(network, torch.device("cpu"))
+    seen = predictor.Predictor("a", network, card, PredictOptions())
+    image = Image.new("RGB", size[::-1], (10, 80, 200))
+    figure, found = draw_cam_figure(seen, image, np.ones(size, np.uint8), HeatMaps(DEMO.names[1]))
+    assert found
+    # The first picture of the upper row is the photograph; a figure's layout leaves some pixels between them.
+    blue = (np.abs(np.asarray(figure).astype(int) - (10, 80, 200)).max(-1) < 3)[: figure.height // 2]
+    assert blue.any(0).sum() == pytest.approx(panel, rel=0.06)
 
 
 def test_heat_maps_of_a_class_that_is_not_predicted(checkpoint, photos, tmp_path, capsys):

@@ -40,11 +40,11 @@ def photo(height: int, width: int) -> Image.Image:
 
 
 def plainly(network: nn.Module, image: Image.Image, side: int, step: int, tta: str) -> Tensor:
-    """Every window into one sum and one count over the whole image."""
+    """Every window into one sum over the whole image, and its weights into another."""
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None] / 255
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     pixels = (pixels - mean) / std
-    total, count = torch.zeros(6, image.height, image.width), torch.zeros(image.height, image.width)
+    total, weight = torch.zeros(6, image.height, image.width), torch.zeros(image.height, image.width)
     tops = sorted({min(y, max(image.height - side, 0)) for y in range(0, image.height, step)})
     lefts = sorted({min(x, max(image.width - side, 0)) for x in range(0, image.width, step)})
     for y in tops:
@@ -54,10 +54,21 @@ def plainly(network: nn.Module, image: Image.Image, side: int, step: int, tta: s
                 found = network(part)["out"].softmax(1)
                 if tta == "flip":
                     found = (found + network(part.flip(3))["out"].flip(3).softmax(1)) / 2
-            total[:, y : y + side, x : x + side] += found[0]
-            count[y : y + side, x : x + side] += 1
-    assert count.min() >= 1
-    return total / count
+            own = falling(y, part.shape[2], image.height)[:, None] * falling(x, part.shape[3], image.width)
+            total[:, y : y + side, x : x + side] += own * found[0]
+            weight[y : y + side, x : x + side] += own
+    assert weight.min() > 0
+    return total / weight
+
+
+def falling(start: int, length: int, whole: int) -> Tensor:
+    """Weights along a window: over a fifth of it they fall to 0 at an end inside the image."""
+    weights = torch.ones(length)
+    for place in range(length):
+        for inside, distance in ((start > 0, place), (start + length < whole, length - 1 - place)):
+            if inside:
+                weights[place] = min(float(weights[place]), (distance + 0.5) / (0.2 * length))
+    return weights
 
 
 CASES = [

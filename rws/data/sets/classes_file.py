@@ -4,7 +4,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from rws.data.classes import ClassSet, Colour, voc_colour
+from rws.data.classes import ClassSet
+from rws.data.palette import Colour, distinct_colours
 from rws.errors import UserError
 
 _NUMBER = re.compile(r"^(\d+)\s*[:;=.)\t -]\s*(?=\D)(.+)$")
@@ -33,11 +34,11 @@ def read_classes(path: Path) -> ClassSet:
         if max(numbers) > MOST_NUMBER:
             raise UserError(f"{path}: {max(numbers)} is no number of a class; write 0 to {MOST_NUMBER}")
     in_files = None if numbers in (None, list(range(len(names)))) else tuple(numbers)
-    palette = tuple(_colour(path, row, number) for number, row in enumerate(rows))
-    background = [is_background(name) for name in names]
-    return ClassSet(
-        tuple(names), palette, background.index(True) if any(background) else None, file_values=in_files
-    )
+    background = next((number for number, name in enumerate(names) if is_background(name)), None)
+    # Black stands for number 0 in labels in VOC's colours, so for no other.
+    ours = distinct_colours(len(names), 0 if background == 0 else None)
+    palette = tuple(_colour(path, row) or own for row, own in zip(rows, ours))
+    return ClassSet(tuple(names), palette, background, file_values=in_files)
 
 
 def is_background(name: str) -> bool:
@@ -71,9 +72,9 @@ def _refuse_twice(path: Path, given: list) -> None:
         raise UserError(f"{path}: {twice[0]!r} stands there twice; name each class once")
 
 
-def _colour(path: Path, row: list[str], number: int) -> Colour:
+def _colour(path: Path, row: list[str]) -> Colour | None:
     if len(row) == 1:
-        return voc_colour(number)
+        return None
     levels = [int(level) if level.isdigit() else 256 for level in row[1:]]
     if len(levels) != 3 or max(levels) > 255:
         raise UserError(

@@ -44,6 +44,10 @@ def find_films(command: PredictCommand) -> Films | None:
         )
     if command.cam is not None:
         raise UserError("--cam: heat maps are drawn of photographs, not of films; give it single frames")
+    if command.legend is not None:
+        raise UserError(f"--legend {command.legend}: is of photographs; --titles gives a film its legend")
+    if asked.truth and (without := [source.name for source in sources if not source.has_masks]):
+        raise UserError(f"--truth: {without[0]} has no masks; it is for sequences of DAVIS that have")
     paths, form = film_paths(sources, command.output, asked.form)
     for path in paths:
         require_encoder(SINKS[form].codec, path)
@@ -57,7 +61,9 @@ def make_films(films: Films, command: PredictCommand) -> int:
     predictors = load_predictors(command.networks, titles, device, command.options, command.trusted)
     for predictor in predictors:
         foreground_of(predictor, foreground)  # an unknown class is refused before a film is begun
-    shown = Shown(films.form, command.width, titled=command.side_by_side or titles is not None)
+    truth = command.films.truth
+    titled = command.side_by_side or titles is not None or truth
+    shown = Shown(films.form, command.width, titled, truth)
     measured, code = {}, 0
     for source, path in zip(films.sources, films.paths):
         measured[source.name] = Scores(predictors, foreground)

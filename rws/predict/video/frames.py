@@ -29,7 +29,7 @@ class Source:
     tick: unit of time in seconds; every time is a multiple of it. count: number of frames, None if unknown.
     paths: files that it reads; no result may overwrite them.
     problems: one line for each fault in reading that did not stop it.
-    endless: the frames go on until somebody ends them.
+    endless: the frames go on until somebody ends them. has_masks: whether the truth of some frames is known.
     """
 
     name: str
@@ -38,6 +38,7 @@ class Source:
     count: int | None = None
     paths: tuple[Path, ...] = ()
     endless = False
+    has_masks = False
 
     def __init__(self) -> None:
         self.problems: list[str] = []

@@ -83,7 +83,7 @@ class ImageSequence(Source):
     ) -> None:
         super().__init__()
         self.name, self.paths, self.rate, self.tick = name, tuple(images), rate, 1 / rate
-        self.count, self._masks = len(images), masks
+        self.count, self._masks, self.has_masks = len(images), masks, masks is not None
 
     def frames(self) -> Iterator[Frame]:
         number, levels = None, levels_of(self.paths)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from rws.data.classes import ClassSet
+from rws.data.sets.davis import CLASSES as OBJECTS
 from rws.errors import UserError
 from rws.look.panels import Panels, fitted, panel_size
 from rws.look.viz import overlay
@@ -26,6 +28,7 @@ from rws.runtime.signals import Interrupted, deferred, handled
 
 # Wider films than 4K are played by few; a GIF grows with each pixel.
 WIDEST = {"mp4": 3840, "gif": 640}
+TRUTH = "truth"
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,13 @@ class Shown:
     """How a film is drawn.
 
     form: mp4 or gif. width: in pixels, None for that of the source, within WIDEST. titled: with title bars
-    and a legend.
+    and a legend. truth: with the masks in a picture of their own, where titled.
     """
 
     form: str
     width: int | None
     titled: bool
+    truth: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,26 +134,37 @@ class Projection:
 
     def _finish(self, frame: Frame, labels: Sequence[np.ndarray]) -> None:
         """Draw, measure and write a frame."""
-        if self.sink is None:
-            self._open(frame.image.size)
-        pictures = [overlay(frame.image, label, p.card.classes) for p, label in zip(self.predictors, labels)]
-        drawn = self.panels.drawn(pictures, labels) if self.panels else fitted(pictures[0], self.size)
-        self.sink.add(drawn, frame.time, frame.duration)
-        self.done += 1
         mask = self.source.mask(frame.name)
         if mask is None:
             self.without_mask += 1
         else:
             self.scores.add(labels, mask, frame.name)
+        if self.sink is None:
+            self._open(frame.image.size)
+        pictures = [overlay(frame.image, label, p.card.classes) for p, label in zip(self.predictors, labels)]
+        if self.shown.truth:
+            pictures.append(frame.image if mask is None else overlay(frame.image, mask, self._true_classes))
+            labels = [*labels, mask]
+        drawn = self.panels.drawn(pictures, labels) if self.panels else fitted(pictures[0], self.size)
+        self.sink.add(drawn, frame.time, frame.duration)
+        self.done += 1
+
+    @property
+    def _true_classes(self) -> ClassSet:
+        """Those of the masks; an object has the colour of a network's class where that is its only one."""
+        classes = self.predictors[0].card.classes
+        return replace(OBJECTS, palette=classes.palette) if classes.foreground == (1,) else OBJECTS
 
     def _open(self, frame: tuple[int, int]) -> None:
         """Lay the film out for frames as large as the first, and begin to write it."""
         shown, most = self.shown, WIDEST[self.shown.form]
-        self.size = panel_size(frame, len(self.predictors), width=shown.width, most=most, titled=shown.titled)
+        titles = [*(predictor.title for predictor in self.predictors), *([TRUTH] if shown.truth else [])]
+        self.size = panel_size(frame, len(titles), width=shown.width, most=most, titled=shown.titled)
         size = self.size
         if shown.titled:
             classes = [predictor.card.classes for predictor in self.predictors]
-            self.panels = Panels([predictor.title for predictor in self.predictors], classes, self.size)
+            classes += [self._true_classes] if shown.truth else []
+            self.panels = Panels(titles, classes, self.size)
             size = self.panels.whole
         self.sink = SINKS[shown.form](self.path, size, self.source.rate, self.source.tick)
 
