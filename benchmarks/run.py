@@ -27,6 +27,7 @@ from benchmarks.predicting import predict
 from benchmarks.rows import Context, Row
 from benchmarks.selecting import refine
 from benchmarks.sets import copies, score_set
+from benchmarks.starting import predict_one, start
 from benchmarks.steps import step, step_online
 from benchmarks.training import train
 from rws.runs.checkpoint import write_result
@@ -45,6 +46,8 @@ BENCHMARKS = {
     "cycle": cycle,
     "memory": memory,
     "predict": predict,
+    "start": start,
+    "predict-one": predict_one,
     "score-set": score_set,
     "copies": copies,
 }

@@ -15,7 +15,7 @@ from torch import Tensor
 from rws.core.advantage import missing_weights
 from rws.data.label_images import file_label
 from rws.look.named_regions import named_overlay
-from rws.look.viz import overlay
+from rws.look.overlay import overlay
 from rws.predict.annotations import TOLERANCE, Polygon, polygons
 from rws.predict.images import make_output, write_pictures
 from rws.predict.inference import maps_at_own_size

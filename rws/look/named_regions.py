@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw
 
 from rws.data.classes import ClassSet
 from rws.errors import safe
+from rws.look.overlay import overlay
 from rws.look.panels import INK, LARGEST_TEXT, PAPER, SMALLEST_TEXT, TEXT_BY_WIDTH, Legend, font_of
-from rws.look.viz import overlay
 
 SMALLEST_NAMED = 0.01  # of the image's area: what a smaller region is, the strip says
 LEAST_TEXT = 9  # pixels; smaller is not read

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
-from matplotlib.font_manager import FontProperties, findfont
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from rws.data.classes import ClassSet
@@ -24,8 +25,9 @@ PAPER, INK = (255, 255, 255), (0, 0, 0)
 
 @lru_cache
 def font_of(size: int) -> ImageFont.FreeTypeFont:
-    """The font that comes with matplotlib, in pixels."""
-    return ImageFont.truetype(findfont(FontProperties(family="DejaVu Sans")), size)
+    """The font that comes with matplotlib, in pixels; matplotlib itself takes long to load."""
+    folder = Path(find_spec("matplotlib").origin).parent
+    return ImageFont.truetype(folder / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
 
 def shortened(text: str, width: int, font: ImageFont.FreeTypeFont) -> str:

@@ -10,7 +10,7 @@ from rws.core.labels import likeliest, resized_scores
 from rws.core.stages import logits_of
 from rws.cycle.context import Epoch, Hook, RunContext
 from rws.cycle.setup import Setup
-from rws.look.viz import overlay
+from rws.look.overlay import overlay
 from rws.runs.log import arm_of
 from rws.runtime.device import to_network
 

@@ -1,4 +1,4 @@
-"""Pictures: indexed labels, overlays, heat maps, and one figure that shows where each stage looks."""
+"""Figures and heat maps by matplotlib: labels beside images, and where each stage of a network looks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,52 +17,13 @@ from rws.data.label_images import colour_label
 from rws.errors import safe
 from rws.look.names import PLAIN_TEXT
 from rws.look.names import label as label_of
+from rws.look.overlay import contours, is_foreground
 
 # Perceptually uniform, and readable for all common kinds of colour blindness.
 ATTENTION_COLOURS, MISSING_COLOURS = "viridis", "inferno"
 DPI = 100
 FIGURE_WIDTH_INCHES, MIN_PANEL_INCHES, BAR_INCHES = 16.0, 2.4, 1.3
 LOWEST_PANEL_INCHES = 1.2
-
-
-def is_foreground(label: np.ndarray, classes: ClassSet) -> np.ndarray:
-    """Pixels of a class that is neither background nor ignored.
-
-    Shape: (H, W) -> (H, W) bool.
-    """
-    return np.isin(label, classes.foreground)
-
-
-def contours(label: np.ndarray, width: int) -> np.ndarray:
-    """Pixels within `width` pixels, along a row or a column, of one with another value.
-
-    Shape: (H, W) -> (H, W) bool.
-    """
-    edge = np.zeros(label.shape, bool)
-    for axis in (0, 1):
-        values, edges = np.moveaxis(label, axis, 0), np.moveaxis(edge, axis, 0)
-        for step in range(1, width + 1):
-            differs = values[step:] != values[:-step]
-            edges[step:] |= differs
-            edges[:-step] |= differs
-    return edge
-
-
-def overlay(image: Image.Image, label: np.ndarray, classes: ClassSet, alpha: float = 0.5) -> Image.Image:
-    """The image in RGB with each region tinted in its class's colour and outlined in full colour.
-
-    Background and ignored pixels stay as they are. `alpha` is the colour's share inside a region.
-
-    Shape: label (H, W) at the image's size.
-    """
-    image = image.convert("RGB")
-    tinted = is_foreground(label, classes)
-    lines = contours(label, max(1, round(min(label.shape) / 250))) & tinted
-    colours = colour_label(label, classes).convert("RGB")
-    # Pillow mixes whole images six times as fast as numpy the pixels inside.
-    mixed = Image.composite(Image.blend(image, colours, alpha), image, Image.fromarray(tinted))
-    mixed.paste(colours, mask=Image.fromarray(lines))
-    return mixed
 
 
 def _dimmed(image: Image.Image) -> np.ndarray:

@@ -2,19 +2,22 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rws.errors import UserError
 from rws.predict.annotations import ONE_IMAGE, Annotations
 from rws.predict.images import find_images, make_output, refuse_overwriting, result_stems
 from rws.predict.options import PredictCommand
-from rws.predict.photographs import CAM, LABEL, OVERLAY, HeatMaps, ImageJob
+from rws.predict.photographs import CAM, COMPARED, LABEL, OVERLAY, HeatMaps, ImageJob
 from rws.predict.predictor import load_predictors
-from rws.predict.side_by_side import COMPARED, SideBySide
 from rws.predict.sliding import any_size
-from rws.predict.video.command import find_films, make_films
+from rws.predict.video.sources import find_films
 from rws.runtime.bars import say, tracked
 from rws.runtime.device import choose_device
 from rws.runtime.prefetch import ahead, finishing, one_thread
+
+if TYPE_CHECKING:
+    from rws.predict.side_by_side import SideBySide
 
 
 def predict(command: PredictCommand) -> int:
@@ -23,9 +26,11 @@ def predict(command: PredictCommand) -> int:
     Raises: UserError for an input, an output or a checkpoint that cannot be used.
     """
     films = find_films(command)
-    if films and command.annotations is not None:
-        raise UserError(f"--format {command.annotations}: is of photographs; {command.sources[0]} is a film")
-    return make_films(films, command) if films else predict_photographs(command)
+    if not films:
+        return predict_photographs(command)
+    from rws.predict.video.command import make_films  # FFmpeg's libraries, and matplotlib for titles
+
+    return make_films(films, command)
 
 
 def predict_photographs(command: PredictCommand) -> int:
@@ -69,7 +74,7 @@ def result_endings(command: PredictCommand) -> tuple[str, ...]:
     return (LABEL, OVERLAY, *(() if command.cam is None else (CAM,)), *annotations)
 
 
-def load_job(command: PredictCommand, stems: dict[Path, Path]) -> ImageJob | SideBySide:
+def load_job(command: PredictCommand, stems: dict[Path, Path]) -> "ImageJob | SideBySide":
     """The networks of a command and what they do with a photograph; `stems` say where its results go.
 
     Raises: UserError for a checkpoint or a device that cannot be used, and for an unknown class.
@@ -77,6 +82,8 @@ def load_job(command: PredictCommand, stems: dict[Path, Path]) -> ImageJob | Sid
     device = choose_device(command.device)
     predictors = load_predictors(command.networks, command.titles, device, command.options, command.trusted)
     if command.side_by_side:
+        from rws.predict.side_by_side import SideBySide  # matplotlib, for titles
+
         return SideBySide(predictors, command.width, stems)
     maps = None
     if command.cam is not None:
@@ -89,7 +96,7 @@ def load_job(command: PredictCommand, stems: dict[Path, Path]) -> ImageJob | Sid
     return ImageJob(predictors[0], stems, maps, annotations, command.legend)
 
 
-def predict_all(job: ImageJob | SideBySide, images: list[Path]) -> int:
+def predict_all(job: "ImageJob | SideBySide", images: list[Path]) -> int:
     """Predict and write, the next images read and the last ones written beside it; the number that failed."""
     failed = 0
     # An interruption lets the writer end.

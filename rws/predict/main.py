@@ -24,6 +24,9 @@ def _run(flags: Sequence[str], description: str | None, prog: str) -> int:
 
         return export(export_command)
     command = parse(flags, description, prog)
+    from rws.runtime.quick_torchvision import load_torchvision
+
+    load_torchvision()
     from rws.predict.command import predict
 
     return predict(command)

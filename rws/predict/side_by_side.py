@@ -10,12 +10,12 @@ from PIL import Image
 from torch import Tensor
 
 from rws.errors import UserError
+from rws.look.overlay import overlay
 from rws.look.panels import Panels, fitted, panel_size
-from rws.look.viz import overlay
 from rws.predict.images import open_image, write_pictures
+from rws.predict.photographs import COMPARED
 from rws.predict.predictor import Predictor, network_inputs
 
-COMPARED = "_compare.jpg"
 PHOTOGRAPH = "photograph"
 WIDEST = 3840  # pixels of all pictures together, unless somebody asks for more
 

@@ -11,7 +11,7 @@ from torch import nn
 import rws
 from rws.data.classes import named_classes
 from rws.look.named_regions import named_overlay
-from rws.look.viz import overlay
+from rws.look.overlay import overlay
 from rws.predict.inference import class_maps
 
 NAMES = ("background", "cat", "cow <b>")

@@ -7,7 +7,7 @@ from PIL import Image
 from rws.data.classes import CAMVID, VOC2012, ClassSet
 from rws.data.sets.coco_stuff import CLASSES_164K as STUFF
 from rws.look.named_regions import named_overlay, place_in, regions
-from rws.look.viz import overlay
+from rws.look.overlay import overlay
 
 BINARY = VOC2012.binary("cow")
 SIZES = [(375, 500), (300, 1200), (1200, 300), (240, 320)]  # height, width

@@ -6,7 +6,8 @@ from PIL import Image
 
 from rws.data.classes import CAMVID, DEMO, VOC2012
 from rws.data.label_images import colour_label
-from rws.look.viz import Planes, contours, heat, overlay, stage_figure
+from rws.look.overlay import contours, overlay
+from rws.look.viz import Planes, heat, stage_figure
 
 STAGES = ("stage1", "stage2", "stage3", "stage4")
 

@@ -22,8 +22,8 @@ from tiny import REPOSITORY, load_script
 
 from rws.data.classes import DEMO
 from rws.data.sets.davis import CLASSES as OBJECTS
+from rws.look.overlay import overlay
 from rws.look.panels import GAP
-from rws.look.viz import overlay
 from rws.predict.inference import predict_label
 from rws.predict.predictor import load_predictors
 from rws.predict.refine import refined_label

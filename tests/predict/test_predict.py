@@ -16,9 +16,10 @@ from rws.data.import_.__main__ import main as import_main
 from rws.look.named_regions import named_overlay
 from rws.models import FAMILIES, build_network
 from rws.predict import predictor
+from rws.predict.cam_figure import draw_cam_figure
 from rws.predict.images import open_image
 from rws.predict.inference import predict_logits, prepare_for_prediction
-from rws.predict.photographs import HeatMaps, draw_cam_figure
+from rws.predict.photographs import HeatMaps
 from rws.predict.refine import refined_label
 from rws.predict.sliding import sliding_label
 from rws.predict.ways import PredictOptions, Windows

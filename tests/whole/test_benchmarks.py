@@ -9,6 +9,7 @@ import torch
 
 from benchmarks import run
 from benchmarks.rows import Context, Target, make_row
+from benchmarks.starting import process_seconds
 from benchmarks.timing import Samples, alternate
 
 QUICK = ("cam", "refine", "bank", "step", "step-online", "load", "score-set")
@@ -66,6 +67,13 @@ def test_a_later_run_replaces_only_its_own_rows(result, capsys):
     assert others[0] == others[1]
     assert len(next(r for r in after["rows"] if r["name"] == "refine-25")["samples"]["ours"]) == 8
     assert "refine-36" in capsys.readouterr().out
+
+
+def test_seconds_of_a_process_are_those_of_its_processor():
+    idle, busy = ["-c", "pass"], ["-c", "sum(range(3 * 10**7))"]
+    assert process_seconds(busy) > process_seconds(idle) > 0
+    with pytest.raises(RuntimeError, match="ended with 3"):
+        process_seconds(["-c", "raise SystemExit(3)"])
 
 
 def test_two_things_are_timed_in_turns():

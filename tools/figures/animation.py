@@ -7,8 +7,8 @@ from PIL import Image
 
 from rws.data.classes import ClassSet
 from rws.data.split import Split
+from rws.look.overlay import overlay
 from rws.look.samples import chosen_ids
-from rws.look.viz import overlay
 from tools.figures.canvas import SMALL, TEXT, TITLE, canvas, panel, rendered
 from tools.figures.source import Looked, Source
 

@@ -11,8 +11,9 @@ from rws.data.boxes import Box
 from rws.look.html_report import encode
 from rws.look.html_report.facts import Facts
 from rws.look.html_report.looking import PageNetwork, Seen
+from rws.look.overlay import is_foreground
 from rws.look.samples import chosen_ids
-from rws.look.viz import ATTENTION_COLOURS, MISSING_COLOURS, is_foreground
+from rws.look.viz import ATTENTION_COLOURS, MISSING_COLOURS
 from rws.runtime.bars import tracked
 
 IMAGES = 12

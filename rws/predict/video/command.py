@@ -10,7 +10,7 @@ from rws.predict.video.frames import Source
 from rws.predict.video.projection import Projection, Shown, print_outcome
 from rws.predict.video.scores import Scores, foreground_of, score_table
 from rws.predict.video.sinks import SINKS, require_encoder
-from rws.predict.video.sources import film_paths, open_sources
+from rws.predict.video.sources import film_paths
 from rws.runtime.bars import say
 from rws.runtime.device import choose_device
 
@@ -24,38 +24,31 @@ class Films:
     form: str
 
 
-def find_films(command: PredictCommand) -> Films | None:
-    """The films that a command names; None for photographs.
+def plan_films(sources: list[Source], command: PredictCommand) -> Films:
+    """Where the films of a command are to be written, and in which form.
 
-    Raises: UserError as `open_sources` and `film_paths`, for heat maps, which films do not have, and for
-        films and photographs together.
+    Raises: UserError as `film_paths`, and for what films do not have: heat maps and annotations.
     """
-    asked = command.films
-    found = {
-        source: open_sources(source, command.output, asked.sequence, asked.form, asked.rate)
-        for source in dict.fromkeys(command.sources)
-    }
-    sources = [film for films in found.values() for film in films]
-    if not sources:
-        return None
-    if others := [source for source, films in found.items() if not films]:
-        raise UserError(
-            f"{others[0]}: is no film, others are; give films and photographs one after the other"
-        )
     if command.cam is not None:
         raise UserError("--cam: heat maps are drawn of photographs, not of films; give it single frames")
     if command.legend is not None:
         raise UserError(f"--legend {command.legend}: is of photographs; --titles gives a film its legend")
-    if asked.truth and (without := [source.name for source in sources if not source.has_masks]):
+    if command.films.truth and (without := [source.name for source in sources if not source.has_masks]):
         raise UserError(f"--truth: {without[0]} has no masks; it is for sequences of DAVIS that have")
-    paths, form = film_paths(sources, command.output, asked.form)
+    paths, form = film_paths(sources, command.output, command.films.form)
     for path in paths:
         require_encoder(SINKS[form].codec, path)
+    if command.annotations is not None:
+        raise UserError(f"--format {command.annotations}: is of photographs; {command.sources[0]} is a film")
     return Films(sources, paths, form)
 
 
-def make_films(films: Films, command: PredictCommand) -> int:
-    """Make the films and print how fast, and J and F where there are masks; the exit code."""
+def make_films(sources: list[Source], command: PredictCommand) -> int:
+    """Make films and print how fast, and J and F where there are masks; the exit code.
+
+    Raises: UserError as `plan_films` and `load_predictors`, and for an unknown class.
+    """
+    films = plan_films(sources, command)
     titles, foreground = command.titles, command.films.foreground
     device = choose_device(command.device)
     predictors = load_predictors(command.networks, titles, device, command.options, command.trusted)

@@ -13,12 +13,6 @@ from PIL import Image
 from rws.errors import UserError
 from rws.predict.video.frames import Frame, Source
 
-# fmt: off
-SUFFIXES = (
-    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv",
-    ".mts", ".m2ts",
-)
-# fmt: on
 USUAL_RATE = Fraction(25)
 _T = Image.Transpose
 # The signs of a display matrix (a, b, c, d), x' = ax + cy, y' = bx + dy, and what it does to a picture.

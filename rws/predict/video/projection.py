@@ -16,8 +16,8 @@ from torch import Tensor
 from rws.data.classes import ClassSet
 from rws.data.sets.davis import CLASSES as OBJECTS
 from rws.errors import UserError
+from rws.look.overlay import overlay
 from rws.look.panels import Panels, fitted, panel_size
-from rws.look.viz import overlay
 from rws.predict.predictor import Predictor, network_inputs
 from rws.predict.video.frames import Frame, Source
 from rws.predict.video.scores import Scores

@@ -9,11 +9,17 @@ from fractions import Fraction
 from pathlib import Path
 
 from rws.errors import UserError
+from rws.predict.options import FILM_FORMS, PredictCommand
 from rws.predict.video.camera import Camera
-from rws.predict.video.files import SUFFIXES, FilmFile
 from rws.predict.video.frames import Source
 from rws.predict.video.pictures import Animation, is_animated, open_folder, open_sequences
-from rws.predict.video.sinks import SINKS
+
+# fmt: off
+SUFFIXES = (
+    ".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv",
+    ".mts", ".m2ts",
+)
+# fmt: on
 
 
 def ending_form(output: Path) -> str | None:
@@ -22,9 +28,9 @@ def ending_form(output: Path) -> str | None:
     Raises: UserError for a kind of film that is not written.
     """
     ending = output.suffix.lower()
-    if ending in SUFFIXES and ending[1:] not in SINKS and not output.is_dir():
+    if ending in SUFFIXES and ending[1:] not in FILM_FORMS and not output.is_dir():
         raise UserError(f"{output}: films are written as .mp4 or .gif; give one of these, or a folder")
-    return ending[1:] if ending[1:] in SINKS and not output.is_dir() else None
+    return ending[1:] if ending[1:] in FILM_FORMS and not output.is_dir() else None
 
 
 def open_film(source: Path) -> Source:
@@ -43,6 +49,24 @@ def open_film(source: Path) -> Source:
 def is_camera(source: Path) -> bool:
     """Whether the input is the number of a camera, and no file or folder of that name."""
     return str(source).isdecimal() and not source.exists()
+
+
+def find_films(command: PredictCommand) -> list[Source]:
+    """The films that a command names; none where it names photographs.
+
+    Raises: UserError as `open_sources`, and for films and photographs together.
+    """
+    asked = command.films
+    found = {
+        source: open_sources(source, command.output, asked.sequence, asked.form, asked.rate)
+        for source in dict.fromkeys(command.sources)
+    }
+    films = [film for sources in found.values() for film in sources]
+    if films and (others := [source for source, sources in found.items() if not sources]):
+        raise UserError(
+            f"{others[0]}: is no film, others are; give films and photographs one after the other"
+        )
+    return films
 
 
 def open_sources(
@@ -70,6 +94,8 @@ def _open_file(source: Path, film: bool) -> list[Source]:
     if source.suffix.lower() in SUFFIXES:
         if not source.is_file():
             raise UserError(f"{source}: no such film; check the path")
+        from rws.predict.video.files import FilmFile  # FFmpeg's libraries, which no photograph needs
+
         return [FilmFile(source)]
     if not source.is_file():
         return []
