@@ -25,6 +25,7 @@ WRONG = {
     "predict": ("--outptu", "--output"),
     "guide": ("--splti", "--split"),
     "report": ("--data.rot", "--data.root"),
+    "plan": ("--gups", "--gpus"),
     "check": ("--confgi", "config"),
     "export": ("--fromat", "--format"),
     "compare": ("--seds", "--seeds"),
