@@ -31,6 +31,7 @@ COMMANDS = {
     "guide": Command("say what a network misses, stage by stage", "rws.look.guide"),
     "report": Command("write the page of a run again", "rws.look.html_report.__main__"),
     "plan": Command("say what a run will cost before it begins", "rws.cost.command"),
+    "bench": Command("say where a cycle spends its time", "rws.cost.bench"),
     "check": Command("look at every file of a data set", "rws.commands.check"),
     "export": Command("write a network as ONNX, TorchScript or torch.export", "rws.commands.export"),
     "compare": Command("train several ways over seeds, at equal budget", "rws.compare.__main__"),

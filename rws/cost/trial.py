@@ -66,7 +66,9 @@ def measure(config: Config) -> Costs:
     with tempfile.TemporaryDirectory(prefix="rws-plan-") as folder:
         setup, _ = prepare(_trial_of(config, folder))
         sizes = len(setup.train), len(setup.val)
-        setup = _limited(setup)
+        batch = setup.config.train
+        few = STEPS * max(batch.batch_size, batch.eval_batch_size)
+        setup = limited(setup, few, STEPS * batch.eval_batch_size)
         run = RunContext(setup, Artifacts(setup.folder))
         say(f"trying {len(setup.train)} of {sizes[0]} training images, {len(setup.val)} of {sizes[1]} others")
         costs, part = _train(run, *sizes)
@@ -96,15 +98,12 @@ def _trial_of(config: Config, folder: str) -> Config:
     )
 
 
-def _limited(setup: Setup) -> Setup:
-    """The setup with as many images as its trial takes."""
-    config, transform = setup.config.train, setup.card.transform()
-    train = _spread(setup.train, STEPS * max(config.batch_size, config.eval_batch_size))
-    val = _spread(setup.val, STEPS * config.eval_batch_size)
-    train_batches, val_batches = (
-        Timed(eval_loader(split, transform, config.eval_batch_size, setup.workers)) for split in (train, val)
-    )
-    return replace(setup, train=train, val=val, train_batches=train_batches, val_batches=val_batches)
+def limited(setup: Setup, train: int, val: int) -> Setup:
+    """The setup with so many of its training and its other images."""
+    size, transform = setup.config.train.eval_batch_size, setup.card.transform()
+    splits = _spread(setup.train, train), _spread(setup.val, val)
+    batches = (Timed(eval_loader(split, transform, size, setup.workers)) for split in splits)
+    return replace(setup, **dict(zip(("train", "val", "train_batches", "val_batches"), (*splits, *batches))))
 
 
 def _spread(split: Split, count: int) -> Split:

@@ -26,6 +26,7 @@ WRONG = {
     "guide": ("--splti", "--split"),
     "report": ("--data.rot", "--data.root"),
     "plan": ("--gups", "--gpus"),
+    "bench": ("--imagse", "--images"),
     "check": ("--confgi", "config"),
     "export": ("--fromat", "--format"),
     "compare": ("--seds", "--seeds"),

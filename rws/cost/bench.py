@@ -1,0 +1,56 @@
+"""Say where a cycle spends its time, part by part, on a few images of a configuration.
+
+    rws bench cycle --config camvid_light --data.root data/camvid
+    rws bench cycle --config demo --images 96 --processor
+
+A run of one cycle trains, looks, selects and trains again on --images of the training images, and writes its
+report, in a folder that is removed. It takes the flags of `rws train`. Images are read and augmented in the
+same process, so that they count; --processor counts seconds of the processor, for a machine with other work.
+"""
+
+import time
+
+from rws.cli import parse
+from rws.config import OPTIONS
+from rws.config.retired import RETIRED
+from rws.errors import Parser, UserError, exit_code
+from rws.runtime.bars import say
+
+
+def make_parser() -> Parser:
+    """The flags that are not those of train."""
+    parser = Parser("rws bench", __doc__, further=(f"--{key}" for key in ("config", *OPTIONS, *RETIRED)))
+    parser.add_argument("what", choices=("cycle",), help="what is measured")
+    parser.add_argument("--images", type=int, default=48, metavar="N", help="training images; 48")
+    parser.add_argument("--processor", action="store_true", help="seconds of the processor, not of the clock")
+    return parser
+
+
+def main(flags: list[str]) -> int:
+    """Measure as a command line says; the exit code."""
+    return exit_code(
+        lambda: bench(flags),
+        results="nothing is left on the disk",
+        interrupted="interrupted; nothing is left",
+    )
+
+
+def bench(arguments: list[str]) -> None:
+    """Run a cycle and say where its time went.
+
+    Raises: UserError for whatever is wrong.
+    """
+    chosen, flags = make_parser().parse_known_args(arguments)
+    command = parse(flags)
+    if chosen.images < 1:
+        raise UserError(f"command line: --images {chosen.images}: must be 1 or more")
+    if command.config.model.name.startswith("sc_cam_"):
+        raise UserError(f"model.name {command.config.model.name}: rws bench knows no rounds of SC-CAM")
+    # Late, so that a wrong flag is answered without loading torch.
+    from rws.cost.parts import lines, time_cycle
+    from rws.runtime.signals import handled
+
+    clock = time.process_time if chosen.processor else time.perf_counter
+    with handled():
+        seconds = time_cycle(command.config, chosen.images, clock)
+    say(f"configuration: {command.source}, on {chosen.images} training images", *lines(seconds))
