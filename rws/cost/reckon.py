@@ -1,7 +1,7 @@
 """From what the parts of a run cost to what the whole run costs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rws.config import Config
 from rws.cost.trial import Costs
@@ -73,6 +73,17 @@ def reckon(config: Config, costs: Costs, processes: int = 1) -> Plan:
     files = (min(2, limit + 1) * networks + 2) * costs.network + 2 * costs.training
     bank = min(2, limit) * costs.bank * costs.train * config.fusion.enabled
     return Plan({step: seconds[step] / processes for step in STEPS}, bank, files, costs.memory)
+
+
+def with_most_slices(config: Config, costs: Costs) -> Costs | None:
+    """The costs if every image had as many slices as are kept of one; None where all are kept, or none."""
+    most = config.slices.most_per_image
+    if most is None or not costs.kept:
+        return None
+    each = 1 + costs.kept / costs.sliced  # maps of an image that has slices: its own, and theirs
+    grown = (1 + most) / each
+    bank = costs.bank * most / costs.kept
+    return replace(costs, kept=float(most), sliced=1.0, select=costs.select * grown, bank=bank)
 
 
 def _training(config: Config, costs: Costs, steps: _Steps) -> Callable[[int, float], float]:

@@ -1,7 +1,7 @@
 """The plan of a run as lines of text."""
 
 from rws.config import Config
-from rws.cost.reckon import Plan
+from rws.cost.reckon import Plan, reckon, with_most_slices
 from rws.cost.trial import Costs
 from rws.runs.record import STEPS
 
@@ -33,11 +33,21 @@ def table(config: Config, costs: Costs, plan: Plan, processes: int) -> list[str]
     lines += [
         f"  {'all':8}{duration(plan.total):>9}",
         "seconds of " + ", ".join(f"{what} {value:.3f}" for what, value in each.items() if value),
-        f"slices: {costs.kept:.1f} an image, by a network after a few steps; a trained one may find fewer",
+        _slices(config, costs, processes),
         f"disk: {_size(plan.bank)} for two banks, {_size(plan.files)} for networks and the training's state",
         f"memory: {_size(plan.memory)} at the peak of one process, its loaders not counted",
     ]
     return lines
+
+
+def _slices(config: Config, costs: Costs, processes: int) -> str:
+    """How many slices are reckoned with, and what the run takes with the most that can be."""
+    found = f"slices: {costs.kept:.1f} an image, by a network after a few steps"
+    most = with_most_slices(config, costs)
+    if most is None:
+        return f"{found}; a trained one finds more or fewer"
+    longest = duration(reckon(config, most, processes).total)
+    return f"{found}; with {config.slices.most_per_image}, the most that are kept, the run takes {longest}"
 
 
 def _share(part: float, whole: float) -> str:

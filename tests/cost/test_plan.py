@@ -8,10 +8,10 @@ import torch
 from tiny import demo_set, tiny_config, with_train
 
 from rws.commands.main import main
-from rws.config import FusionConfig
+from rws.config import FusionConfig, SliceConfig
 from rws.cost.advice import advice
 from rws.cost.clock import Timed
-from rws.cost.reckon import _Steps, reckon
+from rws.cost.reckon import _Steps, reckon, with_most_slices
 from rws.cost.table import duration
 from rws.cost.trial import Costs, measure
 from rws.cycle.loop import Run
@@ -79,6 +79,15 @@ def test_what_a_configuration_leaves_out_costs_nothing(config):
     assert reckon(config, replace(COSTS, kept=0.0, fused_step=0.0)).seconds["whole"] == 55
     twice = replace(config, fusion=FusionConfig(positions="random"))
     assert reckon(twice, COSTS).seconds["select"] == 2 * reckon(config, COSTS).seconds["select"]
+
+
+def test_the_most_slices_are_those_that_are_kept(config):
+    # An image that has slices has 2 / 0.75 of them, and takes 3 s with its own map: two take less.
+    most = with_most_slices(config, COSTS)
+    assert (most.kept, most.sliced, most.bank) == (2.0, 1.0, 100.0)
+    assert most.select == pytest.approx(3.0 * 3 / (1 + 2 / 0.75))
+    assert with_most_slices(replace(config, slices=SliceConfig(most_per_image=None)), COSTS) is None
+    assert with_most_slices(config, replace(COSTS, kept=0.0, sliced=0.0)) is None
 
 
 @pytest.mark.parametrize("budget", ["added", "within"])
