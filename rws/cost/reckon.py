@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from rws.config import Config
 from rws.cost.trial import Costs
+from rws.cycle.setup import with_epochs
 from rws.cycle.steps import uses_slices
 from rws.data.batches import steps_per_epoch
 from rws.runs.record import STEPS
@@ -55,6 +56,7 @@ class _Steps:
 
 def reckon(config: Config, costs: Costs, processes: int = 1) -> Plan:
     """What a run of the configuration takes; of several processes each takes its share of everything."""
+    config = with_epochs(config, costs.train)
     steps, limit = _Steps.of(config, costs), config.cycles.limit
     if uses_slices(config) and not costs.kept:
         limit = 0  # the run stops: no slice is weak

@@ -7,8 +7,8 @@ from rws.core.advantage import missing_weights
 from rws.look.cam_methods import TITLES, cam_method
 from rws.look.viz import DPI, Planes, stage_figure
 from rws.predict.inference import maps_at_own_size
-from rws.predict.photographs import HeatMaps
 from rws.predict.predictor import Predictor
+from rws.predict.ways import HeatMaps
 
 LONGEST_MAP = 1200  # pixels of a heat map's longer side: two for each stage stand in one picture
 

@@ -8,10 +8,11 @@ from rws.errors import UserError
 from rws.predict.annotations import ONE_IMAGE, Annotations
 from rws.predict.images import find_images, make_output, refuse_overwriting, result_stems
 from rws.predict.options import PredictCommand
-from rws.predict.photographs import CAM, COMPARED, LABEL, OVERLAY, HeatMaps, ImageJob
+from rws.predict.photographs import CAM, COMPARED, LABEL, OVERLAY, ImageJob
 from rws.predict.predictor import load_predictors
 from rws.predict.sliding import any_size
 from rws.predict.video.sources import find_films
+from rws.predict.ways import HeatMaps
 from rws.runtime.bars import say, tracked
 from rws.runtime.device import choose_device
 from rws.runtime.prefetch import ahead, finishing, one_thread

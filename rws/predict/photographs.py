@@ -16,22 +16,11 @@ from rws.look.named_regions import named_overlay
 from rws.predict.annotations import Annotations
 from rws.predict.images import open_image, write_pictures
 from rws.predict.predictor import Predictor, network_inputs
+from rws.predict.ways import HeatMaps
 from rws.runtime.bars import say
 
 # The endings of the results; COMPARED of several networks side by side.
 LABEL, OVERLAY, CAM, COMPARED = ".png", "_overlay.jpg", "_cam.png", "_compare.jpg"
-
-
-@dataclass(frozen=True)
-class HeatMaps:
-    """Which heat maps are drawn: of the pixels predicted as `category`, by a method of TITLES.
-
-    whole: over the whole photograph, else at these pixels alone.
-    """
-
-    category: str
-    method: str = "gradcam"
-    whole: bool = False
 
 
 @dataclass(frozen=True)

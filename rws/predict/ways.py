@@ -86,6 +86,18 @@ class LookAgain:
 
 
 @dataclass(frozen=True)
+class HeatMaps:
+    """Which heat maps are drawn: of the pixels predicted as `category`, by one of CAM_METHODS.
+
+    whole: over the whole photograph, else at these pixels alone.
+    """
+
+    category: str
+    method: str = "gradcam"
+    whole: bool = False
+
+
+@dataclass(frozen=True)
 class PredictOptions:
     """How a network looks at an image: once, with augmentation, again at parts, or in windows.
 

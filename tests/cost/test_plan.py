@@ -77,6 +77,8 @@ def test_what_a_configuration_leaves_out_costs_nothing(config):
     assert once.seconds["whole"] == 55
     assert once.seconds["select"] == once.bank == 0
     assert reckon(config, replace(COSTS, kept=0.0, fused_step=0.0)).seconds["whole"] == 55
+    auto = with_train(replace(config, cycles=replace(config.cycles, limit=0)), epochs="auto", images=80)
+    assert reckon(auto, COSTS).seconds["whole"] == 55, "80 images are two epochs of 40"
     twice = replace(config, fusion=FusionConfig(positions="random"))
     assert reckon(twice, COSTS).seconds["select"] == 2 * reckon(config, COSTS).seconds["select"]
 

@@ -19,10 +19,9 @@ from rws.predict import predictor
 from rws.predict.cam_figure import draw_cam_figure
 from rws.predict.images import open_image
 from rws.predict.inference import predict_logits, prepare_for_prediction
-from rws.predict.photographs import HeatMaps
 from rws.predict.refine import refined_label
 from rws.predict.sliding import sliding_label
-from rws.predict.ways import PredictOptions, Windows
+from rws.predict.ways import HeatMaps, PredictOptions, Windows
 from rws.runs.model_file import Card, load_trained, save_trained
 from rws.runtime.prefetch import ahead
 
