@@ -57,7 +57,7 @@ def find_films(command: PredictCommand) -> Films | None:
 def make_films(films: Films, command: PredictCommand) -> int:
     """Make the films and print how fast, and J and F where there are masks; the exit code."""
     titles, foreground = command.titles, command.films.foreground
-    device = choose_device(command.device)
+    device = choose_device(command.runs_on)
     predictors = load_predictors(command.networks, titles, device, command.options, command.trusted)
     for predictor in predictors:
         foreground_of(predictor, foreground)  # an unknown class is refused before a film is begun
