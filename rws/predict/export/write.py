@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rws.errors import UserError
 from rws.predict.export.formats import AXES, FORMATS, Run, quiet
-from rws.predict.export.plain import PlainNetwork, metadata
+from rws.predict.export.plain import PlainNetwork, constant_padding, metadata
 from rws.runs.model_file import Card
 
 MOST_DIFFERENCE = 1e-4
@@ -89,7 +89,7 @@ def _attempt(
     shape = tuple(axes.get(axis, length) for axis, length in enumerate(example.shape))
     kind = FORMATS[name]
     try:
-        with quiet():
+        with quiet(), constant_padding(plain):
             kind.write(plain, example, axes, path, metadata(card, shape))
             run = kind.read(path)
     except OSError as error:
