@@ -14,7 +14,7 @@ from PIL import Image
 from benchmarks.inputs import make_network
 from benchmarks.predicting import photographs
 from benchmarks.rows import Context, Row, Target, make_row
-from benchmarks.timing import alternate
+from benchmarks.timing import Samples, alternate, in_turns
 from rws.commands.main import main as rws
 from rws.data import DATASETS
 from rws.models import FAMILIES
@@ -23,10 +23,10 @@ from rws.runs.model_file import Card, save_trained
 
 LIGHT, LARGE = "deeplabv3_efficientnet_lite0", "deeplabv3_resnet50"
 # Of each network: the name of its rows, the short side in pixels, how many photographs, and the target.
-NETWORKS = {LIGHT: ("light", 224, 48, 1.6), LARGE: ("resnet50", 240, 12, 2.0)}
+NETWORKS = {LIGHT: ("light", 224, 48, 1.6), LARGE: ("resnet50", 240, 8, 2.0)}
 BACKENDS = ("onnxruntime", "openvino", "openvino-bf16")
 SIZE, TINY_SIZE = (375, 500), (64, 80)
-FILM_SIZE, FRAMES, RATE = (480, 854), 12, 12
+FILM_SIZE, FRAMES, RATE = (480, 854), 8, 12
 
 
 def save_network(path: Path, name: str, base_size: int, seed: int = 0) -> None:
@@ -71,25 +71,20 @@ def _of_network(
 ) -> list[Row]:
     size = TINY_SIZE if context.tiny else SIZE
     sizes = {"images": count, "height": size[0], "width": size[1], "side": side, "network": network}
-    rows = []
+    backends = BACKENDS[:1] if context.tiny else BACKENDS
     with _folder() as folder:
         save_network(folder / "network.pt", network, side)
         photographs(folder, size, count)
         words = ("predict", folder / "photographs", "--model", folder / "network.pt", "--output")
         command = partial(run_command, *words, folder / "out", "--device", "cpu", "--backend")
-        for backend in BACKENDS[:1] if context.tiny else BACKENDS:
-            samples = alternate(
-                partial(command, backend),
-                partial(command, "torch"),
-                context.few(3),
-                context.device,
-                clock=context.clock,
-            )
-            goal = Target("at least", target) if backend == "openvino" else None
-            note = f"rws predict --backend {backend}, from start to end; peer: the same with torch"
-            rows.append(
-                make_row(f"predict-backend-{title}-{backend}", samples, goal, sizes, note=note + _by(context))
-            )
+        works = {name: partial(command, name) for name in ("torch", *backends)}
+        found = in_turns(works, context.few(3), context.device, context.clock)
+    rows = []
+    for name in backends:
+        goal = Target("at least", target) if name == "openvino" else None
+        note = f"rws predict --backend {name}, from start to end; peer: the same with torch" + _by(context)
+        samples = Samples(found[name], found["torch"])
+        rows.append(make_row(f"predict-backend-{title}-{name}", samples, goal, sizes, note=note))
     return rows
 
 

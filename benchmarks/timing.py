@@ -70,6 +70,19 @@ def alternate(
     return samples
 
 
+def in_turns(
+    works: dict[str, Work], repeats: int, device: torch.device, clock: Clock = time.perf_counter
+) -> dict[str, list[float]]:
+    """Seconds of A B C A B C ... in this process, after a warm-up of each."""
+    for work in works.values():
+        work()
+    samples: dict[str, list[float]] = {name: [] for name in works}
+    for _ in tracked(range(repeats), desc=" ".join(works), leave=False):
+        for name, work in works.items():
+            samples[name].append(seconds(work, device, clock))
+    return samples
+
+
 def peak_memory(prepare: Callable[..., Work], *args: object, device: torch.device) -> int:
     """Bytes that `prepare(*args)()` takes at its peak, in a process of its own.
 
