@@ -26,7 +26,7 @@ LIGHT, LARGE = "deeplabv3_efficientnet_lite0", "deeplabv3_resnet50"
 NETWORKS = {LIGHT: ("light", 224, 48, 1.6), LARGE: ("resnet50", 240, 8, 2.0)}
 BACKENDS = ("onnxruntime", "openvino", "openvino-bf16")
 SIZE, TINY_SIZE = (375, 500), (64, 80)
-FILM_SIZE, FRAMES, RATE = (480, 854), 8, 12
+FILM_SIZE, FRAMES, RATE = (480, 854), 24, 12
 
 
 def save_network(path: Path, name: str, base_size: int, seed: int = 0) -> None:

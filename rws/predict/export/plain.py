@@ -45,7 +45,7 @@ def constant_padding(plain: PlainNetwork) -> Iterator[None]:
     """Inside the block timm's convolutions that pad by the image's size pad by a constant.
 
     In a network whose images are resized to multiples of its stride the padding is always the same. Without
-    this torch carries its formula through all layers after it, which takes hours.
+    this torch carries its formula through all layers after it, and does not end within many minutes.
     """
     kind = getattr(sys.modules.get("timm.layers"), "Conv2dSame", None)
     resized = getattr(plain.network, "size_multiple", 1) > 1
