@@ -23,7 +23,7 @@ from rws.runs.model_file import Card, save_trained
 
 LIGHT, LARGE = "deeplabv3_efficientnet_lite0", "deeplabv3_resnet50"
 # Of each network: the name of its rows, the short side in pixels, how many photographs, and the target.
-NETWORKS = {LIGHT: ("light", 224, 48, 1.6), LARGE: ("resnet50", 240, 8, 2.0)}
+NETWORKS = {LIGHT: ("light", 224, 96, 1.6), LARGE: ("resnet50", 240, 16, 2.0)}
 BACKENDS = ("onnxruntime", "openvino", "openvino-bf16")
 SIZE, TINY_SIZE = (375, 500), (64, 80)
 FILM_SIZE, FRAMES, RATE = (480, 854), 24, 12
