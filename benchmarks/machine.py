@@ -4,12 +4,13 @@ import os
 import platform
 import re
 import subprocess
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
 
-PACKAGES = ("torch", "torchvision", "grad-cam", "numpy")
+PACKAGES = ("torch", "torchvision", "grad-cam", "numpy", "onnxruntime", "openvino")
 
 
 def processor() -> str:
@@ -50,13 +51,22 @@ def commit() -> str:
     return head + ("+dirty" if changed else "")
 
 
+def _versions() -> dict[str, str]:
+    """Of the packages that are installed."""
+    found = {}
+    for package in PACKAGES:
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
 def circumstances() -> dict:
     """What may change from run to run, as the run starts."""
     load = os.getloadavg() if hasattr(os, "getloadavg") else None
     return {
         "commit": commit(),
         "python": platform.python_version(),
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": _versions(),
         "threads": torch.get_num_threads(),
         "load_average": [round(x, 2) for x in load] if load else None,
     }

@@ -25,15 +25,15 @@ SIZE, TINY_SIZE = (375, 500), (64, 80)
 IMAGES = 48
 
 
-def _photographs(folder: Path, size: tuple[int, int], count: int) -> list[Path]:
+def photographs(folder: Path, size: tuple[int, int], count: int) -> list[Path]:
     """Generated scenes, enlarged, as JPEG files."""
     root = generate(folder / "demo", train=count, val=1, progress=False)
-    photographs = folder / "photographs"
-    photographs.mkdir()
+    made = folder / "photographs"
+    made.mkdir()
     for path in sorted((root / "JPEGImages").glob("train_*.jpg")):
         with Image.open(path) as image:
-            image.resize(size[::-1], Image.Resampling.BICUBIC).save(photographs / path.name, quality=92)
-    return sorted(photographs.iterdir())
+            image.resize(size[::-1], Image.Resampling.BICUBIC).save(made / path.name, quality=92)
+    return sorted(made.iterdir())
 
 
 def _script(folder: Path, device: str) -> None:
@@ -58,7 +58,7 @@ def predict(context: Context) -> list[Row]:
     network = make_network(context.device, NETWORK, channels_last=False)[0].eval()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        paths = _photographs(folder, size, count)
+        paths = photographs(folder, size, count)
         save_trained(folder / "network.pt", network, card)
         inputs = [network_input(card, open_image(path)).to(context.device).contiguous() for path in paths]
         samples = alternate(

@@ -1,11 +1,12 @@
 """What a benchmark gives: rows with medians, a ratio, and the target it is held against."""
 
+import time
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import torch
 
-from benchmarks.timing import Samples
+from benchmarks.timing import Clock, Samples
 
 
 @dataclass(frozen=True)
@@ -15,12 +16,19 @@ class Context:
     tiny: small sizes, which try the harness and measure nothing.
     repeats: timed pairs of a quick benchmark; slow ones take fewer.
     run: folder of a finished run, for `cycle` and the fused shares of `bank`; may be absent.
+    cpu_time: time of this process in place of the wall clock, where other programs take the cores; of
+        `predict-backend`, `film` and `ways-rws`.
     """
 
     device: torch.device
     tiny: bool = False
     repeats: int = 5
     run: str | None = None
+    cpu_time: bool = False
+
+    @property
+    def clock(self) -> Clock:
+        return time.process_time if self.cpu_time else time.perf_counter
 
     @property
     def network(self) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.backends import film, predict_backend
 from benchmarks.banks import bank
 from benchmarks.cams import cam, cam_classes, cam_last
 from benchmarks.cycles import cycle
@@ -30,6 +31,7 @@ from benchmarks.sets import copies, score_set
 from benchmarks.starting import predict_one, start
 from benchmarks.steps import step, step_online
 from benchmarks.training import train
+from benchmarks.ways import ways_rws
 from rws.runs.checkpoint import write_result
 from rws.runtime.bars import say, tracked
 
@@ -48,6 +50,9 @@ BENCHMARKS = {
     "predict": predict,
     "start": start,
     "predict-one": predict_one,
+    "predict-backend": predict_backend,
+    "film": film,
+    "ways-rws": ways_rws,
     "score-set": score_set,
     "copies": copies,
 }
@@ -66,6 +71,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--tiny", action="store_true", help="small sizes, which measure nothing")
     parser.add_argument("--repeats", type=int, default=5, help="pairs of the quick benchmarks (default: 5)")
     parser.add_argument("--run", help="folder of a finished run, for cycle and the fused shares of bank")
+    parser.add_argument(
+        "--cpu-time", action="store_true", help="of predict-backend, film and ways-rws, on a machine in use"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     args = parser.parse_args(argv)
     if args.repeats < 1:
@@ -120,7 +128,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code."""
     args = parse(argv)
     device = torch.device(args.device)
-    context = Context(device, args.tiny, args.repeats, args.run)
+    context = Context(device, args.tiny, args.repeats, args.run, args.cpu_time)
     path, around = result_path(context, args.out), circumstances()
     print(_LINE.format("name", "ours", "peer", "ratio", "target", ""))
     for name in tracked(args.only or list(BENCHMARKS), unit="benchmark", leave=False):

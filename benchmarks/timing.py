@@ -13,6 +13,7 @@ import torch
 from rws.runtime.bars import tracked
 
 Work = Callable[[], object]
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,13 @@ class Samples:
         return median(self.ours), median(self.peer) if self.peer else None
 
 
-def seconds(work: Work, device: torch.device) -> float:
-    """Wall-clock seconds of one call, with everything that it started on the device."""
+def seconds(work: Work, device: torch.device, clock: Clock = time.perf_counter) -> float:
+    """Seconds of one call, by the wall clock unless told, with everything that it started on the device."""
     _synchronise(device)
-    start = time.perf_counter()
+    start = clock()
     work()
     _synchronise(device)
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def _synchronise(device: torch.device) -> None:
@@ -49,6 +50,7 @@ def alternate(
     *,
     warm_up: bool = True,
     rehearse: bool = False,
+    clock: Clock = time.perf_counter,
 ) -> Samples:
     """Seconds of A B A B ... in this process, after a warm-up of each.
 
@@ -63,8 +65,21 @@ def alternate(
     for _ in tracked(range(repeats), desc="A B", leave=False):
         if rehearse:
             ours()
-        samples.ours.append(seconds(ours, device))
-        samples.peer.append(seconds(peer, device))
+        samples.ours.append(seconds(ours, device, clock))
+        samples.peer.append(seconds(peer, device, clock))
+    return samples
+
+
+def in_turns(
+    works: dict[str, Work], repeats: int, device: torch.device, clock: Clock = time.perf_counter
+) -> dict[str, list[float]]:
+    """Seconds of A B C A B C ... in this process, after a warm-up of each."""
+    for work in works.values():
+        work()
+    samples: dict[str, list[float]] = {name: [] for name in works}
+    for _ in tracked(range(repeats), desc=" ".join(works), leave=False):
+        for name, work in works.items():
+            samples[name].append(seconds(work, device, clock))
     return samples
 
 

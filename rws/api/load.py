@@ -13,9 +13,10 @@ from rws.data.transforms import Normalisation
 from rws.errors import UserError
 from rws.models import IMAGENET_MEAN, IMAGENET_STD
 from rws.models.own_networks import made_fit
+from rws.predict.backends import in_backend
 from rws.predict.inference import prepare_for_prediction
 from rws.predict.predictor import Predictor, titles_of
-from rws.predict.ways import PredictOptions
+from rws.predict.ways import TORCH, PredictOptions, backend_device
 from rws.runs.card import Card
 from rws.runs.open_network import found_stages, open_network
 from rws.runs.published import BASE_SIZE
@@ -45,6 +46,7 @@ def load(
     base_size: int | None = None,
     normalisation: tuple[Levels3, Levels3] | None = None,
     device: str = "auto",
+    backend: str = TORCH,
     trusted: Collection[str] = (),
 ) -> Network:
     """A network that segments photographs: `load("runs/demo/best.pt")("photo.jpg")`.
@@ -59,10 +61,13 @@ def load(
         base_size: the short side in pixels to which a photograph is resized; that of its training, else 520.
         normalisation: mean and standard deviation of the colours, of a module alone; those of ImageNet.
         device: auto, cpu, cuda or cuda:N.
+        backend: the program that runs the network, "torch", "onnxruntime", "openvino" or "openvino-bf16"; the
+            others are faster on a CPU, and show no heat maps.
         trusted: networks of your own, `path.to.module:factory`, that a checkpoint may ask for.
 
     Raises: UserError for what cannot be found, read, downloaded or used, in one line with the way out.
     """
+    on = choose_device(backend_device(backend, device))
     if isinstance(what, nn.Module):
         title = type(what).__name__
         network, card = _of_module(what, normalisation or IMAGENET)
@@ -71,10 +76,11 @@ def load(
     else:
         network, card = open_network(what, trusted)
         (title,) = titles_of([what])
-    card = _with(card, title, classes, stages, base_size)
     say(*(f"note: {note}" for note in getattr(network, "notes", ())))
-    network = prepare_for_prediction(network, choose_device(device))
-    return Network(Predictor(title, network, card, PredictOptions()))
+    shown = _with(card, title, classes, stages, base_size)
+    name = title if isinstance(what, nn.Module) else what
+    network = in_backend(prepare_for_prediction(network, on), card, backend, name)
+    return Network(Predictor(title, network, shown, PredictOptions(backend=backend)))
 
 
 def _of_module(module: nn.Module, normalisation: tuple[Levels3, Levels3]) -> tuple[nn.Module, ModuleCard]:

@@ -17,6 +17,7 @@ from rws.config import OPTIONS
 from rws.config.retired import RETIRED
 from rws.errors import Parser, UserError, add_trust, exit_code, trusted_of
 from rws.evaluate.names import NAMES
+from rws.predict.options import add_backend
 from rws.runtime.bars import say
 from rws.runtime.signals import handled
 
@@ -55,6 +56,7 @@ def make_parser() -> Parser:
     parser.add_argument(
         "--worst", type=int, default=12, metavar="N", help="worst images on a sheet; 12, 0 for none"
     )
+    add_backend(parser)
     add_trust(parser)
     return parser
 
@@ -91,6 +93,7 @@ def score(arguments: list[str]) -> None:
         output,
         chosen.worst,
         trusted_of(chosen),
+        chosen.backend,
     )
     with handled():
         found = validate(command)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 import yaml
 
 from rws.config import Config
@@ -21,9 +22,11 @@ from rws.evaluate.scores import miou
 from rws.evaluate.tally import Scores, Tally
 from rws.evaluate.ways import Trained, make_ways
 from rws.look.beside import check_classes, configuration_of, named_network
+from rws.predict.backends import in_backend
 from rws.predict.images import make_output
 from rws.predict.inference import prepare_for_prediction
 from rws.predict.predictor import titles_of
+from rws.predict.ways import TORCH, backend_device, require_torch
 from rws.runs.checkpoint import write_result, write_text
 from rws.runs.log import environment
 from rws.runs.open_network import as_file, open_network
@@ -41,7 +44,7 @@ class ValCommand:
     networks: what `open_network` takes. flags: those of train.py, which name the data. list_name: of the
     data, else its list of validation. passes: forward passes an image on the average, of the ways that see
     windows again. output: a folder, or None to write nothing. worst: images on a sheet. trusted: networks of
-    one's own that a checkpoint may ask for.
+    one's own that a checkpoint may ask for. backend: the program that runs them, one of BACKENDS.
     """
 
     networks: tuple[str | Path, ...]
@@ -52,6 +55,7 @@ class ValCommand:
     output: Path | None = None
     worst: int = WORST
     trusted: tuple[str, ...] = ()
+    backend: str = TORCH
 
 
 def val(
@@ -63,6 +67,7 @@ def val(
     passes: float = 3.0,
     output: str | Path | None = None,
     trusted: Sequence[str] = (),
+    backend: str = TORCH,
 ) -> Evaluation:
     """A trained network, or several side by side, scored on a list of a data set.
 
@@ -71,14 +76,16 @@ def val(
     configuration beside the first checkpoint. list: its list of validation unless another is named. ways: to
     predict, by name. passes: forward passes an image on the average, of the ways that see windows again.
     output: a folder for val.json and pictures; nothing is written without it. trusted: networks of your own,
-    `module:factory`, that a checkpoint may ask for.
+    `module:factory`, that a checkpoint may ask for. backend: the program that runs the networks, "torch",
+    "onnxruntime", "openvino" or "openvino-bf16"; the others are faster on a CPU.
 
     Raises: UserError for a network, data, a list or a way that cannot be used.
     """
     several = (networks,) if isinstance(networks, str | Path) else tuple(networks)
     flags = tuple(f"--data.{key}={_text(value)}" for key, value in (data or {}).items())
     folder = None if output is None else Path(output)
-    return validate(ValCommand(several, flags, list, tuple(ways), passes, folder, trusted=tuple(trusted)))
+    command = ValCommand(several, flags, list, tuple(ways), passes, folder, WORST, tuple(trusted), backend)
+    return validate(command)
 
 
 def _text(value: object) -> str:
@@ -96,6 +103,8 @@ def validate(command: ValCommand) -> Evaluation:
     if not command.networks:
         raise UserError("nothing to score: give a network")
     make_ways(command.ways, command.passes)  # a wrong way is told before anything is loaded
+    if "attention" in command.ways:
+        require_torch("--ways attention", command.backend)
     config = configuration_of(as_file(command.networks[0]), [*command.flags])
     networks = load_networks(command, config)
     list_name = command.list_name or config.data.val_list
@@ -114,7 +123,7 @@ def validate(command: ValCommand) -> Evaluation:
         split.classes.names,
         _compared(tallies),
         {title: str(name) for title, name in zip(networks, command.networks)},
-        environment(choose_device(config.device)),
+        environment(_device(command, config)) | {"backend": command.backend},
     )
     if command.output is not None:
         write(found, sheets, command.output)
@@ -126,18 +135,23 @@ def load_networks(command: ValCommand, config: Config) -> dict[str, Trained]:
 
     Raises: UserError for one that cannot be used, and where maps are asked of one without stages.
     """
-    device = choose_device(config.device)
+    device = _device(command, config)
     trusted = command.trusted + named_network([*command.flags], config)
     networks = {}
     for title, name in zip(titles_of(command.networks), command.networks):
         if title in networks:
             raise UserError(f"{name}: is there twice; name each once")
         network, card = open_network(name, trusted, weights_dir=config.model.weights_dir)
-        trained = Trained(prepare_for_prediction(network, device), card)
+        network = in_backend(prepare_for_prediction(network, device), card, command.backend, name)
+        trained = Trained(network, card)
         if "attention" in command.ways:
             trained.require_stages(str(name))
         networks[title] = trained
     return networks
+
+
+def _device(command: ValCommand, config: Config) -> torch.device:
+    return choose_device(backend_device(command.backend, config.device))
 
 
 def _counted(

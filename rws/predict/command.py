@@ -80,7 +80,7 @@ def load_job(command: PredictCommand, stems: dict[Path, Path]) -> "ImageJob | Si
 
     Raises: UserError for a checkpoint or a device that cannot be used, and for an unknown class.
     """
-    device = choose_device(command.device)
+    device = choose_device(command.runs_on)
     predictors = load_predictors(command.networks, command.titles, device, command.options, command.trusted)
     if command.side_by_side:
         from rws.predict.side_by_side import SideBySide  # matplotlib, for titles

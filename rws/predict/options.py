@@ -12,7 +12,17 @@ from typing import get_type_hints
 
 from rws.config import Config
 from rws.errors import Parser, UserError, add_trust, trusted_of
-from rws.predict.ways import CHOICES, TTA, LookAgain, PredictOptions, Windows
+from rws.predict.ways import (
+    BACKENDS,
+    CHOICES,
+    TORCH,
+    TTA,
+    LookAgain,
+    PredictOptions,
+    Windows,
+    backend_device,
+    require_torch,
+)
 
 PROG = "python predict.py"
 WAYS = (*TTA, "plain", "rws")
@@ -68,6 +78,9 @@ class PredictCommand:
 
     def __post_init__(self) -> None:
         titles, networks = self.titles, self.networks
+        backend_device(self.options.backend, self.device)
+        if self.cam is not None:
+            require_torch(f"--cam {self.cam}", self.options.backend)
         if self.cam is None and self.cam_method != "gradcam":
             raise UserError(f"command line: --cam-method {self.cam_method} is of heat maps; give --cam CLASS")
         if self.cam is None and self.cam_whole:
@@ -83,6 +96,11 @@ class PredictCommand:
                 f"--titles: {len(titles)} titles for {len(networks)} networks; give each one of its own, in "
                 "quotes if it holds a space"
             )
+
+    @property
+    def runs_on(self) -> str:
+        """The device on which the networks are run."""
+        return backend_device(self.options.backend, self.device)
 
     @property
     def side_by_side(self) -> bool:
@@ -117,6 +135,7 @@ def parse(flags: Sequence[str], description: str | None = None, prog: str = PROG
             args.refine,
             sliding_windows(args.slide, args.stride),
             _look_again(args.way, args.passes, args.passes_most, args.choose),
+            args.backend,
         ),
         FilmOptions(args.sequence, _one_of(FILM_FORMS, args.format), args.fps, args.foreground, args.truth),
         args.cam,
@@ -243,10 +262,21 @@ def make_parser(description: str | None = None, prog: str = PROG) -> Parser:
     )
     parser.add_argument("--stride", type=int, metavar="PIXELS", help="between windows; two thirds of --slide")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add_backend(parser)
     add_trust(parser)
     _add_films(parser.add_argument_group("films"))
     _add_side_by_side(parser.add_argument_group("side by side"))
     return parser
+
+
+def add_backend(parser: Parser) -> None:
+    """Add `--backend`."""
+    parser.add_argument(
+        "--backend",
+        choices=BACKENDS,
+        default=TORCH,
+        help=f"the program that runs the networks; {TORCH} unless told, the others are faster on a CPU",
+    )
 
 
 def _add_films(films: argparse._ArgumentGroup) -> None:

@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from rws.errors import UserError
 from rws.method.stages import SMALL, check_stages
+from rws.predict.backends import Exported, in_backend
 from rws.predict.inference import label_of_input, network_input, prepare_for_prediction
 from rws.predict.look_again import PassBudget, look_again
 from rws.predict.refine import refined_label
 from rws.predict.sliding import sliding_label
-from rws.predict.ways import PredictOptions
+from rws.predict.ways import PredictOptions, require_torch
 from rws.runs.card import Card
 from rws.runs.open_network import as_file, open_network
 from rws.runtime.bars import say
@@ -34,6 +35,8 @@ class Predictor:
 
     def require_stages(self) -> None:
         """Raises: UserError for a network without stages to look at, whatever its file says."""
+        if isinstance(self.network, Exported):
+            require_torch("heat maps", self.network.backend)
         try:
             check_stages(self.network, self.card.stages, SMALL)
         except UserError as error:
@@ -76,7 +79,8 @@ def load_predictors(
         network, card = open_network(name, trusted)
         say(*(f"note: {note}" for note in getattr(network, "notes", ())))
         budget = PassBudget(options.look_again) if options.look_again else None
-        predictors.append(Predictor(title, prepare_for_prediction(network, device), card, options, budget))
+        network = in_backend(prepare_for_prediction(network, device), card, options.backend, name)
+        predictors.append(Predictor(title, network, card, options, budget))
         if options.needs_stages:
             predictors[-1].require_stages()
     return predictors

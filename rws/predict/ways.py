@@ -10,6 +10,8 @@ from rws.errors import UserError
 
 TTA = ("none", "flip", "ms_flip", "quarters", "quarters_flip")
 CHOICES = ("uncertainty", "attention", "random")
+TORCH = "torch"
+BACKENDS = (TORCH, "onnxruntime", "openvino", "openvino-bf16")
 SMALLEST_WINDOW = 32  # the stride of many networks' last stage: in less they see nothing
 
 
@@ -17,6 +19,28 @@ def check_tta(tta: str) -> None:
     """Raises: UserError for an unknown augmentation."""
     if tta not in TTA:
         raise UserError(f"tta {tta!r}: must be one of {', '.join(TTA)}")
+
+
+def backend_device(backend: str, device: str) -> str:
+    """The device on which a backend runs networks: the CPU, for torch the one that was asked for.
+
+    Raises: UserError for an unknown backend, and for another device than the CPU.
+    """
+    if backend not in BACKENDS:
+        raise UserError(f"--backend {backend}: must be one of {', '.join(BACKENDS)}")
+    if backend == TORCH:
+        return device
+    if device not in ("auto", "cpu"):
+        raise UserError(f"--device {device}: needs torch, {backend} runs on the CPU; leave out --backend")
+    return "cpu"
+
+
+def require_torch(what: str, backend: str) -> None:
+    """Raises: UserError for what goes through the network's stages, which another backend does not show."""
+    if backend != TORCH:
+        raise UserError(
+            f"{what}: needs torch, which shows the network's stages; leave out --backend {backend}"
+        )
 
 
 def has_quarters(tta: str) -> bool:
@@ -101,6 +125,8 @@ class HeatMaps:
 class PredictOptions:
     """How a network looks at an image: once, with augmentation, again at parts, or in windows.
 
+    backend: the program that runs the network, one of BACKENDS.
+
     Raises: UserError for ways that exclude each other.
     """
 
@@ -108,6 +134,7 @@ class PredictOptions:
     refine: bool = False
     windows: Windows | None = None
     look_again: LookAgain | None = None
+    backend: str = TORCH
 
     @property
     def needs_stages(self) -> bool:
@@ -116,6 +143,8 @@ class PredictOptions:
 
     def __post_init__(self) -> None:
         check_tta(self.tta)
+        if self.needs_stages:
+            require_torch("--refine" if self.refine else "--choose attention", self.backend)
         if self.look_again and (self.refine or self.windows):
             other = "--refine" if self.refine else "--slide"
             raise UserError(f"command line: --ways rws and {other} are two ways to look at parts; choose one")

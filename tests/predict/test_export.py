@@ -174,7 +174,7 @@ def test_never_over_the_checkpoint(checkpoint, capsys):
 def test_without_the_packages(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(UserError, match=r'onnxruntime is not installed; run `pip install "\.\[export\]"`'):
-        formats.require_packages("onnx")
+        formats.require_packages("onnx", formats.FORMATS["onnx"].packages)
 
 
 @pytest.mark.parametrize("multiple", [1, 2, 8, 32])

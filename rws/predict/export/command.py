@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rws.errors import UserError
-from rws.predict.export.formats import FORMATS, require_packages
+from rws.predict.export.formats import AXES, FORMATS, require_packages
 from rws.predict.export.write import Exported, export_network
 from rws.predict.options import ExportCommand
 from rws.runs.model_file import Card, load_trained
@@ -41,14 +41,15 @@ def export(command: ExportCommand) -> int:
     """
     check_command(command)
     name, path = command.form, command.path
-    require_packages(name)
+    require_packages(name, FORMATS[name].packages)
     network, card = load_trained(command.checkpoint, command.trusted)
     size = command.size or (card.base_size, card.base_size)
+    free = ("nothing",) if command.size else tuple(AXES)
     say(f"exporting {card.network} as {name}; with some networks this takes minutes")
     start = time.perf_counter()
     try:
         with _terminable():
-            found = export_network(network, card, name, path, size, fixed=command.size is not None)
+            found = export_network(network, card, name, path, size, free=free)
     except KeyboardInterrupt:
         say(f"interrupted; {path} was not written", file=sys.stderr)
         return 130

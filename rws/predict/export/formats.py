@@ -6,7 +6,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,14 +108,14 @@ FORMATS = {
 }
 
 
-def require_packages(name: str) -> None:
-    """Raises: UserError where a package of the format is missing."""
-    for package in FORMATS[name].packages:
+def require_packages(name: str, packages: Sequence[str], extra: str = "export") -> None:
+    """Raises: UserError where one of the packages of an extra, which `name` needs, is missing."""
+    for package in packages:
         try:
             importlib.import_module(package)
         except ImportError:
             raise UserError(
-                f'{name}: the package {package} is not installed; run `pip install ".[export]"`'
+                f'{name}: the package {package} is not installed; run `pip install ".[{extra}]"`'
             ) from None
 
 

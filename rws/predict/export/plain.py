@@ -1,8 +1,13 @@
 """The network that is exported, and what its file says of it."""
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rws.core.stages import logits_of
@@ -33,6 +38,33 @@ class PlainNetwork(nn.Module):
 
 def _statistics(card: Card) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(card.normalisation.mean), tuple(card.normalisation.std)
+
+
+@contextmanager
+def constant_padding(plain: PlainNetwork) -> Iterator[None]:
+    """Inside the block timm's convolutions that pad by the image's size pad by a constant.
+
+    In a network whose images are resized to multiples of its stride the padding is always the same. Without
+    this torch carries its formula through all layers after it, and does not end within many minutes.
+    """
+    kind = getattr(sys.modules.get("timm.layers"), "Conv2dSame", None)
+    resized = getattr(plain.network, "size_multiple", 1) > 1
+    found = [m for m in plain.modules() if isinstance(m, kind)] if kind and resized else []
+    for module in found:
+        module.forward = partial(_padded, module)
+    try:
+        yield
+    finally:
+        for module in found:
+            del module.forward
+
+
+def _padded(conv: nn.Conv2d, maps: Tensor) -> Tensor:
+    """A convolution with the padding of maps whose sides its stride divides."""
+    sides = zip(conv.kernel_size, conv.dilation, conv.stride)
+    rows, columns = (max((kernel - 1) * dilation + 1 - stride, 0) for kernel, dilation, stride in sides)
+    maps = F.pad(maps, (columns // 2, columns - columns // 2, rows // 2, rows - rows // 2))
+    return F.conv2d(maps, conv.weight, conv.bias, conv.stride, 0, conv.dilation, conv.groups)
 
 
 def metadata(card: Card, shape: tuple[int | str, ...]) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from rws.errors import UserError
 from rws.predict.export.formats import AXES, FORMATS, Run, quiet
-from rws.predict.export.plain import PlainNetwork, metadata
+from rws.predict.export.plain import PlainNetwork, constant_padding, metadata
 from rws.runs.model_file import Card
 
 MOST_DIFFERENCE = 1e-4
@@ -40,11 +41,17 @@ class Exported:
 
 
 def export_network(
-    network: nn.Module, card: Card, name: str, path: Path, size: tuple[int, int], *, fixed: bool = False
+    network: nn.Module,
+    card: Card,
+    name: str,
+    path: Path,
+    size: tuple[int, int],
+    *,
+    free: Sequence[str] = tuple(AXES),
 ) -> Exported:
     """Write a network to `path` with as free an input as it allows; `size` (H, W) where it must be fixed.
 
-    With `fixed` it is fixed in any case, with a batch of one image.
+    free: names of AXES, tried one after the other: what may be free. "nothing" is one image of `size`.
 
     Raises: UserError where the file cannot be written or the network not be exported; no file is left.
     """
@@ -52,7 +59,7 @@ def export_network(
     _make_folder(path.parent)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         made = Path(folder) / path.name
-        for dynamic in ("nothing",) if fixed else AXES:
+        for dynamic in free:
             try:
                 shape, checked, difference = _attempt(plain, card, name, made, dynamic, size)
             except _Unfit as error:
@@ -82,13 +89,13 @@ def _attempt(
     shape = tuple(axes.get(axis, length) for axis, length in enumerate(example.shape))
     kind = FORMATS[name]
     try:
-        with quiet():
+        with quiet(), constant_padding(plain):
             kind.write(plain, example, axes, path, metadata(card, shape))
             run = kind.read(path)
     except OSError as error:
         raise UserError(f"{path.name}: cannot be written ({error.strerror or error})") from None
     except Exception as error:  # the exporters raise all sorts
-        raise _Unfit(_reason(error)) from None
+        raise _Unfit(reason(error)) from None
     shapes = _shapes_to_check(axes, size)
     return shape, shapes, max(_difference(plain, run, each) for each in shapes)
 
@@ -112,7 +119,7 @@ def _difference(plain: PlainNetwork, run: Run, shape: tuple[int, ...]) -> float:
             with quiet():
                 got = run(images)
         except Exception as error:  # of a runtime
-            raise _Unfit(f"it fails on {shape} ({_reason(error)})") from None
+            raise _Unfit(f"it fails on {shape} ({reason(error)})") from None
     if got.shape != want.shape:
         raise _Unfit(f"on {shape} it gives {tuple(got.shape)}")
     difference = float((got - want).abs().max())
@@ -121,7 +128,7 @@ def _difference(plain: PlainNetwork, run: Run, shape: tuple[int, ...]) -> float:
     return difference
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """The first cause in a line."""
     while error.__cause__ is not None:
         error = error.__cause__

@@ -50,7 +50,7 @@ def make_films(sources: list[Source], command: PredictCommand) -> int:
     """
     films = plan_films(sources, command)
     titles, foreground = command.titles, command.films.foreground
-    device = choose_device(command.device)
+    device = choose_device(command.runs_on)
     predictors = load_predictors(command.networks, titles, device, command.options, command.trusted)
     for predictor in predictors:
         foreground_of(predictor, foreground)  # an unknown class is refused before a film is begun
