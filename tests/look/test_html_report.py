@@ -198,6 +198,11 @@ def test_flags_that_an_old_run_saved_are_no_options(finished, tmp_path):
 # Other runs.
 
 
+def test_an_environment_without_its_device_is_shown_as_it_is(finished):
+    facts = replace(read_facts(finished), environment={"python": "3.11", "cores": None})
+    assert "3.11" in page(facts, Pictures())
+
+
 def test_without_fusion(root, tmp_path):
     found = read(run(tmp_path, root, fusion={"enabled": False}))
     assert not found.of("section", id="weak")
