@@ -12,7 +12,6 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rws.compare.ways import results
 from rws.runs.checkpoint import write_result
 
 ROOT = Path(__file__).parents[1]
@@ -29,31 +28,9 @@ FAMILIES = {
 
 
 def read(name: str) -> dict | None:
-    """The record of the ways to predict of a set, of its two halves together where they were measured apart.
-
-    Nothing where it was not measured.
-    """
-    folder = ROOT / "experiments" / f"fair_{name}"
-    whole, halves = folder / "ways.json", [folder / half / "ways.json" for half in ("first", "second")]
-    if whole.is_file():
-        return json.loads(whole.read_text())
-    return joined(*(json.loads(path.read_text()) for path in halves)) if halves[1].is_file() else None
-
-
-def joined(first: dict, second: dict) -> dict:
-    """The record of a list of which two halves were measured, for the ways that both have."""
-    if first["seeds"] != second["seeds"]:
-        raise ValueError(f"halves of seeds {first['seeds']} and {second['seeds']}")
-    runs = [_both(*pair) for pair in zip(first["runs"], second["runs"], strict=True)]
-    return {"seeds": first["seeds"], "runs": runs, "results": results(runs)}
-
-
-def _both(a: dict, b: dict) -> dict:
-    count, other = len(a["ids"]), len(b["ids"])
-    ways = [way for way in a["overlaps"] if way in b["overlaps"]]
-    units = {way: (a["units"][way] * count + b["units"][way] * other) / (count + other) for way in ways}
-    overlaps = {way: [*a["overlaps"][way], *b["overlaps"][way]] for way in ways}
-    return {"list": a["list"], "ids": [*a["ids"], *b["ids"]], "overlaps": overlaps, "units": units}
+    """The record of the ways to predict of a set, or nothing where it was not measured."""
+    path = ROOT / "experiments" / f"fair_{name}" / "ways.json"
+    return json.loads(path.read_text()) if path.is_file() else None
 
 
 def entry(way: dict) -> dict:
