@@ -28,8 +28,8 @@ The exit code is 0 if all went well, else 2.
 
 from functools import partial
 
+from rws.predict.flags import make_parser as parser_of
 from rws.predict.main import run_command_line
-from rws.predict.options import make_parser as parser_of
 
 make_parser = partial(parser_of, __doc__, "rws predict")
 

@@ -17,7 +17,7 @@ from rws.config import OPTIONS
 from rws.config.retired import RETIRED
 from rws.errors import Parser, UserError, add_trust, exit_code, trusted_of
 from rws.evaluate.names import NAMES
-from rws.predict.options import add_backend
+from rws.predict.flags import add_backend
 from rws.runtime.bars import say
 from rws.runtime.signals import handled
 

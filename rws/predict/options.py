@@ -1,37 +1,31 @@
-"""The command line of `rws predict`: its flags, and the commands that they become.
+"""The commands that the flags of `rws predict` become.
 
 Nothing here loads torch: a wrong flag is answered at once.
 """
 
-import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import get_type_hints
 
-from rws.config import Config
 from rws.errors import Parser, UserError, add_trust, trusted_of
+from rws.predict.flags import (
+    ANNOTATION_FORMS,
+    DEFAULT_NETWORK,
+    DEFAULT_OUTPUT,
+    EXPORT_FLAGS,
+    FILM_FORMS,
+    PROG,
+    make_parser,
+)
 from rws.predict.ways import (
-    BACKENDS,
     CHOICES,
-    TORCH,
-    TTA,
     LookAgain,
     PredictOptions,
     Windows,
     backend_device,
     require_torch,
 )
-
-PROG = "python predict.py"
-WAYS = (*TTA, "plain", "rws")
-FILM_FORMS = ("mp4", "gif")
-ANNOTATION_FORMS = ("coco", "labelme")
-LEGENDS = ("strip", "none")
-CAM_METHODS = get_type_hints(Config)["cam_method"].__args__
-EXPORT_FLAGS = ("--export", "--export-size")
-DEFAULT_NETWORK, DEFAULT_OUTPUT = "deeplabv3_resnet50", Path("seen")
 
 
 @dataclass(frozen=True)
@@ -192,120 +186,6 @@ def _look_again(way: str, passes: float | None, most: int | None, choose: str | 
             said = f"{value:g}" if isinstance(value, float) else value
             raise UserError(f"command line: {flag} {said} is of --ways rws; give that as well")
     return None
-
-
-def positive(text: str) -> Fraction:
-    """A rate such as 24, 23.976 or 30000/1001."""
-    rate = Fraction(text).limit_denominator(1001)
-    if not 0 < rate <= 1000:
-        raise ValueError
-    return rate
-
-
-def make_parser(description: str | None = None, prog: str = PROG) -> Parser:
-    """What reads the flags of a prediction."""
-    parser = Parser(prog, description, further=EXPORT_FLAGS)
-    parser.add_argument(
-        "source",
-        nargs="*",
-        type=Path,
-        metavar="SOURCE",
-        help="images, folders of them (searched recursively), films, or the number of a camera",
-    )
-    parser.add_argument("--input", type=Path, metavar="SOURCE", help="the same, for one")
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=DEFAULT_OUTPUT,
-        help=f"folder for the results, made if missing, or .mp4, or .gif; {DEFAULT_OUTPUT} unless told",
-    )
-    parser.add_argument(
-        "--model",
-        metavar="NAME",
-        help=f"a checkpoint of a run, a published network of torchvision ({DEFAULT_NETWORK} unless told), or "
-        "module:factory",
-    )
-    parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="the same, a file alone")
-    parser.add_argument(
-        "--ways",
-        "--tta",
-        dest="way",
-        choices=WAYS,
-        default="none",
-        help="to look: once, several times and averaged, or again where the network is unsure (rws)",
-    )
-    parser.add_argument("--passes", type=float, metavar="K", help="of --ways rws: on the average an image; 3")
-    parser.add_argument("--passes-most", type=int, metavar="K", help="for one image at most; twice --passes")
-    parser.add_argument(
-        "--choose", choices=CHOICES, help="windows of --ways rws, to compare; by uncertainty unless told"
-    )
-    parser.add_argument(
-        "--refine", action="store_true", help="look again at weak slices, and blend in what they show better"
-    )
-    parser.add_argument(
-        "--cam", metavar="CLASS", help="also draw the heat maps of every stage for this class"
-    )
-    parser.add_argument("--cam-method", choices=CAM_METHODS, default="gradcam", help="of the maps of --cam")
-    parser.add_argument(
-        "--cam-whole", action="store_true", help="maps over the whole photograph, not at the class alone"
-    )
-    parser.add_argument(
-        "--legend",
-        choices=LEGENDS,
-        help="of the overlay; none: no names either; unless told a strip from two classes on",
-    )
-    parser.add_argument(
-        "--slide",
-        type=int,
-        metavar="PIXELS",
-        help="windows of this side over the image at its own resolution",
-    )
-    parser.add_argument("--stride", type=int, metavar="PIXELS", help="between windows; two thirds of --slide")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    add_backend(parser)
-    add_trust(parser)
-    _add_films(parser.add_argument_group("films"))
-    _add_side_by_side(parser.add_argument_group("side by side"))
-    return parser
-
-
-def add_backend(parser: Parser) -> None:
-    """Add `--backend`."""
-    parser.add_argument(
-        "--backend",
-        choices=BACKENDS,
-        default=TORCH,
-        help=f"the program that runs the networks; {TORCH} unless told, the others are faster on a CPU",
-    )
-
-
-def _add_films(films: argparse._ArgumentGroup) -> None:
-    films.add_argument(
-        "--sequence", metavar="NAME", help="sequences of DAVIS, whose root is the input; with commas"
-    )
-    films.add_argument(
-        "--format",
-        choices=(*FILM_FORMS, *ANNOTATION_FORMS),
-        help="of a film; mp4, unless the output's ending says it; of photographs: annotations as well",
-    )
-    films.add_argument("--fps", type=positive, help="frames per second of images as a film; 24")
-    films.add_argument("--foreground", metavar="CLASS", help="measure this class alone against the masks")
-    films.add_argument("--truth", action="store_true", help="the masks of DAVIS beside the prediction")
-
-
-def _add_side_by_side(several: argparse._ArgumentGroup) -> None:
-    several.add_argument(
-        "--compare",
-        nargs="+",
-        metavar="NAME",
-        help="two or more networks instead of one, each as for --model",
-    )
-    several.add_argument(
-        "--titles", nargs="+", metavar="TITLE", help="of the networks; gives one alone a title, too"
-    )
-    several.add_argument(
-        "--width", type=int, metavar="PIXELS", help="of a film, and of pictures side by side"
-    )
 
 
 def is_export(flags: Sequence[str]) -> bool:

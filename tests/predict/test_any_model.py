@@ -10,8 +10,8 @@ from published import LIGHT, publish
 from tiny import load_script
 
 from rws.data.classes import VOC2012
+from rws.predict.flags import DEFAULT_NETWORK
 from rws.predict.inference import predict_label
-from rws.predict.options import DEFAULT_NETWORK
 from rws.runs.open_network import open_network
 from rws.runs.published import PUBLISHED
 

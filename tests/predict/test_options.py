@@ -11,9 +11,8 @@ from tiny import REPOSITORY
 from rws.errors import UserError
 from rws.look.cam_methods import TITLES
 from rws.predict.export.formats import FORMATS
+from rws.predict.flags import CAM_METHODS, FILM_FORMS
 from rws.predict.options import (
-    CAM_METHODS,
-    FILM_FORMS,
     ExportCommand,
     FilmOptions,
     PredictCommand,

@@ -9,7 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from rws.errors import UserError
-from rws.predict.options import FILM_FORMS, PredictCommand
+from rws.predict.flags import FILM_FORMS
+from rws.predict.options import PredictCommand
 from rws.predict.video.camera import Camera
 from rws.predict.video.frames import Source
 from rws.predict.video.pictures import Animation, is_animated, open_folder, open_sequences
