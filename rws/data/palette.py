@@ -28,5 +28,6 @@ DISTINCT: tuple[Colour, ...] = tuple(tuple(bytes.fromhex(colour)) for colour in 
 
 
 def distinct_colours(count: int, background: int | None) -> tuple[Colour, ...]:
-    """The colours of the first `count` classes, of which the background is black."""
-    return tuple((0, 0, 0) if number == background else DISTINCT[number] for number in range(count))
+    """The colours of `count` classes, of which the background is black; after the last comes the first."""
+    colours = (DISTINCT[number % len(DISTINCT)] for number in range(count))
+    return tuple((0, 0, 0) if number == background else colour for number, colour in enumerate(colours))

@@ -16,6 +16,7 @@ from rws.data.classes import CAMVID, DEMO, VOC2012, ClassSet, named_classes, voc
 from rws.data.label_images import file_label
 from rws.data.palette import DISTINCT
 from rws.data.sets import ade20k, cityscapes, coco_stuff, davis
+from rws.errors import UserError
 from rws.models import FAMILIES, build_network
 from rws.runs.begun import begun_with
 from rws.runs.model_file import Card, load_trained, save_trained
@@ -112,3 +113,11 @@ def test_an_old_network_keeps_its_colours(tmp_path):
     network, _ = build_network(name, 2, weights="none")
     save_trained(tmp_path / "old.pt", network, Card(name, True, FAMILIES[name].stages, old, 64))
     assert load_trained(tmp_path / "old.pt")[1].classes.palette == old.palette
+
+
+def test_more_classes_than_labels_hold_are_one_line(tmp_path):
+    root = own_set(tmp_path / "set", "".join(f"class{number}\n" for number in range(300)))
+    with pytest.raises(UserError, match=r"classes\.txt: 300 classes; labels of 8 bits hold 254 at most"):
+        open_split("folder", root, "train")
+    with pytest.raises(UserError, match="300 classes: labels of 8 bits hold 254 at most"):
+        named_classes([f"class{number}" for number in range(300)])

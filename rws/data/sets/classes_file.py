@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from pathlib import Path
 
-from rws.data.classes import ClassSet
+from rws.data.classes import MOST_CLASSES, ClassSet
 from rws.data.palette import Colour, distinct_colours
 from rws.errors import UserError
 
@@ -28,6 +28,8 @@ def read_classes(path: Path) -> ClassSet:
     names = [row[0] for row in rows]
     if len(names) < 2:
         raise UserError(f"{path}: {len(names)} classes; a network needs two at least, such as background")
+    if len(names) > MOST_CLASSES:
+        raise UserError(f"{path}: {len(names)} classes; labels of 8 bits hold {MOST_CLASSES} at most")
     _refuse_twice(path, names)
     if numbers is not None:
         _refuse_twice(path, numbers)
