@@ -128,7 +128,12 @@ class Plan:
 
 
 def make_plan(
-    experiment: Experiment, flags: list[str], seeds: list[int] | None = None, arms: list[str] | None = None
+    experiment: Experiment,
+    flags: list[str],
+    seeds: list[int] | None = None,
+    arms: list[str] | None = None,
+    *,
+    equal_budget: bool = True,
 ) -> Plan:
     """The configurations of the arms: flags over arm over settings over base.
 
@@ -142,7 +147,8 @@ def make_plan(
         over = {**experiment.settings, **own, "cycles.plain": False}
         where = f"experiment {experiment.name}, arm {arm}"
         configs[arm] = parse(["--config", experiment.base, *flags], over, where).config
-        _check_budget(configs[arm], where)
+        if equal_budget:
+            _check_budget(configs[arm], where)
     seeds = list(dict.fromkeys(experiment.seeds if seeds is None else seeds))
     if min(seeds) < 0:
         raise UserError(f"command line: seeds {shown(seeds)} must be whole numbers from 0 on")
