@@ -89,8 +89,8 @@ def render(name: str, record: dict) -> str:
     said = (
         f"mIoU in percent on {record['images_in_list']} images of the list `{record['list']}` after each "
         f"epoch; seeds {', '.join(map(str, record['seeds']))}, ± standard deviation. Every training starts "
-        f"from the initial weights and takes {found['images']:,} images. **Not counted** are the plain training that "
-        f"the maps come from ({uncounted['plain']:,} images), the training on slices "
+        f"from the initial weights and takes {found['images']:,} images. **Not counted** are the plain "
+        f"training that the maps come from ({uncounted['plain']:,} images), the training on slices "
         f"({uncounted['slices']:,}), and the maps themselves. Differences are paired by seed, in brackets "
         "their 95 % interval (Student's t)."
     )
