@@ -17,6 +17,7 @@ from jsonargparse import ArgumentParser, set_loader
 
 from rws.config import OPTIONS, PARTS, Config
 from rws.config.forms import shown, takes, wrong
+from rws.config.recipes import MEANING, RECIPE, expanded
 from rws.config.retired import RETIRED, is_retired, refusal, without_retired
 from rws.config.text_yaml import read_tree, read_value
 from rws.errors import UserError
@@ -54,7 +55,7 @@ def flatten(tree: dict, prefix: str = "") -> dict[str, object]:
     return flat
 
 
-def _check_key(key: str, where: str, known: Iterable[str] = OPTIONS) -> None:
+def _check_key(key: str, where: str, known: Iterable[str] = (*OPTIONS, RECIPE)) -> None:
     if key not in known:
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
         raise UserError(f"{where}: unknown key {key!r}; the nearest known one is {near!r}")
@@ -87,7 +88,7 @@ def read_yaml(
     own = without_retired(flatten(tree), str(path), of_old_run=of_old_run)
     for key in own:
         _check_key(str(key), str(path))
-    return {**values, **own}
+    return {**values, **expanded(own, str(path))}
 
 
 def _nest(flat: dict[str, object]) -> dict:
@@ -131,6 +132,7 @@ def help_parser(
     command = parser.add_argument_group("The command")
     about_config = f"A configuration by name, or a YAML file of options; else {DEFAULT_CONFIG}."
     command.add_argument("--config", metavar="NAME", help=about_config)
+    command.add_argument(f"--{RECIPE}", metavar="NAME", help=MEANING)
     for name in switches:
         command.add_argument(f"--{name.replace('_', '-')}", action="store_true", help=SWITCHES[name])
     command.add_argument("--help-all", action="store_true", help=f"Show all {len(OPTIONS)} options.")
@@ -175,7 +177,7 @@ def read_flags(flags: list[str]) -> dict[str, object]:
     Raises: UserError for an unknown or a retired flag, and for a flag without a value or with several.
     """
     given: dict[str, object] = {}
-    known = ("config", *SWITCHES, *OPTIONS)
+    known = ("config", RECIPE, *SWITCHES, *OPTIONS)
     position = 0
     while position < len(flags):
         if not flags[position].startswith("--"):
@@ -203,7 +205,7 @@ def _one_value(name: str, words: list[str]) -> str:
         return "true"
     if name in OPTIONS:
         raise UserError(wrong(name, words or "", "command line"))
-    needed = "nothing, or true or false" if is_switch else "one file"
+    needed = "nothing, or true or false" if is_switch else "one word" if name == RECIPE else "one file"
     raise UserError(f"command line: --{name} takes {needed}, not {shown(' '.join(words))}")
 
 
@@ -242,6 +244,7 @@ def parse(
     passed = given.pop("config", None)
     file = passed or file
     switches = {name: _true(name, given.pop(name)) for name in SWITCHES if name in given}
+    given = expanded(given, "command line")
     _check_values(parser, given, "command line")
     bases = passed is not None or not of_old_run
     values = read_yaml(file, of_old_run=of_old_run, bases=bases) if file else {}
@@ -249,6 +252,7 @@ def parse(
     over = without_retired(over or {}, source)
     for key in over:
         _check_key(str(key), source)
+    over = expanded(over, source)
     _check_values(parser, over, source)
     if switches.get("overwrite") and (switches.get("resume") or switches.get("resume_with_changes")):
         raise UserError("--resume goes on with a run and --overwrite throws it away; give one of them")

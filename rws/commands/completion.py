@@ -15,6 +15,7 @@ import shtab
 
 from rws.commands.main import COMMANDS, load
 from rws.config import OPTIONS
+from rws.config.recipes import RECIPE, RECIPES
 from rws.config.retired import RETIRED
 from rws.errors import Parser, exit_code
 from rws.runtime.bars import say
@@ -73,6 +74,8 @@ def _describe(action: argparse.Action) -> None:
         action.complete = CONFIG
     elif action.type is Path:
         action.complete = shtab.FILE
+    elif action.dest == RECIPE:
+        action.choices = tuple(RECIPES)
     elif action.dest in OPTIONS:
         action.choices = choices(OPTIONS[action.dest].type)
 

@@ -18,8 +18,7 @@ from pathlib import Path
 import yaml
 
 from rws.cli import SWITCHES
-from rws.config import OPTIONS
-from rws.config.retired import RETIRED
+from rws.config.flags import option_flags
 from rws.errors import Parser, UserError, exit_code
 from rws.runs.checkpoint import write_json, write_text
 from rws.runtime.bars import say
@@ -28,8 +27,7 @@ from rws.runtime.signals import handled
 
 def experiment_parser(prog: str, description: str) -> Parser:
     """The flags by which a command names an experiment and its part; those of `rws train` come on top."""
-    further = (f"--{key}" for key in (*OPTIONS, *SWITCHES, *RETIRED))
-    parser = Parser(prog, description, further=further)
+    parser = Parser(prog, description, further=option_flags(*SWITCHES))
     parser.add_argument(
         "--config", required=True, help="a file of an experiment, or the name of one in experiments/"
     )

@@ -9,12 +9,13 @@ from pathlib import Path
 from rws.cli import SWITCHES, flatten, parse
 from rws.config import OPTIONS, Config
 from rws.config.forms import shown
+from rws.config.recipes import RECIPE
 from rws.config.text_yaml import read_tree
 from rws.errors import UserError
 from rws.share import known_configs, shipped
 
 # What a comparison itself sets for each of its runs, and what makes the arm `plain` plain.
-_OURS = (*SWITCHES, *(key for key, option in OPTIONS.items() if option.metadata["by_comparison"]))
+_OURS = (*SWITCHES, RECIPE, *(key for key, option in OPTIONS.items() if option.metadata["by_comparison"]))
 PLAIN = {
     key: option.metadata["in_plain"]
     for key, option in OPTIONS.items()

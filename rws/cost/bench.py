@@ -11,15 +11,14 @@ same process, so that they count; --processor counts seconds of the processor, f
 import time
 
 from rws.cli import parse
-from rws.config import OPTIONS
-from rws.config.retired import RETIRED
+from rws.config.flags import option_flags
 from rws.errors import Parser, UserError, exit_code
 from rws.runtime.bars import say
 
 
 def make_parser() -> Parser:
     """The flags that are not those of train."""
-    parser = Parser("rws bench", __doc__, further=(f"--{key}" for key in ("config", *OPTIONS, *RETIRED)))
+    parser = Parser("rws bench", __doc__, further=option_flags())
     parser.add_argument("what", choices=("cycle",), help="what is measured")
     parser.add_argument("--images", type=int, default=48, metavar="N", help="training images; 48")
     parser.add_argument("--processor", action="store_true", help="seconds of the processor, not of the clock")

@@ -11,15 +11,14 @@ import shutil
 from pathlib import Path
 
 from rws.cli import parse
-from rws.config import OPTIONS
-from rws.config.retired import RETIRED
+from rws.config.flags import option_flags
 from rws.errors import Parser, UserError, exit_code
 from rws.runtime.bars import say
 
 
 def make_parser() -> Parser:
     """The flags that are not those of train."""
-    parser = Parser("rws plan", __doc__, further=(f"--{key}" for key in ("config", *OPTIONS, *RETIRED)))
+    parser = Parser("rws plan", __doc__, further=option_flags())
     parser.add_argument("--gpus", type=int, default=1, metavar="N", help="devices that share the work; 1")
     return parser
 

@@ -13,8 +13,7 @@ Without --config the data is that of the run in whose folder the first checkpoin
 from collections.abc import Sequence
 from pathlib import Path
 
-from rws.config import OPTIONS
-from rws.config.retired import RETIRED
+from rws.config.flags import option_flags
 from rws.errors import Parser, UserError, add_trust, exit_code, trusted_of
 from rws.evaluate.names import NAMES
 from rws.predict.flags import add_backend
@@ -26,8 +25,7 @@ PROG = "rws val"
 
 def make_parser() -> Parser:
     """The flags that are not those of train.py."""
-    further = (f"--{key}" for key in ("config", *OPTIONS, *RETIRED))
-    parser = Parser(PROG, __doc__, further=further)
+    parser = Parser(PROG, __doc__, further=option_flags())
     parser.add_argument(
         "--model",
         nargs="+",

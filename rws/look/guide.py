@@ -18,8 +18,8 @@ from pathlib import Path
 
 from torch import nn
 
-from rws.config import OPTIONS, Config
-from rws.config.retired import RETIRED
+from rws.config import Config
+from rws.config.flags import option_flags
 from rws.cycle.guidance import guidance, text
 from rws.data import Split
 from rws.data.eval_images import eval_loader
@@ -71,8 +71,7 @@ def parse_guide(arguments: list[str]) -> tuple[GuideOptions, list[str]]:
 
 def make_parser() -> Parser:
     """What reads the flags of the command that are not those of `rws train`."""
-    further = (f"--{key}" for key in ("config", *OPTIONS, *RETIRED))
-    parser = Parser("rws guide", __doc__, further=further)
+    parser = Parser("rws guide", __doc__, further=option_flags())
     parser.add_argument("--checkpoint", type=Path, help="best.pt, last.pt or another network of a run")
     parser.add_argument("--split", choices=("train", "val"), default="val", help="images to look at (val)")
     parser.add_argument("--output", type=Path, help="folder for guidance.json and guidance.png")

@@ -311,7 +311,16 @@ def listed(text: str) -> list[str]:
     return [line.split()[0][2:] for line in text.splitlines() if line.startswith("  --")]
 
 
-OF_COMMAND = ["config", "resume", "resume-with-changes", "overwrite", "check-data", "list-stages", "help-all"]
+OF_COMMAND = [
+    "config",
+    "recipe",
+    "resume",
+    "resume-with-changes",
+    "overwrite",
+    "check-data",
+    "list-stages",
+    "help-all",
+]
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])

@@ -9,15 +9,13 @@ Further flags are those of `rws train`, above all --data.root and --device.
 import sys
 from pathlib import Path
 
-from rws.config import OPTIONS
-from rws.config.retired import RETIRED
+from rws.config.flags import option_flags
 from rws.errors import Parser, add_trust, exit_code, trusted_of
 
 
 def make_parser() -> Parser:
     """What reads the flags of the command that are not those of `rws train`."""
-    further = (f"--{key}" for key in ("config", *OPTIONS, *RETIRED))
-    parser = Parser("rws report", __doc__, further=further)
+    parser = Parser("rws report", __doc__, further=option_flags())
     parser.add_argument("run", type=Path, help="folder of the run, runs/<name>")
     add_trust(parser)
     return parser
