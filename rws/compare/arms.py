@@ -41,13 +41,19 @@ def shared_steps(one: Config, other: Config) -> list[str]:
     first = {"train.epochs": None}
     flat = [
         flatten(yaml.safe_load(dump(c)))
-        | {"train.first_epochs": c.train.first_epochs or c.train.epochs}
+        | {"train.first_epochs": (c.train.first_epochs or c.train.epochs, _later(c))}
         | first
         for c in (one, other)
     ]
     differ = [key for key in flat[0] if flat[0][key] != flat[1][key]]
     both = [step for step in _steps_of(other) if step in _steps_of(one)]
     return [step for step in both if not any(changes(key, step) for key in differ)]
+
+
+def _later(config: Config) -> tuple | None:
+    """The trainings that share the learning rate's fall with the first; None where there are none."""
+    cycles = config.cycles
+    return (cycles.limit, config.train.epochs) if cycles.annealed_once and cycles.limit else None
 
 
 def changes(key: str, step: str) -> bool:

@@ -5,7 +5,7 @@
 Each folder holds the config.yaml and results.json that rws.compare wrote. An arm and seed that two
 records have must have the same scores in both: this is what shows that they can be compared, and where there
 is none a warning says so. The seconds are means over the records, by their number of seeds; writes what
-rws.compare writes.
+rws.compare writes. Where all folders have a ways.json, these are joined, too, by the ways that all measured.
 """
 
 import sys
@@ -18,7 +18,7 @@ from rws.compare.curves import draw
 from rws.compare.results import assembled, shared_and_own
 from rws.compare.tables import render
 from rws.config import Config
-from rws.config.retired import RETIRED, is_retired, without_flags
+from rws.config.retired import RETIRED, as_it_was, is_retired, without_flags
 from rws.errors import DamagedFile, Parser, UserError, exit_code
 from rws.runs.checkpoint import read_json, write_json, write_text
 from rws.runs.identity import FREE
@@ -133,8 +133,9 @@ def join_settings(settings: list[dict], seeds: list[int]) -> dict:
     defaults = {key: v for key, v in defaults.items() if key not in ("name", "seed")} | RETIRED
     for each in settings:
         for arm, own in each["arms"].items():
-            # An option that was not there had its default.
-            flat = without_flags({**defaults, **each["settings"], **own})
+            # Where an option was not there, the run did as its default does, or otherwise before.
+            said = {**each["settings"], **own}
+            flat = without_flags({**defaults, **as_it_was(said), **said})
             known = arms.setdefault(arm, flat)
             for key in flat.keys() - FREE:
                 if known[key] != flat[key]:
@@ -178,8 +179,19 @@ def main(arguments: list[str]) -> int:
         write_text(chosen.out / "table.md", render(joined))
         draw(joined, chosen.out / "curves.png")
         say(*(chosen.out / "table.md").read_text().split("\n"))
+        _join_ways(joined["name"], list(folders), chosen.out)
 
     return exit_code(command, results="results are written into --out", interrupted="interrupted")
+
+
+def _join_ways(name: str, folders: list[Path], out: Path) -> None:
+    if not all((folder / "ways.json").is_file() for folder in folders):
+        return
+    # Imported late: it loads torch.
+    from rws.compare.ways import joined, write
+
+    write(name, joined([read_json(folder / "ways.json") for folder in folders]), out)
+    say(*(out / "ways.md").read_text().split("\n"))
 
 
 def _only(record: dict, arms: list[str] | None) -> dict:

@@ -100,6 +100,45 @@ def measure_run(config: Config, list_name: str, half: str, names: Sequence[str])
     return {"list": list_name, "half": half, "ids": list(ids), "overlaps": overlaps, "units": units}
 
 
+def joined(records: list[dict]) -> dict:
+    """One record of the seeds of several, with the ways that all of them measured.
+
+    Raises: UserError for records of other images, and for a seed that two of them have.
+    """
+    first, runs = records[0]["runs"][0], {}
+    for record in records:
+        for seed, run in zip(record["seeds"], record["runs"], strict=True):
+            if seed in runs:
+                raise UserError(f"ways.json: seed {seed} is in two records; leave one out")
+            if run["ids"] != first["ids"]:
+                raise UserError(
+                    "ways.json: the records are of other images; measure one list with the same half"
+                )
+            runs[seed] = run
+    names = [name for name in first["overlaps"] if all(name in run["overlaps"] for run in runs.values())]
+    seeds = sorted(runs)
+    kept = [_only(runs[seed], names) for seed in seeds]
+    made = [each for record in records for each in environments(record)]
+    return {"seeds": seeds, "results": results(kept), "runs": kept, "environment": made}
+
+
+def _only(run: dict, names: Sequence[str]) -> dict:
+    """A run with some of its ways."""
+    return run | {key: {name: run[key][name] for name in names} for key in ("overlaps", "units")}
+
+
+def environments(record: dict) -> list[dict]:
+    """Where and with what a record was made; several for one that was joined."""
+    made = record["environment"]
+    return made if isinstance(made, list) else [made]
+
+
+def write(name: str, record: dict, out: Path) -> None:
+    """ways.json and ways.md."""
+    write_result(out / "ways.json", record)
+    write_text(out / "ways.md", render(name, record))
+
+
 def results(runs: list[dict]) -> dict:
     """mIoU and units of every way over the runs, and differences with intervals over images.
 
@@ -145,7 +184,7 @@ def render(name: str, record: dict) -> str:
     ]
     rows = table(["way", "units", "mIoU", "to plain", "to random windows"], rows)
     meanings = "\n".join(f"- {way}: {meaning}" for way, meaning in MEANINGS.items())
-    machine = machine_line(record["environment"], "rws.compare.ways")
+    machine = "\n\n".join(machine_line(made, "rws.compare.ways") for made in environments(record))
     return f"# {name}: ways to predict\n\n{said}\n\n{rows}\n\n{meanings}\n\n{machine}\n"
 
 
@@ -156,8 +195,7 @@ def run(plan: Plan, out: Path, half: str, names: Sequence[str]) -> None:
     runs = [measure_run(c, experiment.report_list or c.data.val_list, half, names) for c in configs]
     where = environment(choose_device(configs[0].device))
     record = {"seeds": plan.seeds, "results": results(runs), "runs": runs, "environment": where}
-    write_result(out / "ways.json", record)
-    write_text(out / "ways.md", render(experiment.name, record))
+    write(experiment.name, record, out)
 
 
 def make_parser() -> Parser:

@@ -148,12 +148,31 @@ class CycleConfig:
         "next training on whole images is shorter by as many.",
         step="fuse",
     )
+    anneal: Literal["once", "each"] | None = option(
+        None,
+        "How often the learning rate falls to 0: once over all trainings on whole images, and the run then "
+        "goes on to `limit` whatever `delta` says, or in each of them. null takes once where trainings start "
+        "from the last weights, each where they start from the initial ones.",
+    )
     plain: bool = option(
         True,
         "Also train a plain network on as many images as RWS sees, slices included, for comparison.",
         step="plain",
         by_comparison=True,
     )
+
+    def __post_init__(self) -> None:
+        """Raises: UserError for one schedule over trainings that each begin anew."""
+        if self.anneal == "once" and self.start == "initial":
+            raise UserError(
+                "cycles.anneal once: trainings from the initial weights need a rate that falls in each; set "
+                "cycles.start last, or cycles.anneal each"
+            )
+
+    @property
+    def annealed_once(self) -> bool:
+        """Whether the learning rate falls once over all trainings on whole images."""
+        return self.anneal == "once" or (self.anneal is None and self.start == "last")
 
 
 @dataclass

@@ -48,6 +48,15 @@ def refusal(key: str, value: object, where: str) -> UserError:
     )
 
 
+def as_it_was(values: dict[str, object]) -> dict[str, object]:
+    """What an old run did before there was an option for it, where the option's default does otherwise.
+
+    values: its options by dotted key, of which none may be left out that it had.
+    """
+    goes_on = values.get("cycles.start") == "last" and values.get("cycles.limit")
+    return {"cycles.anneal": "each"} if goes_on and "cycles.anneal" not in values else {}
+
+
 def without_flags(values: dict[str, object]) -> dict[str, object]:
     """The values that an old run was saved with, without the flags of its command."""
     return {key: value for key, value in values.items() if key not in ONCE_SAVED}

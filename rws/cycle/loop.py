@@ -117,7 +117,8 @@ class Run:
     def _stop_reason(self, records: Sequence[CycleRecord]) -> str | None:
         """As `stop_reason`; without slices the limit alone counts."""
         config = self._context.config
-        limit, delta = config.cycles.limit, config.cycles.delta
+        # A rate that falls once has reached 0 at the limit alone.
+        limit, delta = config.cycles.limit, 0 if config.cycles.annealed_once else config.cycles.delta
         if not uses_slices(config):
             return f"cycle limit {limit}" if len(records) > limit else None
         return stop_reason([record.weak_slices for record in records], limit, delta)

@@ -18,7 +18,7 @@ from rws.method.online import OnlineFusion, SliceReader, moving_average
 from rws.runs.record import Spent, shown, training_key
 from rws.runtime.seeding import derive_seed
 from rws.training.evaluation import evaluate
-from rws.training.job import Job
+from rws.training.job import Curve, Job
 from rws.training.training import Training
 
 
@@ -63,7 +63,7 @@ def whole_job(run: RunContext, k: int, network: nn.Module, bank: Bank | None) ->
     attach = _reader(run, k, bank) if bank else None
     views = _views(run, [*(View(i) for i in ids), *slices], attach)
     steps = whole_steps(run, k)
-    job = _job(run, "whole", k, views, steps, slices=len(slices))
+    job = replace(_job(run, "whole", k, views, steps, slices=len(slices)), curve=_curve(run, k, steps))
     if slices:
         job = replace(job, slice_mix=config.slice_mix)
     if k:
@@ -89,6 +89,20 @@ def whole_steps(run: RunContext, k: int) -> int:
     return steps
 
 
+def _epoch_steps(run: RunContext, epochs: int) -> int:
+    return epochs * steps_per_epoch(len(run.setup.train.ids), run.config.train.batch_size)
+
+
+def _curve(run: RunContext, k: int, steps: int) -> Curve | None:
+    """The part of the learning rate's one fall, `steps` long, that ends with cycle k; None for a whole."""
+    train, cycles = run.config.train, run.config.cycles
+    if not cycles.annealed_once:
+        return None
+    first = train.first_epochs or train.epochs
+    last = _epoch_steps(run, first + k * train.epochs)
+    return Curve(last - steps, last, _epoch_steps(run, first + cycles.limit * train.epochs))
+
+
 def plain_images(run: RunContext, k: int) -> int:
     """Images that RWS has seen since the plain network's training before cycle k, slices included."""
     return run.records[k].whole_images + (run.records[k - 1].slice_images or 0)
@@ -97,7 +111,8 @@ def plain_images(run: RunContext, k: int) -> int:
 def plain_job(run: RunContext, k: int) -> Job:
     """The training of the plain network, on as many images as RWS saw."""
     views = _views(run, [View(i) for i in run.setup.train.ids])
-    return _job(run, "plain", k, views, plain_images(run, k) // run.config.train.batch_size)
+    job = _job(run, "plain", k, views, plain_images(run, k) // run.config.train.batch_size)
+    return replace(job, curve=_curve(run, k, _epoch_steps(run, run.config.train.epochs)))
 
 
 def slices_job(run: RunContext, k: int) -> Job:

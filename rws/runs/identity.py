@@ -7,7 +7,7 @@ import yaml
 
 from rws.cli import dump, flatten
 from rws.config import OPTIONS, Config
-from rws.config.retired import FINDINGS, is_retired
+from rws.config.retired import FINDINGS, as_it_was, is_retired
 from rws.errors import DamagedFile, UserError
 from rws.runs import begun
 from rws.runs.checkpoint import read_sealed, write_sealed
@@ -114,7 +114,8 @@ def stored_configuration(path: Path) -> dict:
 
 def _compare(config: Config, before: dict, path: Path) -> None:
     now, defaults = (flatten(yaml.safe_load(dump(c))) for c in (config, Config()))
-    before = {**defaults, **flatten(before)}  # a run from before an option was there had its default
+    before = flatten(before)
+    before = {**defaults, **as_it_was(before), **before}  # before an option was there
     if retired := [key for key, value in before.items() if is_retired(key, value)]:
         key = retired[0]
         raise UserError(

@@ -12,6 +12,15 @@ from rws.data.views import TrainBatch, TrainViews
 
 
 @dataclass(frozen=True)
+class Curve:
+    """A part of one fall of the learning rate: from step `first` to `last` of `steps`."""
+
+    first: int
+    last: int
+    steps: int
+
+
+@dataclass(frozen=True)
 class Job:
     """What one training works on.
 
@@ -21,6 +30,7 @@ class Job:
     evaluate: gives scores of the network, for the history; None trains without.
     fusion: gives the context in which the forward pass of a batch, at a step, is fused, as a value of which
         a list of losses to add, or None; without it the training is plain.
+    curve: the part of the learning rate's curve that the training takes; None takes a whole one of `steps`.
     steps_before: steps that count towards the epochs but were taken elsewhere.
     loss: gives the loss of a batch from the network's output and the batch's labels; None takes that of a
         segmentation. Of several processes each calls it with its part of the batch; the losses are summed.
@@ -38,6 +48,7 @@ class Job:
     workers: int
     evaluate: Callable[[nn.Module], dict] | None = None
     fusion: Callable[[TrainBatch, int], AbstractContextManager] | None = None
+    curve: Curve | None = None
     steps_before: int = 0
     loss: Callable[[dict[str, Tensor], Tensor], Tensor] | None = None
     teacher: AveragedModel | None = None
@@ -45,6 +56,13 @@ class Job:
     slices: int = 0
     slice_mix: float = 0.0
     title: str = ""
+
+    def place(self, step: int) -> tuple[float, int]:
+        """Where on the curve of the learning rate a step lies, and how many steps that has."""
+        if self.curve is None:
+            return step, self.steps
+        curve = self.curve
+        return curve.first + (curve.last - curve.first) * step / self.steps, curve.steps
 
     def batches(self, first: int) -> SeededBatches | MixedBatches:
         """The batches from step `first` on."""

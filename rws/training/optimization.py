@@ -61,8 +61,8 @@ def make_optimizer(network: nn.Module, config: TrainConfig) -> torch.optim.Optim
     return torch.optim.SGD(params, lr=config.lr, **sgd, fused=True)
 
 
-def learning_rate(step: int, steps: int, steps_per_epoch: int, config: TrainConfig) -> float:
-    """Polynomial decay to 0 after a linear warm-up from a tenth.
+def learning_rate(step: float, steps: int, steps_per_epoch: int, config: TrainConfig) -> float:
+    """Polynomial decay to 0 at `steps` after a linear warm-up from a tenth.
 
     The warm-up takes at most a tenth of the steps: in the paper's runs, one epoch of warm-up in a training of
     one epoch would never reach the learning rate.

@@ -63,7 +63,7 @@ class Stepper:
         torch.manual_seed(derive_seed(job.seed, job.key, step, *([rank()] if rank() else [])))
         self.network.train()
         for group in self.optimizer.param_groups:
-            rate = learning_rate(step, job.steps, job.steps_per_epoch, config)
+            rate = learning_rate(*job.place(step), job.steps_per_epoch, config)
             group["lr"] = rate * group["lr_factor"]
         self.optimizer.zero_grad(set_to_none=True)
         loss = self._backward(batch, step)

@@ -10,6 +10,7 @@ from tiny import TINY, NoScalars, demo_set, tiny_config
 from rws.cli import dump
 from rws.compare import ways
 from rws.compare.__main__ import main as compare_main
+from rws.compare.join import main as join_main
 from rws.models import FAMILIES
 from rws.runs import loggers
 
@@ -70,3 +71,29 @@ def test_a_run_that_is_not_finished_is_told(finished, capsys):
     flags, _ = finished
     assert ways.main([*flags, "--seeds", "7"]) == 2
     assert "not finished; run `rws compare` first" in capsys.readouterr().err
+
+
+def test_seeds_that_were_measured_apart_are_joined_as_if_at_once(finished, tmp_path, capsys):
+    flags, _ = finished
+    some = ["--ways", "flip", "rws_3", "random_3"]
+    for out, more in {
+        "at_once": ["--seeds", "0", "1", *some],
+        "one": ["--seeds", "0", *some, "quarters"],
+        "two": ["--seeds", "1", *some],
+    }.items():
+        command = [*flags[:2], "--out", str(tmp_path / out)]
+        assert ways.main([*command, *more]) == 0
+        assert compare_main([*command, *more[: more.index("--ways")]]) == 0
+    assert join_main([str(tmp_path / "two"), str(tmp_path / "one"), "--out", str(tmp_path / "out")]) == 0
+    found, wanted = (json.loads((tmp_path / name / "ways.json").read_text()) for name in ("out", "at_once"))
+    assert found["seeds"] == [0, 1]
+    assert found["results"] == wanted["results"]
+    assert "quarters" not in found["results"], "which one of the two has not measured"
+    assert [made["command"] for made in found["environment"]] == [
+        json.loads((tmp_path / name / "ways.json").read_text())["environment"]["command"]
+        for name in ("two", "one")
+    ]
+    assert capsys.readouterr().out.count("python -m rws.compare.ways") >= 2
+    again = [str(tmp_path / "one"), str(tmp_path / "at_once"), "--out", str(tmp_path / "out")]
+    assert join_main(again) == 2
+    assert "seed 0 is in two records" in capsys.readouterr().err
