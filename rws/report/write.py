@@ -8,10 +8,10 @@ from rws.config import Config
 from rws.data import Split
 from rws.errors import UserError
 from rws.look.beside import named_network, parse_beside
-from rws.look.html_report.facts import Facts, read_facts
-from rws.look.html_report.looking import load_networks
-from rws.look.html_report.page import page
-from rws.look.html_report.pictures import Pictures, make_pictures
+from rws.report.facts import Facts, read_facts
+from rws.report.looking import load_networks
+from rws.report.page import page
+from rws.report.pictures import Pictures, make_pictures
 from rws.runs.checkpoint import write_text
 from rws.runs.splits import open_splits
 from rws.runtime.bars import say

@@ -8,12 +8,12 @@ from PIL import Image
 from rws.cycle.artifacts import Artifacts
 from rws.data import ClassSet, Split
 from rws.data.boxes import Box
-from rws.look.html_report import encode
-from rws.look.html_report.facts import Facts
-from rws.look.html_report.looking import PageNetwork, Seen
 from rws.look.overlay import is_foreground
 from rws.look.samples import chosen_ids
 from rws.look.viz import ATTENTION_COLOURS, MISSING_COLOURS
+from rws.report import encode
+from rws.report.facts import Facts
+from rws.report.looking import PageNetwork, Seen
 from rws.runtime.bars import tracked
 
 IMAGES = 12

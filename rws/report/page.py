@@ -7,11 +7,12 @@ from markupsafe import Markup
 
 from rws.cycle.guidance import Guidance, guidance
 from rws.data.object_sizes import SIZES
-from rws.look.html_report import charts
-from rws.look.html_report import facts as read
-from rws.look.html_report.encode import gradient
-from rws.look.html_report.facts import Facts
-from rws.look.html_report.pictures import (
+from rws.look.viz import ATTENTION_COLOURS, MISSING_COLOURS
+from rws.report import charts
+from rws.report import facts as read
+from rws.report.encode import gradient
+from rws.report.facts import Facts
+from rws.report.pictures import (
     BOTH_WRONG,
     DIFFERENCE,
     PLAIN_RIGHT,
@@ -19,7 +20,6 @@ from rws.look.html_report.pictures import (
     Pictures,
     last_slices,
 )
-from rws.look.viz import ATTENTION_COLOURS, MISSING_COLOURS
 
 _HERE = Path(__file__).parent
 # Tables of more classes can be searched.

@@ -13,9 +13,9 @@ from rws.core.advantage import missing_weights
 from rws.core.labels import likeliest
 from rws.cycle.artifacts import Artifacts
 from rws.data.transforms import to_tensors
-from rws.look.html_report.facts import Facts
 from rws.method.cams import CamNetwork
 from rws.method.stages import SMALL, check_stages
+from rws.report.facts import Facts
 from rws.runs.model_file import Card, load_trained
 
 

@@ -15,14 +15,14 @@ from PIL import Image
 from report_run import CLASSES, IDS, folder_set, run
 from tiny import STAGES, TINY, TinyNetwork
 
-from rws.look.html_report import __main__ as command
-from rws.look.html_report import write
-from rws.look.html_report.encode import LEVELS, heat, indexed, photo
-from rws.look.html_report.facts import Facts, arms, courses, epochs, read_facts, settings
-from rws.look.html_report.page import duration, number, page, signed
-from rws.look.html_report.pictures import Pictures, choose, difference
 from rws.models import FAMILIES, sc_cam
 from rws.models.sc_cam import SubCategoryNetwork
+from rws.report import __main__ as command
+from rws.report import write
+from rws.report.encode import LEVELS, heat, indexed, photo
+from rws.report.facts import Facts, arms, courses, epochs, read_facts, settings
+from rws.report.page import duration, number, page, signed
+from rws.report.pictures import Pictures, choose, difference
 from rws.runs.checkpoint import read_json
 from rws.runs.record import CycleRecord
 
