@@ -54,8 +54,8 @@ def _legend(drawn: Figure) -> None:
     drawn.legend(loc="outside lower center", ncols=2, fontsize=9.5)
 
 
-def miou(rws: Sequence[dict], plain: Sequence[dict]) -> Figure:
-    """mIoU of both arms over the images that they were trained on."""
+def miou(rws: Sequence[dict], plain: Sequence[dict], name: str) -> Figure:
+    """mIoU of both arms over the images that they were trained on; name: of the arm with the method."""
     drawn, axes = _figure()
     for k in sorted({point["cycle"] for point in rws} - {0}):
         start = min(point["images"] for point in rws if point["cycle"] == k)
@@ -68,7 +68,7 @@ def miou(rws: Sequence[dict], plain: Sequence[dict]) -> Figure:
     for k in sorted({point["cycle"] for point in rws}):
         own = [point for point in rws if point["cycle"] == k]
         x, y = [p["images"] for p in own], [p["miou"] for p in own]
-        axes.plot(x, y, color=RWS, marker="o", markersize=6, label=None if k else "RWS")
+        axes.plot(x, y, color=RWS, marker="o", markersize=6, label=None if k else name)
     axes.set(title="mIoU on the validation list", xlabel="images trained on", ylabel="mIoU (%)")
     axes.margins(y=0.15)
     _legend(drawn)

@@ -1,5 +1,6 @@
 """From facts and pictures to the one file: a template filled in, with its style and script inside."""
 
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
@@ -58,7 +59,8 @@ def _charts(facts: Facts) -> dict[str, Markup]:
         drawn = charts.svg(lambda: charts.rounds(facts.rounds), "mIoU of the label maps over the rounds")
         return {"miou": Markup(drawn)}
     curves, scored = read.courses(facts), read.weak_slices(facts)
-    made = {"miou": charts.svg(lambda: charts.miou(*curves), "mIoU over the images trained on")}
+    arms = partial(charts.miou, *curves, facts.trained)
+    made = {"miou": charts.svg(arms, "mIoU over the images trained on")}
     if scored:
         stop = facts.config["cycles.limit"], facts.config["cycles.delta"]
         made["weak"] = charts.svg(lambda: charts.weak(scored, *stop), "Weak slices over the cycles")

@@ -219,7 +219,7 @@ def test_without_a_plain_arm(root, tmp_path):
     assert "Prediction, before RWS" in found.text, "after one cycle the first network is still there"
     folder = run(tmp_path / "longer", root, cycles={"plain": False, "limit": 2})
     found = read(folder)
-    assert "Prediction, RWS" in found.text
+    assert "Prediction, published fusion" in found.text
     assert not found.classes("kind-difference"), "nothing is left to compare with"
     assert not found.of("input", id="arm-both")
 
