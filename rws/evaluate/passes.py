@@ -68,10 +68,13 @@ class LookedOnce:
         if self._photo is not photo:
             self._photo = photo
             self._seen = look_again(trained.network, trained.card, photo.image, self._options, self._budgets)
-        count = self._budgets.counts[passes]
-        seen = self._seen
-        seen = replace(seen, slices=seen.slices[:count], boxes_yxhw=seen.boxes_yxhw[:count])
+        seen = first_windows(self._seen, self._budgets.counts[passes])
         return seen.label(), seen.units
+
+
+def first_windows(seen: SeenAgain, count: int) -> SeenAgain:
+    """What was seen with the first windows alone."""
+    return replace(seen, slices=seen.slices[:count], boxes_yxhw=seen.boxes_yxhw[:count])
 
 
 def way_name(passes: int) -> str:

@@ -9,6 +9,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from rws.evaluate.passes import Point
 from rws.look.guidance_plot import panels
 from rws.look.names import PLAIN_TEXT
 from rws.runs.record import CycleRecord
@@ -70,6 +71,22 @@ def miou(rws: Sequence[dict], plain: Sequence[dict], name: str) -> Figure:
         x, y = [p["images"] for p in own], [p["miou"] for p in own]
         axes.plot(x, y, color=RWS, marker="o", markersize=6, label=None if k else name)
     axes.set(title="mIoU on the validation list", xlabel="images trained on", ylabel="mIoU (%)")
+    axes.margins(y=0.15)
+    _legend(drawn)
+    return drawn
+
+
+def passes(curve: Sequence[Point], rival: Point) -> Figure:
+    """mIoU against the forward passes of an image, with the intervals of the gains over one pass."""
+    drawn, axes = _figure()
+    alone, *more = curve
+    for point in (*more, rival):
+        low, high = alone.miou + point.gain.low, alone.miou + point.gain.high
+        axes.plot([point.units] * 2, [low, high], color=GREY, linewidth=6, alpha=0.35, solid_capstyle="butt")
+    x, y = [point.units for point in curve], [point.miou for point in curve]
+    axes.plot(x, y, color=RWS, marker="o", markersize=6, label="looked again")
+    axes.plot(rival.units, rival.miou, "D", color=PLAIN, markersize=7, label="with 1.5 times its size")
+    axes.set(title="mIoU against forward passes", xlabel="forward passes of an image", ylabel="mIoU (%)")
     axes.margins(y=0.15)
     _legend(drawn)
     return drawn

@@ -8,9 +8,9 @@ from rws.config import Config
 from rws.data import Split
 from rws.errors import UserError
 from rws.look.beside import named_network, parse_beside
-from rws.report.again import Again, closing_lines, look_again_at
+from rws.report.again import Again, closing_lines, look_again_at, looking
 from rws.report.facts import Facts, read_facts
-from rws.report.looking import load_networks
+from rws.report.looking import PageNetwork, load_networks
 from rws.report.page import page
 from rws.report.pictures import Pictures, make_pictures
 from rws.runs.checkpoint import write_text
@@ -38,7 +38,7 @@ def write_report(
     facts = read_facts(folder)
     pictures, again, note = _seen(facts, config, splits, trusted)
     path = folder / REPORT
-    write_text(path, page(facts, pictures, note))
+    write_text(path, page(facts, pictures, note, again))
     size = path.stat().st_size / 1e6
     say(f"report: {path} ({size:.1f} MB, {time.monotonic() - start:.0f} s)")
     say(*(closing_lines(again) if again else ()))
@@ -52,13 +52,20 @@ def _seen(
     try:
         train, val = splits or open_splits(config.data)
         networks = load_networks(facts, choose_device(config.device), trusted)
-        again, most = None, config.look_again_images
-        if most and not facts.rounds:
-            again = look_again_at(facts.folder, val, networks, most)
-        return make_pictures(facts, train, val, networks), again, ""
+        again = _again(facts, val, networks, config.look_again_images)
+        return make_pictures(facts, train, val, networks, again and looking(networks)), again, ""
     except (UserError, OSError) as error:
         say(f"warning: the report has no pictures: {error}")
         return Pictures(), None, str(error)
+
+
+def _again(facts: Facts, val: Split, networks: list[PageNetwork], most: int) -> Again | None:
+    """What looking again gives; nothing for a run of SC-CAM, whose networks are not what it is about."""
+    try:
+        return look_again_at(facts.folder, val, networks, most) if most and not facts.rounds else None
+    except UserError as error:
+        say(f"warning: looking again was not measured: {error}")
+        return None
 
 
 def write_or_warn(folder: Path, config: Config, splits: tuple[Split, Split]) -> None:

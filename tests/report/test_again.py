@@ -1,18 +1,26 @@
 """What a run says at its end of looking again: measured once, on the same images for all, with its cost."""
 
+import html
 import json
 import re
 
+import numpy as np
 import pytest
+import yaml
 from report_run import IDS, folder_set, run
 
+from rws.data import open_split
 from rws.errors import DamagedFile
 from rws.evaluate import val
-from rws.evaluate.passes import Gain, Point
+from rws.evaluate.passes import Gain, Point, first_windows
+from rws.predict.look_again import look_again
+from rws.predict.ways import LookAgain
 from rws.report import __main__ as command
 from rws.report import again as again_module
 from rws.report.again import FILE, Again, closing_lines
+from rws.report.mended import MENDED, SAME, SPOILT, changes
 from rws.runs.checkpoint import read_json
+from rws.runs.model_file import load_trained
 
 pytestmark = pytest.mark.usefixtures("tiny_runs")
 
@@ -114,3 +122,76 @@ def test_the_lines_by_hand():
         "  plain looked again (--ways rws)             3.00   46.89  +1.69 [+0.60, +2.94]",
     ]
     assert [point.way for point in again.curve] == ["plain", "rws_3"]
+
+
+# On the page.
+
+
+def page_of(folder) -> str:
+    return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def read_folder(folder) -> str:
+    """Where the data of a run are."""
+    return yaml.safe_load((folder / "config.yaml").read_text())["data"]["root"]
+
+
+def signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
+def test_the_page_has_what_was_measured(finished):
+    text, kept = page_of(finished), read_json(finished / FILE)
+    tiles = re.findall(r'<div class="tile[ a-z]*"><span>(.*?)</span><b>(.*?)</b><small>(.*?)</small>', text)
+    one, two, three, four, rival = kept["points"]
+    gains = [
+        f"{p['units']:.2f} forward passes; {signed(g['mean'])} [{signed(g['low'])}, {signed(g['high'])}]"
+        for p in (two, three, rival)
+        for g in [p["gain"]]
+    ]
+    assert tiles[:4] == [
+        ("plain, one pass", f"{one['miou']:.2f}", "1 forward pass an image"),
+        ("plain, looked again", f"{two['miou']:.2f}", gains[0]),
+        ("plain, looked again", f"{three['miou']:.2f}", gains[1]),
+        ("with 1.5 times its size averaged in", f"{rival['miou']:.2f}", gains[2]),
+    ]
+    section = text[text.index('<section id="again"') : text.index('<section id="images"')]
+    rows = re.findall(r"</th><td>([\d.]+)</td><td>([\d.]+)</td>", section)
+    assert rows == [(f"{p['units']:.2f}", f"{p['miou']:.2f}") for p in (one, two, three, four, rival)]
+    assert "on 3 validation images." in section
+
+
+def test_the_page_says_where_a_part_of_the_list_was_measured(finished):
+    before = page_of(finished), (finished / FILE).read_text()
+    assert command.main([str(finished), "--look-again-images", "2"]) == 0
+    assert "on 2 of 3 validation images, evenly spread over the list." in page_of(finished)
+    assert command.main([str(finished), "--look-again-images", "0"]) == 0
+    assert "ooked again" not in page_of(finished)
+    assert command.main([str(finished)]) == 0
+    assert (page_of(finished), (finished / FILE).read_text()) == before
+
+
+def test_every_image_shows_its_windows_in_their_order_and_what_they_changed(finished):
+    samples = re.findall(r'<article class="sample".*?</article>', page_of(finished), re.DOTALL)
+    assert len(samples) == 9
+    network, card = load_trained(finished / "cycles/1/plain.pt")
+    for sample in samples:
+        image_id = html.unescape(re.search(r"<h3[^>]*>(.*?) <small>", sample)[1])
+        split = "val" if image_id in IDS[6:] else "train"
+        opened = open_split("folder", read_folder(finished), split)
+        seen = look_again(network, card, opened.image(image_id), LookAgain(3, 3))
+        drawn = re.findall(r'class="line" x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)"', sample)
+        expected = [(str(x), str(y), str(w), str(h)) for y, x, h, w in seen.boxes_yxhw.tolist()]
+        assert drawn == 4 * expected
+        assert re.findall(r"<text [^>]*>(\d)</text>", sample) == 4 * ["1", "2"]
+        label, after = opened.label(image_id), seen.label()
+        before = first_windows(seen, 0).label()
+        known, was, is_now = label != 255, before == label, after == label
+        right, wrong = known & is_now & ~was, known & was & ~is_now
+        assert f"2 windows mended {right.sum():,} pixels and spoilt {wrong.sum():,}." in sample
+
+
+def test_what_changed_by_hand():
+    label = np.array([[1, 1, 1, 1, 255]], np.uint8)
+    before, after = np.array([[1, 0, 1, 0, 0]], np.uint8), np.array([[1, 1, 0, 2, 1]], np.uint8)
+    assert changes(label, before, after, 255).tolist() == [[SAME, MENDED, SPOILT, SAME, SAME]]

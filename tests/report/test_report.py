@@ -120,7 +120,7 @@ def test_every_image_has_every_layer(finished):
     assert len(images) == 6 + 3, "half of a dozen training images, and all three for validation"
     assert all(len(found.classes(f"kind-{kind}")) >= 9 for kind in ("photo", "label", "difference"))
     panels = {kind: [a for a in found.classes("panel") if f"kind-{kind}" in a["class"]] for kind in KINDS}
-    each = {"photo": 1, "label": 1, "prediction": 2, "difference": 1}
+    each = {"photo": 1, "label": 1, "prediction": 2, "difference": 1, "again": 4}
     each |= {"attention": 2 * len(STAGES), "missing": 2 * len(STAGES)}
     assert {kind: len(there) for kind, there in panels.items()} == {k: 9 * n for k, n in each.items()}
     assert all(a.get("alt") is not None for a in found.of("img"))
@@ -129,7 +129,7 @@ def test_every_image_has_every_layer(finished):
     assert len(own) == len(set(own))
 
 
-KINDS = ("photo", "label", "prediction", "difference", "attention", "missing")
+KINDS = ("photo", "label", "prediction", "difference", "again", "attention", "missing")
 
 
 def test_slices_of_the_last_cycle_are_drawn(finished):
