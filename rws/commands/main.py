@@ -29,7 +29,7 @@ COMMANDS = {
     "val": Command("measure trained networks on a list of images", "rws.evaluate.command"),
     "predict": Command("segment photographs and films", "rws.commands.predict"),
     "guide": Command("say what a network misses, stage by stage", "rws.look.guide"),
-    "report": Command("write the page of a run again", "rws.look.html_report.__main__"),
+    "report": Command("write the page of a run again", "rws.report.__main__"),
     "plan": Command("say what a run will cost before it begins", "rws.cost.command"),
     "bench": Command("say where a cycle spends its time", "rws.cost.bench"),
     "check": Command("look at every file of a data set", "rws.commands.check"),

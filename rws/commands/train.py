@@ -69,7 +69,7 @@ def train(command: Command) -> None:
 
             Run(setup, pictures(config)).run()
         if distributed.is_first():
-            from rws.look.html_report.write import write_or_warn
+            from rws.report.write import write_or_warn
 
             write_or_warn(setup.folder, config, (setup.train, setup.val))
 

@@ -59,6 +59,13 @@ class Config:
         step=None,
         free=True,
     )
+    look_again_images: NonNegativeInt = option(
+        100,
+        "Number of validation images, evenly spread, over which the report of a run measures looking again "
+        "(--ways rws), about seven forward passes each; 0 leaves it out.",
+        step=None,
+        free=True,
+    )
     model: ModelConfig = field(default_factory=ModelConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)

@@ -16,9 +16,9 @@ from rws.data.sliced_images import SlicedImages
 from rws.data.split import Split
 from rws.data.views import TrainViews
 from rws.look.cam_vis import pictures
-from rws.look.html_report import write
 from rws.method.bank import Bank, BankWriter
 from rws.method.cams import CamNetwork
+from rws.report import write
 from rws.runs import checkpoint
 from rws.training.training import Training
 

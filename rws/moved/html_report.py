@@ -2,4 +2,4 @@
 
 from rws.moved import say
 
-say("rws.html_report", "rws.look.html_report")
+say("rws.html_report", "rws.report")

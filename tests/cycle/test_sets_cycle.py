@@ -125,7 +125,7 @@ CYCLES = [
 @pytest.fixture(autouse=True)
 def without_report(monkeypatch):
     """What goes wrong with a run's page is a warning and fails nothing here."""
-    monkeypatch.setattr("rws.look.html_report.write.write_or_warn", lambda *args: None)
+    monkeypatch.setattr("rws.report.write.write_or_warn", lambda *args: None)
 
 
 @pytest.mark.parametrize(("key", "network"), CYCLES)

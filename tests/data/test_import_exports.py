@@ -42,7 +42,7 @@ def test_masks_are_those_of_the_scenes(tmp_path, capsys, key):
 def test_check_and_three_steps_of_training(tmp_path, monkeypatch, capsys, key):
     form, make = EXPORTS[key]
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("rws.look.html_report.write.write_or_warn", lambda *args: None)
+    monkeypatch.setattr("rws.report.write.write_or_warn", lambda *args: None)
     monkeypatch.setattr("rws.look.check_data.all_cores", lambda: ThreadPoolExecutor(1))  # no processes
     assert main([form, str(make(tmp_path / "export")), "--output", "mine"]) == 0
     tree = {**TREE, "data": {**TREE["data"], "root": "mine"}}

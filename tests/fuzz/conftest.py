@@ -20,7 +20,7 @@ def fast(tiny_runs, tmp_path, monkeypatch):
     """In a folder two levels down; no pictures, no page, no processes."""
     (tmp_path / "a/b").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "a/b")
-    monkeypatch.setattr("rws.look.html_report.write.write_or_warn", lambda *args: None)
+    monkeypatch.setattr("rws.report.write.write_or_warn", lambda *args: None)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from tiny import demo_set, load_script, tiny_config
 
 from rws.cli import dump
 from rws.cycle.steps import ACTIONS
-from rws.look.html_report import __main__ as report
+from rws.report import __main__ as report
 from rws.runtime.signals import Interrupted
 
 train = load_script("train")
@@ -26,7 +26,7 @@ def finished(tmp_path_factory, tiny_runs) -> Path:
     config = replace(tiny_config(demo_set(place / "set"), place / "runs", limit=1), name="run")
     (place / "c.yaml").write_text(dump(config))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rws.look.html_report.write.write_or_warn", lambda *args: None)
+        patch.setattr("rws.report.write.write_or_warn", lambda *args: None)
         assert train.main(["--config", str(place / "c.yaml")]) == 0
         patch.setitem(ACTIONS, "select", stop)
         assert train.main(["--config", str(place / "c.yaml"), "--name", "stopped"]) == 130

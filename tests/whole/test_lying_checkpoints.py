@@ -18,8 +18,8 @@ from tiny import STAGES, TINY, NoScalars, TinyNetwork, load_script
 from rws.data.classes import DEMO
 from rws.errors import UserError
 from rws.look import guide
-from rws.look.html_report import __main__ as html_report
 from rws.models import FAMILIES, build_network
+from rws.report import __main__ as html_report
 from rws.runs import checkpoint, loggers
 from rws.runs.card import Card
 from rws.runs.model_file import load_trained

@@ -9,7 +9,7 @@ from tiny import REPOSITORY
 
 NEW = {
     "rws.guide": "rws.look.guide",
-    "rws.html_report": "rws.look.html_report",
+    "rws.html_report": "rws.report",
     "experiments.compare": "rws.compare",
     "experiments.refine": "rws.compare.at_test_time",
     "experiments.join": "rws.compare.join",

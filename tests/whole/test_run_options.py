@@ -49,7 +49,8 @@ def test_what_may_differ_when_a_run_is_resumed():
     """Where things are and how they are watched."""
     assert keys_with("free", True) == FREE
     assert {
-        *("cam_vis", "cam_vis_images", "cam_method", "log", "runs", "device", "model.weights_dir"),
+        *("cam_vis", "cam_vis_images", "cam_method", "look_again_images", "log", "runs", "device"),
+        "model.weights_dir",
         *("data.root", "data.lists_dir", "data.workers", "data.check", "data.partial", "data.cache"),
         *("data.allow_leak", "train.checkpoint_steps", "train.checkpoint_minutes"),
     } == FREE
@@ -57,6 +58,7 @@ def test_what_may_differ_when_a_run_is_resumed():
 
 NO_NUMBER = {
     *("name", "log", "runs", "model.weights_dir", "data.workers", "data.check", "data.partial", "data.cache"),
+    "look_again_images",
     *("train.checkpoint_steps", "train.checkpoint_minutes", "data.allow_leak"),
 }
 # The options that a step and all before it do not depend on.

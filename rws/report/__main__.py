@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     def command() -> None:
         options, flags = make_parser().parse_known_args(arguments)
         # Late, since all that loads torch takes a while.
-        from rws.look.html_report.write import rebuild
+        from rws.report.write import rebuild
 
         rebuild(options.run, flags, trusted_of(options))
 

@@ -8,10 +8,11 @@ from rws.config import Config
 from rws.data import Split
 from rws.errors import UserError
 from rws.look.beside import named_network, parse_beside
-from rws.look.html_report.facts import Facts, read_facts
-from rws.look.html_report.looking import load_networks
-from rws.look.html_report.page import page
-from rws.look.html_report.pictures import Pictures, make_pictures
+from rws.report.again import Again, closing_lines, look_again_at, looking
+from rws.report.facts import Facts, read_facts
+from rws.report.looking import PageNetwork, load_networks
+from rws.report.page import page
+from rws.report.pictures import Pictures, make_pictures
 from rws.runs.checkpoint import write_text
 from rws.runs.splits import open_splits
 from rws.runtime.bars import say
@@ -35,24 +36,36 @@ def write_report(
     """
     start = time.monotonic()
     facts = read_facts(folder)
-    pictures, note = _pictures(facts, config, splits, trusted)
+    pictures, again, note = _seen(facts, config, splits, trusted)
     path = folder / REPORT
-    write_text(path, page(facts, pictures, note))
+    write_text(path, page(facts, pictures, note, again))
     size = path.stat().st_size / 1e6
     say(f"report: {path} ({size:.1f} MB, {time.monotonic() - start:.0f} s)")
+    say(*(closing_lines(again) if again else ()))
     return path
 
 
-def _pictures(
+def _seen(
     facts: Facts, config: Config, splits: tuple[Split, Split] | None, trusted: Collection[str]
-) -> tuple[Pictures, str]:
+) -> tuple[Pictures, Again | None, str]:
+    """The pictures, what looking again gives, and why there are none of them."""
     try:
         train, val = splits or open_splits(config.data)
         networks = load_networks(facts, choose_device(config.device), trusted)
-        return make_pictures(facts, train, val, networks), ""
+        again = _again(facts, val, networks, config.look_again_images)
+        return make_pictures(facts, train, val, networks, again and looking(networks)), again, ""
     except (UserError, OSError) as error:
         say(f"warning: the report has no pictures: {error}")
-        return Pictures(), str(error)
+        return Pictures(), None, str(error)
+
+
+def _again(facts: Facts, val: Split, networks: list[PageNetwork], most: int) -> Again | None:
+    """What looking again gives; nothing for a run of SC-CAM, whose networks are not what it is about."""
+    try:
+        return look_again_at(facts.folder, val, networks, most) if most and not facts.rounds else None
+    except UserError as error:
+        say(f"warning: looking again was not measured: {error}")
+        return None
 
 
 def write_or_warn(folder: Path, config: Config, splits: tuple[Split, Split]) -> None:

@@ -111,6 +111,7 @@ SWITCHES = {
     "show-label": ".kind-label",
     "show-prediction": ".kind-prediction",
     "show-difference": ".kind-difference",
+    "show-again": ".panel.kind-again",
     "show-attention": ".panel.kind-attention",
     "show-missing": ".panel.kind-missing",
     **{f"stage-{k}": f".panel.stage-{k}" for k in range(len(STAGES))},
@@ -167,7 +168,8 @@ def test_weak_slices_are_boxes_that_can_be_switched(browser):
     all_of(browser, ".thumb")[with_boxes].click()
     assert (seen(browser, ".chosen .kind-photo .boxes"), seen(browser, ".chosen .boxes")) == (1, 1)
     one(browser, "label:has(#boxes-all)").click()
-    assert seen(browser, ".chosen .boxes") == seen(browser, ".chosen .panel") > 1
+    panels = seen(browser, ".chosen .panel:not(.kind-again)")
+    assert seen(browser, ".chosen .boxes") == panels > 1, "what was looked again at has its own windows"
     one(browser, "label:has(#boxes-none)").click()
     assert seen(browser, ".chosen .boxes") == 0
     one(browser, "label:has(#boxes-photo)").click()
@@ -176,6 +178,21 @@ def test_weak_slices_are_boxes_that_can_be_switched(browser):
         for query in (".chosen .boxes rect", ".chosen .kind-photo .stack")
     )
     assert picture["left"] - 3 <= box["left"] < box["right"] <= picture["right"] + 3
+
+
+def test_the_windows_of_looking_again_are_numbered_and_enlarged_with_their_picture(browser):
+    assert seen(browser, ".chosen .kind-again .windows") == seen(browser, ".chosen .panel.kind-again") == 4
+    stack = one(browser, ".chosen .panel.kind-again .stack")
+    browser.execute_script("arguments[0].focus()", stack)
+    stack.send_keys(Keys.ENTER)
+    assert one(browser, "#large-title").text.startswith("Looked again, plain: unsure, and the windows")
+    assert [text.text for text in all_of(browser, "#large-stack .windows text")] == ["1", "2"]
+    picture, window = (
+        browser.execute_script("return arguments[0].getBoundingClientRect().toJSON()", one(browser, query))
+        for query in ("#large-stack .stack", "#large-stack .windows .line")
+    )
+    assert window["width"] == pytest.approx(0.7 * picture["width"], rel=0.06)
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
 
 
 def chosen(browser) -> list[int]:

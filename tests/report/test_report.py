@@ -15,14 +15,14 @@ from PIL import Image
 from report_run import CLASSES, IDS, folder_set, run
 from tiny import STAGES, TINY, TinyNetwork
 
-from rws.look.html_report import __main__ as command
-from rws.look.html_report import write
-from rws.look.html_report.encode import LEVELS, heat, indexed, photo
-from rws.look.html_report.facts import Facts, arms, courses, epochs, read_facts, settings
-from rws.look.html_report.page import duration, number, page, signed
-from rws.look.html_report.pictures import Pictures, choose, difference
 from rws.models import FAMILIES, sc_cam
 from rws.models.sc_cam import SubCategoryNetwork
+from rws.report import __main__ as command
+from rws.report import write
+from rws.report.encode import LEVELS, heat, indexed, photo
+from rws.report.facts import Facts, arms, courses, epochs, read_facts, settings
+from rws.report.page import duration, number, page, signed
+from rws.report.pictures import Pictures, choose, difference
 from rws.runs.checkpoint import read_json
 from rws.runs.record import CycleRecord
 
@@ -120,7 +120,7 @@ def test_every_image_has_every_layer(finished):
     assert len(images) == 6 + 3, "half of a dozen training images, and all three for validation"
     assert all(len(found.classes(f"kind-{kind}")) >= 9 for kind in ("photo", "label", "difference"))
     panels = {kind: [a for a in found.classes("panel") if f"kind-{kind}" in a["class"]] for kind in KINDS}
-    each = {"photo": 1, "label": 1, "prediction": 2, "difference": 1}
+    each = {"photo": 1, "label": 1, "prediction": 2, "difference": 1, "again": 4}
     each |= {"attention": 2 * len(STAGES), "missing": 2 * len(STAGES)}
     assert {kind: len(there) for kind, there in panels.items()} == {k: 9 * n for k, n in each.items()}
     assert all(a.get("alt") is not None for a in found.of("img"))
@@ -129,7 +129,7 @@ def test_every_image_has_every_layer(finished):
     assert len(own) == len(set(own))
 
 
-KINDS = ("photo", "label", "prediction", "difference", "attention", "missing")
+KINDS = ("photo", "label", "prediction", "difference", "again", "attention", "missing")
 
 
 def test_slices_of_the_last_cycle_are_drawn(finished):
@@ -219,7 +219,7 @@ def test_without_a_plain_arm(root, tmp_path):
     assert "Prediction, before RWS" in found.text, "after one cycle the first network is still there"
     folder = run(tmp_path / "longer", root, cycles={"plain": False, "limit": 2})
     found = read(folder)
-    assert "Prediction, RWS" in found.text
+    assert "Prediction, published fusion" in found.text
     assert not found.classes("kind-difference"), "nothing is left to compare with"
     assert not found.of("input", id="arm-both")
 

@@ -34,6 +34,13 @@ class Facts:
         """Whether a plain network was trained beside."""
         return bool(self.cycles) and all(c.plain for c in self.cycles)
 
+    @property
+    def trained(self) -> str:
+        """What the method in training was, in words; "RWS" alone is looking again, which trains nothing."""
+        usual = {"enabled": True, "mode": "published", "positions": "advantaged"}
+        published = all(self.config.get(f"fusion.{key}", value) == value for key, value in usual.items())
+        return "published fusion" if published else "RWS in training"
+
 
 def read_facts(folder: Path) -> Facts:
     """Read a finished run.
@@ -93,7 +100,7 @@ def arms(facts: Facts) -> list[dict]:
         "plain": first + sum(s.get(step, 0.0) for s in seconds for step in plain_steps),
         "rws": sum(s.get(step, 0.0) for s in seconds for step in ("whole", "score", "slices", "select")),
     }
-    names = {"plain": _plain_name(facts), "rws": "RWS"}
+    names = {"plain": _plain_name(facts), "rws": facts.trained}
     return [
         {
             "key": key,
@@ -173,6 +180,6 @@ def classes(facts: Facts) -> tuple[str, str, list[dict]]:
         names = "round 0", f"round {last['round']}"
         before, after = facts.rounds[0]["val"]["iou"], last["val"]["iou"]
     else:
-        names = "plain" if facts.plain_arm else "first training", "RWS"
+        names = "plain" if facts.plain_arm else "first training", facts.trained
         before, after = facts.summary["plain"]["iou"], facts.summary["rws"]["iou"]
     return *names, [_of_class(name, before, after) for name in after]

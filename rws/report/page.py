@@ -1,5 +1,6 @@
 """From facts and pictures to the one file: a template filled in, with its style and script inside."""
 
+from functools import partial
 from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
@@ -7,11 +8,14 @@ from markupsafe import Markup
 
 from rws.cycle.guidance import Guidance, guidance
 from rws.data.object_sizes import SIZES
-from rws.look.html_report import charts
-from rws.look.html_report import facts as read
-from rws.look.html_report.encode import gradient
-from rws.look.html_report.facts import Facts
-from rws.look.html_report.pictures import (
+from rws.look.viz import ATTENTION_COLOURS, MISSING_COLOURS
+from rws.report import charts
+from rws.report import facts as read
+from rws.report.again import RIVAL_SAID, Again, gain
+from rws.report.encode import gradient
+from rws.report.facts import Facts
+from rws.report.mended import UNSURE_COLOURS
+from rws.report.pictures import (
     BOTH_WRONG,
     DIFFERENCE,
     PLAIN_RIGHT,
@@ -19,7 +23,6 @@ from rws.look.html_report.pictures import (
     Pictures,
     last_slices,
 )
-from rws.look.viz import ATTENTION_COLOURS, MISSING_COLOURS
 
 _HERE = Path(__file__).parent
 # Tables of more classes can be searched.
@@ -48,7 +51,12 @@ def duration(seconds: float) -> str:
 
 def _environment() -> Environment:
     made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {"number": number, "signed": signed, "duration": duration}
+    made.filters |= {
+        "number": number,
+        "signed": signed,
+        "duration": duration,
+        "gain": lambda point: gain(point).replace("-", "−"),
+    }
     return made
 
 
@@ -58,11 +66,19 @@ def _charts(facts: Facts) -> dict[str, Markup]:
         drawn = charts.svg(lambda: charts.rounds(facts.rounds), "mIoU of the label maps over the rounds")
         return {"miou": Markup(drawn)}
     curves, scored = read.courses(facts), read.weak_slices(facts)
-    made = {"miou": charts.svg(lambda: charts.miou(*curves), "mIoU over the images trained on")}
+    arms = partial(charts.miou, *curves, facts.trained)
+    made = {"miou": charts.svg(arms, "mIoU over the images trained on")}
     if scored:
         stop = facts.config["cycles.limit"], facts.config["cycles.delta"]
         made["weak"] = charts.svg(lambda: charts.weak(scored, *stop), "Weak slices over the cycles")
     return {name: Markup(text) for name, text in made.items()}
+
+
+def _passes_chart(again: Again | None) -> dict[str, Markup]:
+    if again is None:
+        return {}
+    drawn = charts.svg(partial(charts.passes, again.curve, again.rival), "mIoU against forward passes")
+    return {"passes": Markup(drawn)}
 
 
 def _guidance_charts(facts: Facts) -> list[Markup]:
@@ -100,12 +116,16 @@ def _pictures(pictures: Pictures, facts: Facts) -> dict:
         "networks": pictures.networks,
         "kinds": {layer.kind for sample in pictures.samples for layer in sample.layers},
         "slices_cycle": last_slices(facts)[0],
-        "bars": {"attention": gradient(ATTENTION_COLOURS), "missing": gradient(MISSING_COLOURS)},
+        "bars": {
+            "attention": gradient(ATTENTION_COLOURS),
+            "missing": gradient(MISSING_COLOURS),
+            "unsure": gradient(UNSURE_COLOURS),
+        },
         "difference": [(who[kind], "rgb({}, {}, {})".format(*rgb)) for kind, rgb in DIFFERENCE.items()],
     }
 
 
-def page(facts: Facts, pictures: Pictures, note: str = "") -> str:
+def page(facts: Facts, pictures: Pictures, note: str = "", again: Again | None = None) -> str:
     """The whole report as HTML; `note` says why there are no pictures, where there are none."""
     before, after, classes = read.classes(facts)
     template = _environment().from_string((_HERE / "page.html").read_text(encoding="utf-8"))
@@ -113,7 +133,7 @@ def page(facts: Facts, pictures: Pictures, note: str = "") -> str:
         facts=facts,
         style=Markup((_HERE / "style.css").read_text(encoding="utf-8")),
         script=Markup((_HERE / "script.js").read_text(encoding="utf-8")),
-        charts=_charts(facts),
+        charts=_charts(facts) | _passes_chart(again),
         columns=(before, after),
         classes=classes,
         many=len(classes) > MANY,
@@ -123,6 +143,8 @@ def page(facts: Facts, pictures: Pictures, note: str = "") -> str:
         sizes=SIZES,
         settings=read.settings(facts),
         note=note,
+        again=again,
+        rival=RIVAL_SAID,
         **_numbers(facts),
         **_pictures(pictures, facts),
     )

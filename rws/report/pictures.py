@@ -8,37 +8,22 @@ from PIL import Image
 from rws.cycle.artifacts import Artifacts
 from rws.data import ClassSet, Split
 from rws.data.boxes import Box
-from rws.look.html_report import encode
-from rws.look.html_report.facts import Facts
-from rws.look.html_report.looking import PageNetwork, Seen
 from rws.look.overlay import is_foreground
 from rws.look.samples import chosen_ids
 from rws.look.viz import ATTENTION_COLOURS, MISSING_COLOURS
+from rws.report import encode
+from rws.report.again import SHOWN
+from rws.report.facts import Facts
+from rws.report.layers import HEAT, LABEL, PHOTO, THUMBNAIL, Layer, clear_of, percent
+from rws.report.looking import PageNetwork, Seen
+from rws.report.mended import Mended, mended
 from rws.runtime.bars import tracked
 
 IMAGES = 12
-# Longest sides in pixels. The heat maps of a network of many stages shrink, so that the file does not grow.
-PHOTO, LABEL, HEAT, THUMBNAIL = 640, 480, 300, 96
-USUAL_STAGES = 4
+USUAL_STAGES = 4  # the heat maps of a network of more shrink, so that the file does not grow
 # Where one network is right and the other wrong: blue and orange, which everybody tells apart.
 BOTH_RIGHT, RWS_RIGHT, PLAIN_RIGHT, BOTH_WRONG, NOT_LABELLED = range(5)
 DIFFERENCE = {RWS_RIGHT: (0, 114, 178), PLAIN_RIGHT: (230, 159, 0), BOTH_WRONG: (60, 60, 60)}
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A picture over the photograph. arm and stage, its number, only where it belongs to one.
-
-    title: with all that tells it from others; short: in its place among them.
-    """
-
-    kind: str
-    title: str
-    short: str
-    uri: str
-    caption: str = ""
-    arm: str = ""
-    stage: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,6 +41,7 @@ class Sample:
     boxes: tuple[Box, ...]
     legend: tuple[tuple[str, str], ...]
     sentence: str
+    again: Mended | None
 
 
 @dataclass(frozen=True)
@@ -102,17 +88,13 @@ def choose(train: Split, val: Split, boxes: dict[str, list[Box]], count: int) ->
     return chosen + [(val, image_id) for image_id in chosen_ids(val.ids, count - half)]
 
 
-def _percent(mask: np.ndarray, of: np.ndarray) -> str:
-    return f"{100 * mask.sum() / max(of.sum(), 1):.1f} %"
-
-
 def _label_layers(label: np.ndarray, seen: dict[PageNetwork, Seen], classes: ClassSet) -> list[Layer]:
     palette = classes.flat_palette()
-    clear = [] if classes.background is None else [classes.background]
+    clear = clear_of(classes)
     known = label != classes.ignore_index
     layers = [Layer("label", "Label", "Label", encode.indexed(label, palette, clear, LABEL))]
     for network, found in seen.items():
-        right = _percent(known & (found.prediction == label), known)
+        right = percent(known & (found.prediction == label), known)
         uri = encode.indexed(found.prediction, palette, clear, LABEL)
         title = f"Prediction, {network.name}"
         layers.append(Layer("prediction", title, title, uri, f"{right} right", network.key))
@@ -128,7 +110,7 @@ def _difference_layer(
     for kind, colour in DIFFERENCE.items():
         palette[3 * kind : 3 * kind + 3] = colour
     known = kinds != NOT_LABELLED
-    gained, lost = _percent(kinds == RWS_RIGHT, known), _percent(kinds == PLAIN_RIGHT, known)
+    gained, lost = percent(kinds == RWS_RIGHT, known), percent(kinds == PLAIN_RIGHT, known)
     uri = encode.indexed(kinds, palette, [BOTH_RIGHT, NOT_LABELLED], LABEL)
     sentence = f"{rws.name} alone is right at {gained} of the pixels, {plain.name} alone at {lost}."
     return Layer("difference", "Difference", "Difference", uri, f"+{gained}, −{lost}"), sentence
@@ -161,9 +143,14 @@ def _legend(labels: list[np.ndarray], classes: ClassSet) -> tuple[tuple[str, str
 
 
 def make_sample(
-    split: Split, image_id: str, networks: list[PageNetwork], boxes: list[Box], extra: list[Layer]
+    split: Split,
+    image_id: str,
+    networks: list[PageNetwork],
+    boxes: list[Box],
+    extra: list[Layer],
+    again: PageNetwork | None = None,
 ) -> Sample:
-    """One image seen by each network; `extra` layers come after the predictions.
+    """One image seen by each network; `extra` layers come after the predictions; `again` looks again.
 
     Raises: UserError for a file that cannot be read.
     """
@@ -186,6 +173,7 @@ def make_sample(
         tuple(boxes),
         _legend([label, *(found.prediction for found in seen.values())], classes),
         sentence,
+        mended(again, image, label, SHOWN) if again else None,
     )
 
 
@@ -196,14 +184,15 @@ def _sub_category_map(facts: Facts, split: Split, image_id: str) -> list[Layer]:
         return []
     with Image.open(path) as picture:
         values = np.asarray(picture)
-    clear = [] if split.classes.background is None else [split.classes.background]
-    uri = encode.indexed(values, split.classes.flat_palette(), clear, LABEL)
+    uri = encode.indexed(values, split.classes.flat_palette(), clear_of(split.classes), LABEL)
     title = "Label map of SC-CAM"
     return [Layer("labelmap", title, title, uri, "the image's classes are known")]
 
 
-def make_pictures(facts: Facts, train: Split, val: Split, networks: list[PageNetwork]) -> Pictures:
-    """The images of the report.
+def make_pictures(
+    facts: Facts, train: Split, val: Split, networks: list[PageNetwork], again: PageNetwork | None = None
+) -> Pictures:
+    """The images of the report; one of the networks may look again.
 
     Raises: UserError for a file that cannot be read.
     """
@@ -213,7 +202,7 @@ def make_pictures(facts: Facts, train: Split, val: Split, networks: list[PageNet
     for split, image_id in tracked(chosen, desc="report", unit="image", leave=False):
         own = boxes.get(image_id, []) if split is train else []
         extra = _sub_category_map(facts, split, image_id)
-        samples.append(make_sample(split, image_id, networks, own, extra))
+        samples.append(make_sample(split, image_id, networks, own, extra, again))
     return Pictures(
         tuple(samples), networks[0].card.stages, tuple((network.key, network.name) for network in networks)
     )

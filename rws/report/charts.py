@@ -9,6 +9,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from rws.evaluate.passes import Point
 from rws.look.guidance_plot import panels
 from rws.look.names import PLAIN_TEXT
 from rws.runs.record import CycleRecord
@@ -54,8 +55,8 @@ def _legend(drawn: Figure) -> None:
     drawn.legend(loc="outside lower center", ncols=2, fontsize=9.5)
 
 
-def miou(rws: Sequence[dict], plain: Sequence[dict]) -> Figure:
-    """mIoU of both arms over the images that they were trained on."""
+def miou(rws: Sequence[dict], plain: Sequence[dict], name: str) -> Figure:
+    """mIoU of both arms over the images that they were trained on; name: of the arm with the method."""
     drawn, axes = _figure()
     for k in sorted({point["cycle"] for point in rws} - {0}):
         start = min(point["images"] for point in rws if point["cycle"] == k)
@@ -68,8 +69,24 @@ def miou(rws: Sequence[dict], plain: Sequence[dict]) -> Figure:
     for k in sorted({point["cycle"] for point in rws}):
         own = [point for point in rws if point["cycle"] == k]
         x, y = [p["images"] for p in own], [p["miou"] for p in own]
-        axes.plot(x, y, color=RWS, marker="o", markersize=6, label=None if k else "RWS")
+        axes.plot(x, y, color=RWS, marker="o", markersize=6, label=None if k else name)
     axes.set(title="mIoU on the validation list", xlabel="images trained on", ylabel="mIoU (%)")
+    axes.margins(y=0.15)
+    _legend(drawn)
+    return drawn
+
+
+def passes(curve: Sequence[Point], rival: Point) -> Figure:
+    """mIoU against the forward passes of an image, with the intervals of the gains over one pass."""
+    drawn, axes = _figure()
+    alone, *more = curve
+    for point in (*more, rival):
+        low, high = alone.miou + point.gain.low, alone.miou + point.gain.high
+        axes.plot([point.units] * 2, [low, high], color=GREY, linewidth=6, alpha=0.35, solid_capstyle="butt")
+    x, y = [point.units for point in curve], [point.miou for point in curve]
+    axes.plot(x, y, color=RWS, marker="o", markersize=6, label="looked again")
+    axes.plot(rival.units, rival.miou, "D", color=PLAIN, markersize=7, label="with 1.5 times its size")
+    axes.set(title="mIoU against forward passes", xlabel="forward passes of an image", ylabel="mIoU (%)")
     axes.margins(y=0.15)
     _legend(drawn)
     return drawn

@@ -13,10 +13,14 @@ from rws.core.advantage import missing_weights
 from rws.core.labels import likeliest
 from rws.cycle.artifacts import Artifacts
 from rws.data.transforms import to_tensors
-from rws.look.html_report.facts import Facts
+from rws.evaluate.ways import Trained
 from rws.method.cams import CamNetwork
 from rws.method.stages import SMALL, check_stages
+from rws.predict.inference import prepare_for_prediction
+from rws.report.facts import Facts
 from rws.runs.model_file import Card, load_trained
+
+PLAIN = "plain"  # the name of the network that was trained as long without the method
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,14 @@ class PageNetwork:
 
     key: str
     name: str
+    path: Path
     scored: CamNetwork
     card: Card
+
+    @property
+    def trained(self) -> Trained:
+        """The same for predicting."""
+        return Trained(self.scored.network, self.card)
 
     def look(self, image: Image.Image, label: np.ndarray) -> Seen:
         """The heat maps are those of the label's classes, as in scoring.
@@ -61,10 +71,10 @@ def _networks(facts: Facts) -> list[tuple[str, str, Path]]:
     last = facts.cycles[-1].cycle
     if last == 0:  # both arms are the first training
         return [("rws", "network", run.last)]
-    plain = ("plain", "plain", run.left("plain", last))
+    plain = ("plain", PLAIN, run.left("plain", last))
     first = ("plain", "before RWS", run.left("whole", 0))
     there = [arm for arm in (plain, first) if arm[2].is_file()]
-    return [*there[:1], ("rws", "RWS", run.last)]
+    return [*there[:1], ("rws", facts.trained, run.last)]
 
 
 def load_networks(facts: Facts, device: torch.device, trusted: Collection[str] = ()) -> list[PageNetwork]:
@@ -78,5 +88,6 @@ def load_networks(facts: Facts, device: torch.device, trusted: Collection[str] =
     for key, name, path in _networks(facts):
         network, card = load_trained(path, trusted)
         check_stages(network, card.stages, SMALL)
-        found.append(PageNetwork(key, name, CamNetwork(network.to(device), card.stages, card.classes), card))
+        scored = CamNetwork(prepare_for_prediction(network, device), card.stages, card.classes)
+        found.append(PageNetwork(key, name, path, scored, card))
     return found
