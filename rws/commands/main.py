@@ -37,6 +37,7 @@ COMMANDS = {
     "compare": Command("train several ways over seeds, at equal budget", "rws.compare.__main__"),
     "compare join": Command("join results of several machines", "rws.compare.join"),
     "compare ways": Command("measure ways to predict at equal compute", "rws.compare.ways"),
+    "compare films": Command("measure ways to predict films", "rws.compare.films"),
     "compare at_test_time": Command("measure `rws predict --refine`", "rws.compare.at_test_time"),
     "import": Command(
         "take annotations of COCO, labelme, CVAT, YOLO, VOC or Roboflow", "rws.data.import_.__main__"
