@@ -144,14 +144,14 @@ def run(root: Path, asked: Sequence[Sequence[str]], out: Path, trusted: Sequence
 
     Raises: UserError for a network, a sequence or a class that cannot be used.
     """
-    files = [network for network, _, _ in asked]
+    where, files = environment(CPU), [network for network, _, _ in asked]
     predictors = load_predictors(files, titles_of(files), CPU, PredictOptions(), trusted)
     measured = []
     for predictor, (_, sequences, category) in zip(predictors, asked):
         for source in open_sequences(root, sequences, None):
             found = measure(predictor, source, category)
             measured.append({"network": predictor.title, **found})
-    record = {"measured": measured, "mean": mean_of(measured), "environment": environment(CPU)}
+    record = {"measured": measured, "mean": mean_of(measured), "environment": where}
     write_result(out / "films.json", record)
     write_text(out / "films.md", render(record))
 

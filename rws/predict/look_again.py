@@ -1,8 +1,8 @@
 """RWS at test time (`--ways rws`): windows over what the network is unsure of, seen enlarged, put in place.
 
 The first pass sees the whole image, the windows are seen in one batch. Where the frame before has chosen the
-windows of a film's frame, whole and windows are one batch. There is no backward pass and no stage is needed, so
-any network will do; windows chosen by attention alone need both.
+windows of a film's frame, whole and windows are one batch. There is no backward pass and no stage is needed,
+so any network will do; windows chosen by attention alone need both.
 """
 
 import zlib
