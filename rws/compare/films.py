@@ -23,7 +23,7 @@ from rws.errors import Parser, UserError, add_trust, exit_code, trusted_of
 from rws.evaluate.names import AVERAGED
 from rws.predict.film_look import FilmLook
 from rws.predict.inference import predict_label
-from rws.predict.look_again import PassBudget, look_again
+from rws.predict.look_again import Look, look_at_images
 from rws.predict.predictor import Predictor, load_predictors, titles_of
 from rws.predict.video.frames import Source
 from rws.predict.video.pictures import open_sequences
@@ -53,7 +53,7 @@ def make_ways(predictor: Predictor) -> dict[str, Way]:
     def augmented(name: str, tta: str, image: Image.Image) -> tuple[np.ndarray, float]:
         return predict_label(network, card, image, tta), AVERAGED[name]
 
-    def again(look: Callable, image: Image.Image) -> tuple[np.ndarray, float]:
+    def again(look: Look, image: Image.Image) -> tuple[np.ndarray, float]:
         found = look(network, card, image)
         return found.label(), found.passes
 
@@ -63,10 +63,9 @@ def make_ways(predictor: Predictor) -> dict[str, Way]:
     }
     for passes in PASSES:
         look, by_chance = LookAgain(passes), LookAgain(passes, passes, choose="random")
-        same = partial(look_again, options=look, budget=PassBudget(look))
         ways[f"before_{passes}"] = partial(again, FilmLook(look))
-        ways[f"same_{passes}"] = partial(again, same)
-        ways[f"random_{passes}"] = partial(again, partial(look_again, options=by_chance))
+        ways[f"same_{passes}"] = partial(again, look_at_images(look))
+        ways[f"random_{passes}"] = partial(again, look_at_images(by_chance))
     return ways
 
 

@@ -8,6 +8,7 @@ so any network will do; windows chosen by attention alone need both.
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -121,6 +122,14 @@ class SeenAgain:
         return likeliest_of(self.probabilities, len(self.whole), self.size).cpu().numpy()
 
 
+Look = Callable[[nn.Module, Card, Image.Image], SeenAgain]
+
+
+def look_at_images(options: LookAgain) -> Look:
+    """Looks again at one image after the other; the passes are shared out among all of them."""
+    return partial(look_again, options=options, budget=PassBudget(options))
+
+
 @torch.inference_mode()
 def look_again(
     network: nn.Module,
@@ -139,30 +148,30 @@ def look_again(
 
     Raises: UserError for an image that is far longer than wide.
     """
-    images, size = network_input(card, image), (image.height, image.width)
-    budget = budget or PassBudget(options)
+    images = network_input(card, image)
+    options = replace(options, choose="uncertainty") if choice else options
+    windows = partial(_windows, image, options, budget or PassBudget(options))
+    enlarged = partial(_enlarged, card, image, images.shape[-2:])
     if before is not None and before.shape == images.shape[-2:]:
-        inside, boxes = _windows(before, image, options, budget)
-        seen = _probabilities(network, torch.cat([images, *_enlarged(card, image, boxes, images)]))
+        inside, boxes = windows(before)
+        seen = _probabilities(network, torch.cat([images, *enlarged(boxes)]))
         first, slices = FirstLook(seen[0], uncertainty(seen[0])), seen[1:]
     else:
-        attentive = options.choose == "attention" and choice is None
-        if attentive:
+        if options.choose == "attention":
             first = _attentive(network, card, images)
         else:
             first = _plain(network, images, choice or uncertainty)
-        choose = "uncertainty" if choice else options.choose
-        inside, boxes = _windows(first.wanted, image, replace(options, choose=choose), budget)
-        slices = first.whole[None][:0]
-        if len(boxes):
-            slices = _probabilities(network, torch.cat(_enlarged(card, image, boxes, images)))
+        inside, boxes = windows(first.wanted)
+        none = first.whole[None][:0]
+        slices = _probabilities(network, torch.cat(enlarged(boxes))) if len(boxes) else none
     if options.prior and len(boxes):
         slices = with_prior(slices, _prior(first.whole, inside))
+    size = (image.height, image.width)
     return SeenAgain(first.whole, slices, boxes, first.wanted, size, first.backward)
 
 
 def _windows(
-    wanted: Tensor, image: Image.Image, options: LookAgain, budget: PassBudget
+    image: Image.Image, options: LookAgain, budget: PassBudget, wanted: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The windows that are taken: in the pixels of `wanted` and in those of the image; shape (K, 4) each."""
     size = tuple(wanted.shape)
@@ -207,10 +216,10 @@ def _in_image(boxes: Tensor, size: tuple[int, int], image: tuple[int, int]) -> T
     return torch.cat([corners[:, :2], (corners[:, 2:] - corners[:, :2]).clamp_min(1)], 1)
 
 
-def _enlarged(card: Card, image: Image.Image, boxes: Tensor, like: Tensor) -> list[Tensor]:
-    """The parts of an image in boxes as the network sees them, each as large as `like` (1, 3, h, w)."""
-    pixels, transform, size = tv_tensors.Image(TF.pil_to_tensor(image)), card.transform(), [*like.shape[-2:]]
-    parts = (TF.resize(TF.crop(pixels, *box), size, antialias=True) for box in boxes.tolist())
+def _enlarged(card: Card, image: Image.Image, size: tuple[int, int], boxes: Tensor) -> list[Tensor]:
+    """The parts of an image in boxes as the network sees them, each enlarged to `size`; (1, 3, h, w) each."""
+    pixels, transform = tv_tensors.Image(TF.pil_to_tensor(image)), card.transform()
+    parts = (TF.resize(TF.crop(pixels, *box), list(size), antialias=True) for box in boxes.tolist())
     return [transform(part).as_subclass(Tensor)[None] for part in parts]
 
 

@@ -32,6 +32,7 @@ WRONG = {
     "compare": ("--seds", "--seeds"),
     "compare join": ("--rams", "--arms"),
     "compare ways": ("--hafl", "--half"),
+    "compare films": ("--rot", "--root"),
     "compare at_test_time": ("--msot", "--most"),
     "import": ("--image", "--images"),
     "download": ("--rot", "--root"),
