@@ -38,7 +38,6 @@ MEANINGS = {
     "plain, flip": "one pass; the mean with the mirror image",
     "before_K": "K passes a frame on the average, the windows chosen by the frame before (`--ways rws`)",
     "same_K": "the same, the windows of each frame chosen by its own first pass",
-    "random_K": "windows by chance, K passes for each frame",
 }
 HEAD = ["network", "sequence", "way", "passes", "J", "F", "J&F", "frames a second"]
 CPU = torch.device("cpu")
@@ -62,10 +61,9 @@ def make_ways(predictor: Predictor) -> dict[str, Way]:
         "flip": partial(augmented, "flip", "flip"),
     }
     for passes in PASSES:
-        look, by_chance = LookAgain(passes), LookAgain(passes, passes, choose="random")
+        look = LookAgain(passes)
         ways[f"before_{passes}"] = partial(again, FilmLook(look))
         ways[f"same_{passes}"] = partial(again, look_at_images(look))
-        ways[f"random_{passes}"] = partial(again, look_at_images(by_chance))
     return ways
 
 
@@ -139,7 +137,7 @@ def _rows(whose: list[str], ways: dict) -> list[list[str]]:
 
 
 def run(root: Path, asked: Sequence[Sequence[str]], out: Path, trusted: Sequence[str]) -> None:
-    """Measure each network with its sequences, and write the results.
+    """Measure each network with its sequences; the results are written anew after every sequence.
 
     Raises: UserError for a network, a sequence or a class that cannot be used.
     """
@@ -150,9 +148,9 @@ def run(root: Path, asked: Sequence[Sequence[str]], out: Path, trusted: Sequence
         for source in open_sequences(root, sequences, None):
             found = measure(predictor, source, category)
             measured.append({"network": predictor.title, **found})
-    record = {"measured": measured, "mean": mean_of(measured), "environment": where}
-    write_result(out / "films.json", record)
-    write_text(out / "films.md", render(record))
+            record = {"measured": measured, "mean": mean_of(measured), "environment": where}
+            write_result(out / "films.json", record)
+            write_text(out / "films.md", render(record))
 
 
 def make_parser() -> Parser:
@@ -183,7 +181,9 @@ def main(arguments: list[str]) -> int:
         say(*(chosen.out / "films.md").read_text().split("\n"))
 
     return exit_code(
-        command, results="results are written into --out", interrupted="interrupted; nothing was written"
+        command,
+        results="results are written into --out",
+        interrupted="interrupted; what was measured before is in --out",
     )
 
 

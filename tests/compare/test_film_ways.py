@@ -36,8 +36,7 @@ def test_sequences_are_measured_in_every_way(asked, tmp_path, capsys):
         ("a", "cow", 3),
     ]
     ways = record["measured"][0]["ways"]
-    passes = {name: ways[name]["passes"] for name in ("plain", "flip", "random_2", "random_3")}
-    assert passes == {"plain": 1, "flip": 2, "random_2": 2, "random_3": 3}
+    assert (ways["plain"]["passes"], ways["flip"]["passes"]) == (1, 2)
     assert all(1 < ways[f"{name}_3"]["passes"] <= 3 for name in ("before", "same"))
     assert all(each["seconds"] > 0 for each in ways.values())
     for key in ("j", "f"):
