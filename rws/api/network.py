@@ -1,6 +1,6 @@
 """A network that is ready: it is called with a photograph, or with several, and answers with what it saw."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,10 @@ from torch import nn
 from rws.api.images import Source, as_image
 from rws.api.seen import Look, Seen
 from rws.errors import UserError
+from rws.predict.film_look import FilmLook
 from rws.predict.inference import see_once
-from rws.predict.look_again import PassBudget, look_again
+from rws.predict.look_again import Look as LookOnce
+from rws.predict.look_again import look_at_images
 from rws.predict.predictor import Predictor
 from rws.predict.video.frames import Source as Film
 from rws.predict.video.sources import open_film
@@ -26,18 +28,16 @@ AGAIN, PLAIN = "rws", "plain"
 
 @dataclass(frozen=True)
 class _Way:
-    """A way to look at images; the passes of `again` are shared out among all of them by the budget."""
+    """A way to look at images, or at the frames of a film, among which the passes of `again` are shared."""
 
     tta: str
-    again: LookAgain | None = None
-    budget: PassBudget | None = None
+    again: LookOnce | None = None
 
     @classmethod
-    def of(cls, name: str, passes: float) -> "_Way":
+    def of(cls, name: str, passes: float, look: Callable[[LookAgain], LookOnce] = look_at_images) -> "_Way":
         """Raises: UserError for an unknown way, and for passes that cannot be."""
         if name == AGAIN:
-            look = LookAgain(passes)
-            return cls("none", look, PassBudget(look))
+            return cls("none", look(LookAgain(passes)))
         if name not in (*TTA, PLAIN):
             raise UserError(f"ways {name!r}: must be one of {', '.join((*TTA, PLAIN, AGAIN))}")
         return cls("none" if name == PLAIN else name)
@@ -98,7 +98,7 @@ class Network:
 
         Raises: UserError for what is no film, and one that cannot be read.
         """
-        way, film = _Way.of(ways, passes), open_film(Path(str(path)))
+        way, film = _Way.of(ways, passes, FilmLook), open_film(Path(str(path)))
         return self._frames(film, way)
 
     def _frames(self, film: Film, way: _Way) -> Iterator[Seen]:
@@ -123,7 +123,7 @@ class Network:
     def _look(self, image: Image.Image, way: _Way) -> Look:
         network, card = self._predictor.network, self._predictor.card
         if way.again:
-            return look_again(network, card, image, way.again, way.budget)
+            return way.again(network, card, image)
         return see_once(network, card, image, way.tta)
 
     def __repr__(self) -> str:

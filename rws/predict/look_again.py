@@ -1,12 +1,14 @@
 """RWS at test time (`--ways rws`): windows over what the network is unsure of, seen enlarged, put in place.
 
-The first pass sees the whole image, the windows are seen in one batch. There is no backward pass and no stage
-is needed, so any network will do; windows chosen by attention alone need both.
+The first pass sees the whole image, the windows are seen in one batch. Where the frame before has chosen the
+windows of a film's frame, whole and windows are one batch. There is no backward pass and no stage is needed,
+so any network will do; windows chosen by attention alone need both.
 """
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -79,7 +81,7 @@ class SeenAgain:
     """What a network saw of one image: the whole, and windows enlarged.
 
     whole: (C, h, w) probabilities. slices: (K, C, h, w), of boxes (K, 4) in the image's own pixels.
-    unsure: (h, w), by which the windows were chosen. size: (H, W) of the image. backward: backward passes.
+    unsure: (h, w), what windows are worth holding. size: (H, W) of the image. backward: backward passes.
     """
 
     whole: Tensor
@@ -120,6 +122,14 @@ class SeenAgain:
         return likeliest_of(self.probabilities, len(self.whole), self.size).cpu().numpy()
 
 
+Look = Callable[[nn.Module, Card, Image.Image], SeenAgain]
+
+
+def look_at_images(options: LookAgain) -> Look:
+    """Looks again at one image after the other; the passes are shared out among all of them."""
+    return partial(look_again, options=options, budget=PassBudget(options))
+
+
 @torch.inference_mode()
 def look_again(
     network: nn.Module,
@@ -128,30 +138,50 @@ def look_again(
     options: LookAgain,
     budget: PassBudget | None = None,
     choice: Choice | None = None,
+    before: Tensor | None = None,
 ) -> SeenAgain:
     """See an image in RGB as a whole and, enlarged, the windows that are worth it most.
 
     `budget` says how many; without one it is one of this image alone. `choice`, in place of that of the
     options, makes the map (h, w) by which they are chosen of the whole image's probabilities (C, h, w).
+    `before` is such a map already, of the frame before: whole and windows are then seen in one batch.
 
     Raises: UserError for an image that is far longer than wide.
     """
     images = network_input(card, image)
-    height, width = images.shape[-2:]
-    attentive = options.choose == "attention" and choice is None
-    first = _attentive(network, card, images) if attentive else _plain(network, images, choice or uncertainty)
-    candidates = candidate_windows(height, width, options.sides)
-    if options.choose == "random" and choice is None:
+    options = replace(options, choose="uncertainty") if choice else options
+    windows = partial(_windows, image, options, budget or PassBudget(options))
+    enlarged = partial(_enlarged, card, image, images.shape[-2:])
+    if before is not None and before.shape == images.shape[-2:]:
+        inside, boxes = windows(before)
+        seen = _probabilities(network, torch.cat([images, *enlarged(boxes)]))
+        first, slices = FirstLook(seen[0], uncertainty(seen[0])), seen[1:]
+    else:
+        if options.choose == "attention":
+            first = _attentive(network, card, images)
+        else:
+            first = _plain(network, images, choice or uncertainty)
+        inside, boxes = windows(first.wanted)
+        none = first.whole[None][:0]
+        slices = _probabilities(network, torch.cat(enlarged(boxes))) if len(boxes) else none
+    if options.prior and len(boxes):
+        slices = with_prior(slices, _prior(first.whole, inside))
+    size = (image.height, image.width)
+    return SeenAgain(first.whole, slices, boxes, first.wanted, size, first.backward)
+
+
+def _windows(
+    image: Image.Image, options: LookAgain, budget: PassBudget, wanted: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The windows that are taken: in the pixels of `wanted` and in those of the image; shape (K, 4) each."""
+    size = tuple(wanted.shape)
+    candidates = candidate_windows(*size, options.sides)
+    if options.choose == "random":
         chosen, worth = _random(image, len(candidates), options.most_passes - 1)
     else:
-        chosen, worth = choose_windows(first.wanted, candidates, options.most_passes - 1)
-    count = (budget or PassBudget(options)).take(worth)
-    inside = candidates[chosen[:count]]
-    boxes = _in_image(inside, (height, width), (image.height, image.width))
-    slices = _see(network, card, image, boxes, (height, width)) if count else first.whole[None][:0]
-    if options.prior and count:
-        slices = with_prior(slices, _prior(first.whole, inside))
-    return SeenAgain(first.whole, slices, boxes, first.wanted, (image.height, image.width), first.backward)
+        chosen, worth = choose_windows(wanted, candidates, options.most_passes - 1)
+    inside = candidates[chosen[: budget.take(worth)]]
+    return inside, _in_image(inside, size, (image.height, image.width))
 
 
 def _plain(network: nn.Module, images: Tensor, choice: Choice) -> FirstLook:
@@ -186,11 +216,11 @@ def _in_image(boxes: Tensor, size: tuple[int, int], image: tuple[int, int]) -> T
     return torch.cat([corners[:, :2], (corners[:, 2:] - corners[:, :2]).clamp_min(1)], 1)
 
 
-def _see(network: nn.Module, card: Card, image: Image.Image, boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Probabilities of the parts of an image in boxes, each enlarged to `size`, in one batch."""
+def _enlarged(card: Card, image: Image.Image, size: tuple[int, int], boxes: Tensor) -> list[Tensor]:
+    """The parts of an image in boxes as the network sees them, each enlarged to `size`; (1, 3, h, w) each."""
     pixels, transform = tv_tensors.Image(TF.pil_to_tensor(image)), card.transform()
     parts = (TF.resize(TF.crop(pixels, *box), list(size), antialias=True) for box in boxes.tolist())
-    return _probabilities(network, torch.stack([transform(part).as_subclass(Tensor) for part in parts]))
+    return [transform(part).as_subclass(Tensor)[None] for part in parts]
 
 
 def _prior(whole: Tensor, boxes: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from rws.errors import UserError
 from rws.method.stages import SMALL, check_stages
 from rws.predict.backends import Exported, in_backend
+from rws.predict.film_look import FilmLook
 from rws.predict.inference import label_of_input, network_input, prepare_for_prediction
-from rws.predict.look_again import PassBudget, look_again
+from rws.predict.look_again import Look, look_at_images
 from rws.predict.refine import refined_label
 from rws.predict.sliding import sliding_label
 from rws.predict.ways import PredictOptions, require_torch
@@ -25,13 +26,16 @@ from rws.runtime.bars import say
 
 @dataclass(frozen=True)
 class Predictor:
-    """A trained network with its title and the way in which it looks at images."""
+    """A trained network with its title and the way in which it looks at images.
+
+    again: how it looks at one image after the other where `options` say that it looks again.
+    """
 
     title: str
     network: nn.Module
     card: Card
     options: PredictOptions
-    budget: PassBudget | None = None
+    again: Look | None = None
 
     def require_stages(self) -> None:
         """Raises: UserError for a network without stages to look at, whatever its file says."""
@@ -41,6 +45,11 @@ class Predictor:
             check_stages(self.network, self.card.stages, SMALL)
         except UserError as error:
             raise UserError(f"{self.title}: {error}") from error
+
+    def of_film(self) -> "Predictor":
+        """The same network for the frames of one film."""
+        look = self.options.look_again
+        return replace(self, again=FilmLook(look)) if look else self
 
     def label(self, image: Image.Image, seen: Tensor | None, name: str = "") -> np.ndarray:
         """The likeliest class of each pixel of an image in RGB, of which the network sees `seen`.
@@ -52,8 +61,8 @@ class Predictor:
         try:
             if options.refine:
                 return refined_label(self.network, self.card, image)
-            if options.look_again:
-                return look_again(self.network, self.card, image, options.look_again, self.budget).label()
+            if self.again:
+                return self.again(self.network, self.card, image).label()
             if options.windows:
                 return sliding_label(self.network, self.card, image, options.windows, options.tta, name)
             return label_of_input(self.network, seen, (image.height, image.width), options.tta)
@@ -78,9 +87,9 @@ def load_predictors(
     for name, title in zip(networks, titles or titles_of(networks), strict=True):
         network, card = open_network(name, trusted)
         say(*(f"note: {note}" for note in getattr(network, "notes", ())))
-        budget = PassBudget(options.look_again) if options.look_again else None
+        again = options.look_again and look_at_images(options.look_again)
         network = in_backend(prepare_for_prediction(network, device), card, options.backend, name)
-        predictors.append(Predictor(title, network, card, options, budget))
+        predictors.append(Predictor(title, network, card, options, again))
         if options.needs_stages:
             predictors[-1].require_stages()
     return predictors

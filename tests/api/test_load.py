@@ -14,6 +14,7 @@ from torch import nn
 
 import rws
 from rws.data.classes import DEMO
+from rws.predict.film_look import FilmLook
 from rws.predict.inference import predict_label, predict_logits
 from rws.predict.look_again import look_again
 from rws.predict.ways import LookAgain
@@ -155,6 +156,16 @@ def test_a_film_frame_by_frame(net, tmp_path):
     (tmp_path / "f.mp4").unlink()
     again = list(net.film(tmp_path))
     assert [np.array_equal(seen.label, net(frame).label) for seen, frame in zip(again, frames)] == [True] * 3
+
+
+def test_a_film_is_looked_at_again_as_predict_does(net, tmp_path):
+    frames = [picture(seed).resize((64, 48)) for seed in range(3)]
+    for number, frame in enumerate(frames):
+        frame.save(tmp_path / f"{number}.png")
+    look = FilmLook(LookAgain(2.0))
+    expected = [look(net.module, net._predictor.card, frame).label() for frame in frames]
+    found = [seen.label for seen in net.film(tmp_path, ways="rws", passes=2)]
+    assert all(np.array_equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
 @pytest.mark.parametrize(

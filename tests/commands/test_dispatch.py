@@ -33,6 +33,7 @@ WRONG = {
     "compare join": ("--rams", "--arms"),
     "compare ways": ("--hafl", "--half"),
     "compare schedule": ("--rams", "--arms"),
+    "compare films": ("--rot", "--root"),
     "compare at_test_time": ("--msot", "--most"),
     "import": ("--image", "--images"),
     "download": ("--rot", "--root"),

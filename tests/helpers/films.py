@@ -7,6 +7,7 @@ import av
 import cv2
 import numpy as np
 import torch
+from layouts import save
 from PIL import Image
 from tiny import STAGES, TinyNetwork, demo_set
 
@@ -78,3 +79,12 @@ def tiny_checkpoint(path: Path, seed: int = 0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     save_trained(path, network, Card("tiny", aux=True, stages=STAGES, classes=DEMO, base_size=32))
     return path
+
+
+def davis(root, frames, masks=(), name="dog"):
+    """A set of DAVIS with one sequence, a mask for each of its first frames."""
+    for number, picture in enumerate(frames):
+        save(root / "JPEGImages/480p" / name / f"{number:05d}.jpg", np.asarray(picture))
+    for number, mask in enumerate(masks):
+        save(root / "Annotations/480p" / name / f"{number:05d}.png", mask)
+    return root

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from films import demo_frames, encode, opencv_frames, opencv_rate, tiny_checkpoint
+from films import davis, demo_frames, encode, opencv_frames, opencv_rate, tiny_checkpoint
 from layouts import save
 from PIL import Image
 from test_j_and_f import f_by_loop
-from test_sources import Capture, davis
+from test_sources import Capture
 from tiny import REPOSITORY, load_script
 
 from rws.data.classes import DEMO

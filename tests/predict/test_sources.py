@@ -7,7 +7,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from films import demo_frames, encode, opencv_frames
+from films import davis, demo_frames, encode, opencv_frames
 from layouts import save
 from PIL import Image
 
@@ -165,14 +165,6 @@ def test_moving_picture_that_is_cut_short(tmp_path):
     frames = list(source.frames())
     assert 0 < len(frames) < 8
     assert source.problems or source.count == len(frames)
-
-
-def davis(root, frames, masks=(), name="dog"):
-    for number, picture in enumerate(frames):
-        save(root / "JPEGImages/480p" / name / f"{number:05d}.jpg", np.asarray(picture))
-    for number, mask in enumerate(masks):
-        save(root / "Annotations/480p" / name / f"{number:05d}.png", mask)
-    return root
 
 
 def test_sequence_of_davis(tmp_path):

@@ -59,8 +59,9 @@ def make_films(sources: list[Source], command: PredictCommand) -> int:
     shown = Shown(films.form, command.width, titled, truth)
     measured, code = {}, 0
     for source, path in zip(films.sources, films.paths):
-        measured[source.name] = Scores(predictors, foreground)
-        projection = Projection(source, predictors, measured[source.name], path, shown)
+        looking = [predictor.of_film() for predictor in predictors]
+        measured[source.name] = Scores(looking, foreground)
+        projection = Projection(source, looking, measured[source.name], path, shown)
         outcome = projection.run()
         fine = print_outcome(projection, outcome)
         code = code if fine else 2
