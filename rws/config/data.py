@@ -117,6 +117,12 @@ class DataConfig:
         "How much training crops are changed: none (resized and cut), light (also scale and flip) or strong "
         "(also rotation, perspective, colour and blur).",
     )
+    albumentations: str | None = option(
+        None,
+        "File (.yaml or .json) of a pipeline that albumentations.save has written, which changes training "
+        "images before augment does; null changes nothing.",
+        free=True,
+    )
     copy_paste: ClosedUnitInterval = option(
         0.0,
         "Share of the training crops into which an object of another training image is pasted, a connected "

@@ -7,14 +7,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from rws.config import Config
+from rws.config import Config, DataConfig
+from rws.core.fusion import identity_coordinates
 from rws.cycle.artifacts import Artifacts
 from rws.cycle.room import check_room
 from rws.data import ClassSet, Split
 from rws.data.batches import steps_per_epoch
 from rws.data.check import check_splits
 from rws.data.eval_images import eval_loader
-from rws.data.transforms import Geometry
+from rws.data.transforms import Geometry, Normalisation, train_transform
+from rws.data.views import TrainViews, View
 from rws.errors import UserError
 from rws.method.stages import check_stages, stages_of
 from rws.models import LoadReport
@@ -57,8 +59,7 @@ class Setup:
     @property
     def geometry(self) -> Geometry:
         """Sizes of the images that the network sees."""
-        data = self.config.data
-        return Geometry(data.base_size, data.crop_size, data.scale, data.hflip, data.augment)
+        return geometry_of(self.config.data)
 
 
 def prepare(
@@ -88,6 +89,7 @@ def prepare(
         raise with_these
     if config.data.check:
         check_splits(train, val, allow_leak=config.data.allow_leak)
+    check_pipeline(config.data, train)
     folder = claim(config, device, with_these, **existing)
     weights = class_weights(config.train.class_weights, train, Artifacts(folder).class_weights)
     batch = config.train.eval_batch_size
@@ -95,6 +97,12 @@ def prepare(
     more = (with_these.changes, weights)
     config = with_epochs(config, len(train))
     return Setup(config, folder, train, val, card, device, workers, *batches, *more), loaded
+
+
+def geometry_of(data: DataConfig) -> Geometry:
+    """Sizes of the images that the network sees, and how training crops are changed."""
+    sizes = (data.base_size, data.crop_size, data.scale, data.hflip)
+    return Geometry(*sizes, data.augment, data.albumentations)
 
 
 def with_epochs(config: Config, images: int) -> Config:
@@ -121,6 +129,19 @@ def check_processes(config: Config) -> None:
             f"train.batch_size {config.train.batch_size} cannot be shared out among {world()} processes"
             f"{each}; set --train.batch-size to a multiple of {world() * parts}"
         )
+
+
+def check_pipeline(data: DataConfig, train: Split) -> None:
+    """Try a pipeline of albumentations, if there is one, on the first training image.
+
+    Raises: UserError for a file that cannot be taken, and for a pipeline that fails.
+    """
+    if data.albumentations is not None:
+        any_will_do = Normalisation((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+        transform = train_transform(geometry_of(data), any_will_do, train.classes.ignore_index)
+        views = TrainViews(train, [View(train.ids[0])], transform, identity_coordinates)
+        for seed in range(4):
+            views[0, seed]
 
 
 # Build: the network, once, to see that it can be trained.
@@ -165,7 +186,7 @@ def agree(
 ) -> Begun | UserError:
     """What the run works with, held against what it was begun with where it goes on; or why it cannot."""
     artifacts = Artifacts(Path(config.runs) / config.name)
-    now = begun_with(splits, network, config.model.name)
+    now = begun_with(splits, network, config.model.name, config.data.albumentations)
     if not (resume and is_run(artifacts.folder)) or artifacts.is_untouched():
         return now
     more = [] if has_configuration(artifacts.folder) else ["its configuration was damaged"]

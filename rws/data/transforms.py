@@ -1,59 +1,18 @@
-"""Joint transforms: image, label and coordinate map go through the same geometry.
+"""Joint transforms: image, label and coordinate map go through the same geometry."""
 
-`CoordinateMap` is a tv_tensor of its own, so any geometric transform of torchvision.transforms.v2 - also one
-that is not used here - moves it exactly as it moves the image, and colour transforms leave it alone.
-"""
-
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as TF
 
-
-class CoordinateMap(tv_tensors.Mask):
-    """For each pixel where it came from; planes x, y in [-1, 1] and 1 = inside the image.
-
-    Transforms that only move pixels (crop, flip, pad) see a mask; those that resample interpolate linearly.
-
-    Shape: (3, H, W) float32.
-    """
-
-
-def _linear(kernel: Callable) -> Callable:
-    """The image kernel of a resampling transform, made to interpolate coordinates linearly."""
-    forced = {
-        "interpolation": InterpolationMode.BILINEAR,
-        "fill": 0.0,
-        "antialias": False,  # antialiasing would pull coordinates inwards at the border
-    }
-    forced = {key: forced[key] for key in inspect.signature(kernel).parameters if key in forced}
-
-    def resample(where: CoordinateMap, *args, **kwargs) -> CoordinateMap:
-        moved = kernel(where.as_subclass(Tensor), *args, **{**kwargs, **forced})
-        return tv_tensors.wrap(moved, like=where)
-
-    return resample
-
-
-for _name in ("resize", "resized_crop", "affine", "rotate", "perspective", "elastic"):
-    TF.register_kernel(getattr(TF, _name), CoordinateMap)(_linear(getattr(TF, f"{_name}_image")))
-
-
-@TF.register_kernel(TF.pad, CoordinateMap)
-def _pad(where: CoordinateMap, padding: list[int], fill: object = None, padding_mode: str = "constant"):
-    """Padding is never inside the image, whatever value the transform fills masks with."""
-    moved = TF.pad_mask(where.as_subclass(Tensor), padding, fill=0.0, padding_mode=padding_mode)
-    return tv_tensors.wrap(moved, like=where)
-
+from rws.data.coordinate_map import CoordinateMap
+from rws.data.pipelines import Pipeline
 
 Augment = Literal["none", "light", "strong"]
 
@@ -67,6 +26,7 @@ class Geometry:
     scale: range of the random factor on `base_size` in training.
     hflip: probability of a horizontal flip in training.
     augment: how much a training crop is changed, as in `train_transform`.
+    albumentations: file of a pipeline that changes the images before that.
     """
 
     base_size: int
@@ -74,6 +34,7 @@ class Geometry:
     scale: tuple[float, float] = (0.5, 2.0)
     hflip: float = 0.5
     augment: Augment = "light"
+    albumentations: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,16 +62,18 @@ def finish(normalisation: Normalisation) -> list[v2.Transform]:
 def train_transform(geometry: Geometry, normalisation: Normalisation, ignore_index: int) -> v2.Transform:
     """The transform of a training crop, by `geometry.augment`.
 
-    none resizes to `base_size` and cuts a crop anywhere. light draws the size and flips, too. strong also
-    rotates, and changes perspective, colours and sharpness. What the image does not reach has the mean colour
-    and is ignored.
+    A pipeline of albumentations, if there is one, comes first. none resizes to `base_size` and cuts a crop
+    anywhere. light draws the size and flips, too. strong also rotates, and changes perspective, colours and
+    sharpness. What the image does not reach has the mean colour and is ignored.
 
     Source: light is that of torchvision's references/segmentation, which the paper's runs use.
     """
     fill = fills(normalisation, ignore_index)
     crop = v2.RandomCrop(geometry.crop_size, pad_if_needed=True, fill=fill)
     colours = colour_changes() if geometry.augment == "strong" else []
-    return v2.Compose([*_resizing(geometry), *_warps(geometry, fill), crop, *colours, *finish(normalisation)])
+    own = [Pipeline(geometry.albumentations, ignore_index)] if geometry.albumentations else []
+    moves = [*own, *_resizing(geometry), *_warps(geometry, fill), crop]
+    return v2.Compose([*moves, *colours, *finish(normalisation)])
 
 
 def fills(normalisation: Normalisation, ignore_index: int) -> dict:

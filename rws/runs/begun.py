@@ -25,7 +25,8 @@ class Begun:
     """Digests of what a run works with, and what has been changed since it was begun.
 
     train, val: by id, in the order of the list. classes: of their names, numbers and colours. source: of the
-    modules of a user's own network, by name. weights: of the initial network's.
+    modules of a user's own network, by name. weights: of the initial network's. pipeline: of the file of
+    data.albumentations.
     changes: in words, one for each time that a person insisted on going on.
     """
 
@@ -35,6 +36,7 @@ class Begun:
     source: dict[str, str]
     weights: str
     changes: tuple[str, ...] = ()
+    pipeline: str = ""
 
     def differences(self, now: "Begun") -> list[str]:
         """What is not as it was, in words."""
@@ -42,6 +44,8 @@ class Begun:
         said = [f"{name}: {each}" for name, pair in lists.items() for each in differences(*pair)]
         if self.classes != now.classes:
             said.append("other classes")
+        if self.pipeline != now.pipeline:
+            said.append("another pipeline of data.albumentations")
         modules = [m for m in {**self.source, **now.source} if self.source.get(m) != now.source.get(m)]
         if modules:
             said.append(f"another source of the network: {', '.join(modules)}")
@@ -50,15 +54,19 @@ class Begun:
         return said
 
 
-def begun_with(splits: tuple[Split, Split], network: nn.Module, model_name: str) -> Begun:
-    """The digests of what a command would begin a run with."""
+def begun_with(
+    splits: tuple[Split, Split], network: nn.Module, model_name: str, pipeline: str | None = None
+) -> Begun:
+    """The digests of what a command would begin a run with; `pipeline` is the file of data.albumentations."""
     train, val = splits
     # In the colours of the label files: those in which labels are shown may be others in a later version.
     described = replace(train.classes, palette=train.classes.colours_in_files)
     classes = hashlib.sha256(json.dumps(asdict(described)).encode()).hexdigest()
     weights = checkpoint.digest_of(network.state_dict())
     source = source_digests(model_name.partition(":")[0]) if ":" in model_name else {}
-    return Begun(split_digests(train), split_digests(val), classes, source, weights)
+    drawn_by = hashlib.sha256(Path(pipeline).read_bytes()).hexdigest() if pipeline else ""
+    digests = (split_digests(train), split_digests(val), classes, source, weights)
+    return Begun(*digests, pipeline=drawn_by)
 
 
 def agreed(

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from exports import EXPORTS, voc
+from exports import EXPORTS, scenes, voc
 from PIL import Image
 from test_import_odd import BOX, HALF, H, W, of_box, picture
 
@@ -47,6 +47,9 @@ def labelme(folder, *shapes, **more) -> None:
         ("polygon", POINTS, 36),
         (None, POINTS, 36),
         ("rectangle", [[9, 8], [3, 2]], 36),
+        ("rectangle", POINTS, 36),  # of X-AnyLabeling, as are the next two
+        ("rotation", [[6, 2], [9, 5], [6, 8], [3, 5]], 18),
+        ("quadrilateral", POINTS, 36),
         ("circle", [[8, 6], [8, 2]], 52),  # the centres that lie within 4 of (8, 6)
     ],
 )
@@ -164,6 +167,7 @@ KITE = " ".join(["0", *(str(number / side) for number, side in zip(BOX, [W, H] *
         {"train": "/content/data/images/train"},
         {"train": ["images/train"], "names": {0: "kite", 1: "fish"}},
         {"train": "train.txt"},
+        {"train": None, "val": None, "Train": "train.txt", "Validation": "images/val", "path": "."},  # CVAT's
     ],
 )
 def test_yolo_layouts(tmp_path, label, more):
@@ -222,6 +226,19 @@ def test_yolo_lines_that_cannot_be_drawn(tmp_path, label, line, reason):
 
 
 # VOC.
+
+
+def test_voc_of_labelme_has_the_classes_of_class_names_txt(tmp_path):
+    root = voc(tmp_path / "export", "P")
+    (root / "labelmap.txt").unlink()
+    names = ["_background_", *(f"class {n}" for n in range(1, 7))]
+    (root / "class_names.txt").write_text("\n".join(names))
+    assert main(["voc", str(root), "--output", str(tmp_path / "mine")]) == 0
+    found = open_split("folder", tmp_path / "mine", "val")
+    assert found.classes.names == ("background", *names[1:])
+    assert {found.label(i).tobytes() for i in found.ids} == {
+        each.label.tobytes() for each in scenes() if each.split == "val"
+    }
 
 
 def test_voc_without_a_labelmap_has_the_classes_of_voc(tmp_path):

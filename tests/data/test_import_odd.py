@@ -97,6 +97,38 @@ def test_a_crowd_lies_below_the_objects_in_it(coco):
     assert np.array_equal(coco.labels()["a"], np.where(of_box() == 1, 1, 2))
 
 
+@pytest.mark.parametrize(("attributes", "below"), [({"occluded": False}, False), ({"is_crowd": True}, True)])
+def test_what_is_painted_in_cvat_is_no_crowd_unless_it_is_called_so(coco, attributes, below):
+    """Its COCO calls each painted mask a crowd, in the order in which things lie above each other."""
+    whole = {"size": [H, W], "counts": [0, H * W]}
+    coco.annotations[0]["attributes"] = {"occluded": False}
+    coco.annotations.append(coco.object(0, whole, 2, iscrowd=1, attributes=attributes))
+    assert coco.run() == 0
+    expected = np.where(of_box() == 1, 1, 2) if below else np.full((H, W), 2)
+    assert np.array_equal(coco.labels()["a"], expected)
+
+
+def test_the_class_that_roboflow_puts_above_all_others_is_none(coco):
+    """Also where it has the name of one of them."""
+    coco.categories = [
+        {"id": 0, "name": "kite", "supercategory": "none"},
+        {"id": 1, "name": "kite", "supercategory": "kite"},
+        {"id": 2, "name": "fish", "supercategory": "kite"},
+    ]
+    coco.annotations[1]["category_id"] = 2
+    assert coco.run() == 0
+    assert (coco.root.parent / "mine/classes.txt").read_text().split() == ["background", "kite", "fish"]
+    assert np.array_equal(coco.labels()["b"], of_box(number=2))
+
+
+def test_what_tools_leave_empty_is_no_obstacle(coco):
+    coco.images[0] |= {"license": None, "coco_url": None, "date_captured": None}
+    coco.annotations[0] |= {"iscrowd": None, "area": None, "bbox": None, "score": None}
+    coco.categories[0]["supercategory"] = None
+    assert coco.run() == 0
+    assert np.array_equal(coco.labels()["a"], of_box())
+
+
 def test_parts_of_one_object_and_a_part_outside_of_the_image(coco):
     coco.annotations[0] = coco.object(0, (BOX, [-5, -5, 2, -5, 2, 1, -5, 1], [90, 90, 99, 90, 99, 99]))
     assert coco.run() == 0
@@ -222,8 +254,17 @@ def test_images_are_found_in_the_source_alone(coco, capsys, name, reason):
     assert sorted(coco.labels()) == ["a", "b"]
 
 
-def test_a_path_of_another_machine_is_found_by_its_name(coco):
-    coco.images[2]["file_name"] = "C:\\Users\\me\\photos\\c.png"
+@pytest.mark.parametrize(
+    "path",
+    [
+        "C:\\Users\\me\\photos\\c.png",
+        "..\\..\\label-studio\\media\\upload\\4\\c.png",
+        "/data/local-files/?d=photos/c.png",
+        "/data/local-files/?d=c.png",
+    ],
+)
+def test_a_path_of_another_machine_is_found_by_its_name(coco, path):
+    coco.images[2]["file_name"] = path
     assert coco.run() == 0
     assert sorted(coco.labels()) == ["a", "b", "c"]
 

@@ -199,6 +199,22 @@ def test_a_person_may_insist_and_then_it_stands_in_the_summary_and_the_report(
     assert changes == [change, "its end: train: 1 id (train_0005) with another label"]
 
 
+def test_another_pipeline_of_albumentations_is_named_and_refused(copy, monkeypatch, capsys):
+    pytest.importorskip("albumentations")
+    flip = {"__class_fullname__": "HorizontalFlip", "p": 1.0}
+    path, flags = copy / "flips.json", ("--data.albumentations", "flips.json")
+    path.write_text(json.dumps({"transform": flip}))
+    assert command(monkeypatch, copy, *flags, "--overwrite") == 0
+    path.rename(copy / "moved.json")
+    moved = ("--data.albumentations", "moved.json", "--resume")
+    assert command(monkeypatch, copy, *moved) == 0, "where the file lies does not count"
+    (copy / "moved.json").write_text(json.dumps({"transform": flip | {"p": 0.5}}))
+    for changed in (moved, ("--resume",)):
+        capsys.readouterr()
+        assert command(monkeypatch, copy, *changed) == 2
+        assert "something else: another pipeline of data.albumentations; put it back" in error_of(capsys)
+
+
 def test_what_it_was_begun_with_is_damaged(copy, monkeypatch, capsys):
     path = copy / "runs/run/begun.json"
     path.write_text(path.read_text().replace("train_0000", "train_000O"))

@@ -52,7 +52,7 @@ def test_what_may_differ_when_a_run_is_resumed():
         *("cam_vis", "cam_vis_images", "cam_method", "look_again_images", "log", "runs", "device"),
         "model.weights_dir",
         *("data.root", "data.lists_dir", "data.workers", "data.check", "data.partial", "data.cache"),
-        *("data.allow_leak", "train.checkpoint_steps", "train.checkpoint_minutes"),
+        *("data.allow_leak", "data.albumentations", "train.checkpoint_steps", "train.checkpoint_minutes"),
     } == FREE
 
 

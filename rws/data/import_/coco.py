@@ -113,8 +113,15 @@ def _is_text(value: object) -> bool:
 
 def _shapes(found: Found, place: str, records: list[dict], names: dict[object, str]) -> list[Shape]:
     """The objects of an image; crowds come first, so that what is drawn alone lies above them."""
-    ordered = sorted(records, key=lambda record: record.get("iscrowd") not in (1, True))
+    ordered = sorted(records, key=lambda record: not _is_crowd(record))
     return found.with_area(place, [partial(_shape, record, names) for record in ordered])
+
+
+def _is_crowd(record: dict) -> bool:
+    """Whether a record is of a crowd. CVAT, which alone writes attributes, calls so whatever is painted."""
+    attributes = record.get("attributes", {"is_crowd": True})
+    marked = isinstance(attributes, dict) and attributes.get("is_crowd") in (1, True)
+    return marked and record.get("iscrowd") in (1, True)
 
 
 def _shape(record: dict, names: dict[object, str]) -> Shape:

@@ -58,7 +58,7 @@ class Images:
         """The one of the images, given with their names as a reference may have them."""
         parts = _parts(reference)
         # From a path of another machine, or one that leads upwards, the last name alone is taken.
-        far = reference.startswith("/") or any(sign in reference for sign in ("\\", "..", ":"))
+        far = reference.startswith("/") or any(sign in reference for sign in ("\\", "..", ":", "?d="))
         ranks = {}
         for path, names in named.items():
             if far or _common(names, parts) == min(len(names), len(parts)):
@@ -75,7 +75,8 @@ class Images:
 
 
 def parts_of(path: str) -> list[str]:
-    """The names in a path of any system, without what leads upwards."""
+    """The names in a path of any system, without what leads upwards; of Label Studio's the part after ?d=."""
+    path = path.rpartition("?d=")[2]
     return [name for name in path.replace("\\", "/").split("/") if name not in ("", ".", "..")]
 
 

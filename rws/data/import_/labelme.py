@@ -1,4 +1,4 @@
-"""labelme: a JSON file an image, with its shapes; a labels.txt beside them gives the order of the classes.
+"""labelme and X-AnyLabeling: a JSON file an image, with its shapes; a labels.txt there orders the classes.
 
 `shapes` have label, shape_type and points, pairs of x, y; imagePath is relative to the JSON file, imageData
 the image itself as base64, as labelme has shown it. Shapes that cover nothing (points, lines) are told.
@@ -38,7 +38,8 @@ from rws.data.import_.shapes import (
 from rws.data.opening import DECODE_ERRORS
 from rws.errors import UserError
 
-_OUTLINES = ("polygon", "rectangle", "circle", "oriented_rectangle")
+# The last two are X-AnyLabeling's, whose rectangles have four corners as well.
+_OUTLINES = ("polygon", "rectangle", "circle", "oriented_rectangle", "rotation", "quadrilateral")
 _NO_AREA = ("point", "points", "line", "linestrip")
 
 
@@ -124,7 +125,7 @@ def _shape(record: dict) -> Shape:
     if len(points) < (2 if kind in ("rectangle", "circle") else 3):
         raise NoArea(f"a {kind} of {name} has {len(points)} points")
     ring = points
-    if kind == "rectangle":
+    if kind == "rectangle" and len(points) == 2:
         ring = box_ring(*points[0], *points[1])
     elif kind == "circle":
         radius = float(np.hypot(*(points[1] - points[0])))

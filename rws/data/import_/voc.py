@@ -1,8 +1,8 @@
 """VOC's layout, as the data set has it and as CVAT exports masks: SegmentationClass/ and JPEGImages/.
 
-A line of labelmap.txt is `name:r,g,b:parts:actions`; without it the classes are VOC's. Masks hold colours, or
-numbers with a palette of them. ImageSets/Segmentation/*.txt are the splits. Boxes in Annotations/ are no
-masks.
+A line of labelmap.txt is `name:r,g,b:parts:actions`; labelme's converter writes class_names.txt instead, a
+name for each number. Without either the classes are VOC's. Masks hold colours, or numbers with a palette of
+them. ImageSets/Segmentation/*.txt are the splits. Boxes in Annotations/ are no masks.
 """
 
 from functools import partial
@@ -17,7 +17,8 @@ from rws.data.lists import LIST_FOLDERS
 from rws.data.sets.classes_file import is_background
 from rws.errors import UserError
 
-MASKS, OBJECTS, LABELMAP = "SegmentationClass", "SegmentationObject", "labelmap.txt"
+MASKS, OBJECTS = "SegmentationClass", "SegmentationObject"
+LABELMAP, NAMES = "labelmap.txt", "class_names.txt"
 
 
 def read(source: Path, images: Images) -> Found:
@@ -26,7 +27,7 @@ def read(source: Path, images: Images) -> Found:
     Raises: UserError for a folder without masks, and for a labelmap.txt that cannot be used.
     """
     root = _root(source_folder(source, f"the folder with {MASKS}/"))
-    names, colours = _labelmap(root / LABELMAP)
+    names, colours = _classes(root)
     splits = _splits(root)
     found = Found(list(names.values()))
     for path in files_below(root / MASKS, (".png",)):
@@ -53,12 +54,16 @@ def _root(source: Path) -> Path:
     return there[0]
 
 
-def _labelmap(path: Path) -> tuple[dict[int, str], dict[Colour, int]]:
+def _classes(root: Path) -> tuple[dict[int, str], dict[Colour, int]]:
     """The name of each number, and the number of each colour: the lines count from 0."""
-    if not path.is_file():
-        names, palette = VOC2012.names, VOC2012.palette
-    else:
+    path = root / LABELMAP
+    if path.is_file():
         names, palette = zip(*_entries(path)) if _entries(path) else ((), ())
+    elif (root / NAMES).is_file():
+        names = [class_name(line) or line for line in _lines(root / NAMES)]
+        palette = tuple(map(voc_colour, range(len(names))))
+    else:
+        names, palette = VOC2012.names, VOC2012.palette
     numbers = dict(enumerate(names))
     colours = {voc_colour(IGNORED): IGNORED} | {colour: n for n, colour in enumerate(palette)}
     if len(set(palette)) < len(palette):
@@ -68,13 +73,16 @@ def _labelmap(path: Path) -> tuple[dict[int, str], dict[Colour, int]]:
     return numbers, colours
 
 
-def _entries(path: Path) -> list[tuple[str, Colour]]:
+def _lines(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read ({error}); export it again") from None
-    lines = [line for line in lines if line.strip() and not line.startswith("#")]
-    return [_entry(line, path) for line in lines]
+    return [line for line in lines if line.strip()]
+
+
+def _entries(path: Path) -> list[tuple[str, Colour]]:
+    return [_entry(line, path) for line in _lines(path) if not line.startswith("#")]
 
 
 def _entry(line: str, path: Path) -> tuple[str, Colour]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import yaml
 
 from rws.data.files import SUFFIXES
-from rws.data.import_.found import Found, NoArea, Objects, Picture, Shape, class_name
+from rws.data.import_.found import Found, NoArea, Objects, Picture, Shape, class_name, split_named
 from rws.data.import_.images import Images, files_below, parts_of, source_folder
 from rws.data.import_.shapes import Patch, Size, Unread, fill, ring_of
 from rws.errors import UserError, said
@@ -73,9 +73,8 @@ def _names(tree: dict, path: Path) -> dict[int, str]:
 
 def _images_of(found: Found, tree: dict, split: str, folder: Path, images: Images) -> list[Path]:
     """The images of a split: in a folder, in a list of them, or in several of either."""
-    given = tree.get(split, tree.get("valid") if split == "val" else None)
     paths: list[Path] = []
-    for entry in given if isinstance(given, list) else [given]:
+    for entry in _entries(tree, split):
         if not isinstance(entry, str) or not entry.strip():
             continue
         place = _inside(entry, tree.get("path"), images.root, folder)
@@ -87,6 +86,12 @@ def _images_of(found: Found, tree: dict, split: str, folder: Path, images: Image
             paths += _listed(found, place, images, split)
     images.used.update(paths)
     return list(dict.fromkeys(paths))
+
+
+def _entries(tree: dict, split: str) -> list:
+    """What stands under the names of a split, which CVAT writes as Train and Validation."""
+    given = [tree[key] for key in tree if isinstance(key, str) and split_named(key) == split]
+    return [entry for each in given for entry in (each if isinstance(each, list) else [each])]
 
 
 def _inside(entry: str, above: object, root: Path, folder: Path) -> Path | None:
