@@ -8,7 +8,8 @@ import yaml
 
 from rws.cli import dump, flatten
 from rws.config import Config
-from rws.config.retired import without_flags
+from rws.config.method import CycleConfig
+from rws.config.retired import as_it_was, without_flags
 from rws.cycle.artifacts import Artifacts
 from rws.errors import UserError
 from rws.runs import checkpoint
@@ -33,6 +34,13 @@ class Facts:
     def plain_arm(self) -> bool:
         """Whether a plain network was trained beside."""
         return bool(self.cycles) and all(c.plain for c in self.cycles)
+
+    @property
+    def delta(self) -> int:
+        """The change of the number of weak slices below which the run stopped; 0 where none stops it."""
+        config = as_it_was(self.config) | self.config
+        cycles = CycleConfig(start=config.get("cycles.start"), anneal=config.get("cycles.anneal"))
+        return 0 if cycles.annealed_once else config["cycles.delta"]
 
     @property
     def trained(self) -> str:

@@ -69,7 +69,7 @@ def _charts(facts: Facts) -> dict[str, Markup]:
     arms = partial(charts.miou, *curves, facts.trained)
     made = {"miou": charts.svg(arms, "mIoU over the images trained on")}
     if scored:
-        stop = facts.config["cycles.limit"], facts.config["cycles.delta"]
+        stop = facts.config["cycles.limit"], facts.delta
         made["weak"] = charts.svg(lambda: charts.weak(scored, *stop), "Weak slices over the cycles")
     return {name: Markup(text) for name, text in made.items()}
 

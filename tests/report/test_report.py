@@ -388,3 +388,19 @@ def test_numbers_as_text():
     assert [number(None), number(1234.567), number(5.0, 0)] == ["–", "1,234.57", "5"]
     assert [signed(None), signed(-1.5), signed(0.0)] == ["–", "−1.50", "+0.00"]
     assert [duration(s) for s in (3.2, 119, 121, 7300)] == ["3 s", "119 s", "2 min", "2 h 02 min"]
+
+
+@pytest.mark.parametrize(
+    ("options", "delta"),
+    [
+        ({"cycles.start": "initial", "cycles.anneal": None}, 20),
+        ({"cycles.start": "last", "cycles.anneal": None}, 0),
+        ({"cycles.start": "last", "cycles.anneal": "each"}, 20),
+        ({"cycles.start": "last"}, 20),  # of a run from before there was the option
+    ],
+)
+def test_a_run_whose_rate_fell_once_was_not_stopped_by_delta(finished, options, delta):
+    facts = read_facts(finished)
+    rest = {key: value for key, value in facts.config.items() if key != "cycles.anneal"}
+    config = rest | {"cycles.limit": 2, "cycles.delta": 20} | options
+    assert replace(facts, config=config).delta == delta
