@@ -2,7 +2,14 @@
 
 headline.json has, for each accounting and set, the seeds, the mIoU by seed of one plain pass, of RWS with its
 mean units, and of each rival by name with its units. A unit is one forward pass at the size of the network's
-input. An accounting that nobody has measured is not there.
+input. An accounting that nobody has measured is not there:
+
+training_free    finished networks look again, nothing is retrained
+three_passes     equal training budget, three passes at test: no way to train has beaten plain, and looking
+                 again takes nothing of the budget, so these are plain networks that look again
+one_pass         equal training budget, one pass at test: the published fusion
+equal_schedule   the paper's: as many epochs fused as plain, the trainings between them uncounted
+quarter_labels   a quarter of the labels, the other photographs without; one pass
 """
 
 import json
@@ -18,6 +25,10 @@ ROOT = Path(__file__).parents[1]
 SETS = ("camvid", "cat", "dog", "cow", "animals")
 OURS = ("rws_2", "rws_3", "rws_4")  # windows of 0.7 of the sides, as `rws predict --ways rws`
 MOST_UNITS = 7  # drawn
+MOST_OF_RIVALS = 4  # units of the rivals of three passes
+FEWER = "seed_0"  # the folder of a record of more ways, and fewer networks
+TRAINED = {name: name if name == "camvid" else f"voc_{name}" for name in SETS}
+QUARTER = "teacher_3", ("teacher_1", "annealed")  # ours, and the same without slices
 # How rivals are drawn: a line through the ways whose names begin so.
 FAMILIES = {
     "mirrored": ("flip", "ms_flip"),
@@ -27,37 +38,101 @@ FAMILIES = {
 }
 
 
-def read(name: str) -> dict | None:
-    """The record of the ways to predict of a set, or nothing where it was not measured."""
-    path = ROOT / "experiments" / f"fair_{name}" / "ways.json"
+def read(name: str, file: str = "ways.json") -> dict | None:
+    """A file of a record, or nothing where it was not measured."""
+    path = ROOT / "experiments" / name / file
     return json.loads(path.read_text()) if path.is_file() else None
 
 
-def entry(way: dict) -> dict:
-    """A way to predict: its units, mIoU by seed, and difference to one plain pass."""
-    return {"units": way["units"], "miou": way["miou"]["each"], "against_plain": way["against_plain"]}
+def entry(way: dict, seeds: list[int]) -> dict:
+    """A way to predict: the seeds of its networks, its units, mIoU by seed, difference to one plain pass."""
+    scores = {"miou": way["miou"]["each"], "against_plain": way["against_plain"]}
+    return {"seeds": seeds, "units": way["units"]} | scores
 
 
-def of_set(record: dict) -> dict:
-    """What headline.json says of one set."""
+def rivals_of(record: dict) -> dict[str, dict]:
+    """What is neither plain nor a form of ours."""
     found = record["results"]
-    rivals = [name for name in found if name != "plain" and not name.startswith(("rws", "oracle"))]
+    names = [name for name in found if name != "plain" and not name.startswith(("rws", "oracle"))]
+    return {name: entry(found[name], record["seeds"]) for name in names}
+
+
+def looked_again(name: str, record: dict) -> dict:
+    """What the accounting training_free says of one set; some rivals were measured on fewer networks."""
+    found = record["results"]
+    fewer = read(f"fair_{name}/{FEWER}")
     ours = [name for name in OURS if name in found]
     return {
         "list": record["runs"][0]["list"],
         "images": len(record["runs"][0]["ids"]),
         "seeds": record["seeds"],
         "plain": found["plain"]["miou"]["each"],
-        "rws": {name: entry(found[name]) for name in ours},
+        "rws": {name: entry(found[name], record["seeds"]) for name in ours},
         "against_random": {n: found[n]["against_random"] for n in ours if "against_random" in found[n]},
-        "rivals": {name: entry(found[name]) for name in rivals},
+        "rivals": (rivals_of(fewer) if fewer else {}) | rivals_of(record),
+    }
+
+
+def in_three_passes(facts: dict) -> dict:
+    """What the accounting three_passes says of a set: of training_free, what costs at most four units."""
+    cheap = {name: each for name, each in facts["rivals"].items() if each["units"] <= MOST_OF_RIVALS}
+    rest = {key: facts[key] for key in ("list", "images", "seeds", "plain")}
+    return rest | {"rws": {"rws_3": facts["rws"]["rws_3"]}, "rivals": cheap}
+
+
+def trained(record: dict, ours: str, rivals: tuple[str, ...]) -> dict:
+    """What an accounting in which networks are trained otherwise says of a set, from results.json."""
+    arms, differences = record["arms"], record["differences"]["plain"]
+
+    def of(arm: str) -> dict:
+        return entry(
+            {"units": 1, "miou": arms[arm]["miou"], "against_plain": differences[arm]["miou"]}, seeds
+        )
+
+    seeds = record["seeds"]
+    return {
+        "list": record["list"],
+        "images": record["images_in_list"],
+        "seeds": seeds,
+        "plain": arms["plain"]["miou"]["each"],
+        "rws": {ours: of(ours)},
+        "rivals": {arm: of(arm) for arm in rivals if arm in arms},
+    }
+
+
+def scheduled(record: dict) -> dict:
+    """What the accounting equal_schedule says of a set: means over the epochs of the released table."""
+    found, seeds = record["results"], record["seeds"]
+
+    def of(arm: str) -> dict:
+        scores = {"miou": found["arms"][arm]["mean"], "against_plain": found["differences"][arm]["mean"]}
+        by_epoch = [each["mean"] for row, each in found["differences"][arm].items() if row != "mean"]
+        return entry({"units": 1, **scores}, seeds) | {"by_epoch": by_epoch}
+
+    return {
+        "list": record["list"],
+        "images": record["images_in_list"],
+        "seeds": seeds,
+        "plain": found["plain"]["mean"]["each"],
+        "rws": {"rws": of("rws")},
+        "rivals": {arm: of(arm) for arm in found["arms"] if arm != "rws"},
+        "uncounted_images": found["uncounted"],
     }
 
 
 def headline() -> dict:
     """The whole file."""
-    records = {name: read(name) for name in SETS}
-    return {"training_free": {name: of_set(record) for name, record in records.items() if record}}
+    again = {name: looked_again(name, found) for name in SETS if (found := read(f"fair_{name}"))}
+    one = {name: found for name in SETS if (found := read(TRAINED[name], "results.json"))}
+    schedule, quarter = read("equal_schedule", "schedule.json"), read("quarter_animals", "results.json")
+    accountings = {
+        "training_free": again,
+        "three_passes": {name: in_three_passes(each) for name, each in again.items()},
+        "one_pass": {name: trained(each, "rws", ("slices", "random")) for name, each in one.items()},
+        "equal_schedule": {"cow": scheduled(schedule)} if schedule else {},
+        "quarter_labels": {"animals": trained(quarter, *QUARTER)} if quarter else {},
+    }
+    return {name: each for name, each in accountings.items() if each}
 
 
 def _points(ways: dict[str, dict], starts: tuple[str, ...]) -> list[tuple[float, float]]:

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from tiny import REPOSITORY
 
 from tools import headline
@@ -12,10 +13,30 @@ def test_the_file_is_as_its_command_makes_it():
     assert stored == json.loads(json.dumps(headline.headline())), "run `python -m tools.headline`"
 
 
-def test_rivals_are_no_form_of_ours():
-    facts = headline.headline()["training_free"]
-    assert facts
+@pytest.mark.parametrize("accounting", ["training_free", "three_passes", "one_pass"])
+def test_each_accounting_has_plain_ours_and_rivals_that_are_no_form_of_ours(accounting):
+    facts = headline.headline()[accounting]
+    assert set(facts) == set(headline.SETS)
     for each in facts.values():
         assert not [name for name in each["rivals"] if name.startswith(("rws", "oracle", "plain"))]
-        assert {"rws_3"} <= set(each["rws"])
+        assert each["rivals"]
         assert len(each["plain"]) == len(each["seeds"])
+        for way in (*each["rws"].values(), *each["rivals"].values()):
+            assert len(way["miou"]) == len(way["seeds"])
+
+
+def test_what_three_passes_are_compared_with_costs_at_most_four():
+    facts = headline.headline()
+    for name, each in facts["three_passes"].items():
+        assert set(each["rws"]) == {"rws_3"}
+        known = facts["training_free"][name]["rivals"]
+        assert each["rivals"] == {way: found for way, found in known.items() if found["units"] <= 4}
+
+
+def test_a_difference_is_that_of_the_scores():
+    for sets in headline.headline().values():
+        for each in sets.values():
+            for way in (*each["rws"].values(), *each["rivals"].values()):
+                paired = [each["plain"][each["seeds"].index(seed)] for seed in way["seeds"]]
+                mean = sum(a - b for a, b in zip(way["miou"], paired, strict=True)) / len(paired)
+                assert way["against_plain"]["mean"] == pytest.approx(mean, abs=1e-9)
