@@ -114,6 +114,11 @@ def with_epochs(config: Config, images: int) -> Config:
     return replace(config, train=replace(train, epochs=-(-train.images // an_epoch)))
 
 
+def uses_slices(config: Config) -> bool:
+    """Whether anything in a run uses weak slices."""
+    return config.fusion.enabled or config.train.slice_mix > 0
+
+
 # Check: what needs neither data nor network; options that contradict each other have been refused by now.
 
 
@@ -152,15 +157,29 @@ def check_network(network: nn.Module, config: Config, classes: ClassSet, device:
 
     Raises: UserError.
     """
-    stages = stages_of(config.model, network)
-    check_stages(network, stages, config.data.crop_size)
+    stages, notes = _stages(network, config)
     if is_first():
-        say(*(f"note: {note}" for note in getattr(network, "notes", ())))
+        say(*(f"note: {note}" for note in (*getattr(network, "notes", ()), *notes)))
     chosen = config.fusion.stages
     if chosen is not None and (not chosen or not set(chosen) <= set(stages)):
         raise UserError(f"fusion.stages {chosen}: must be some of the stages {list(stages)}, or null for all")
     _check_batch_norm(network, config, device)
     return Card(config.model.name, config.model.aux, stages, classes, config.data.base_size)
+
+
+def _stages(network: nn.Module, config: Config) -> tuple[tuple[str, ...], list[str]]:
+    """The stages, and what to say of them; none are needed where nothing looks at heat maps.
+
+    Raises: UserError.
+    """
+    try:
+        stages = stages_of(config.model, network)
+    except UserError:
+        if uses_slices(config) or config.cam_vis:
+            raise
+        return (), [f"--model.name {config.model.name}: has no stages, so there are no heat maps of it"]
+    check_stages(network, stages, config.data.crop_size)
+    return stages, []
 
 
 def _check_batch_norm(network: nn.Module, config: Config, device: torch.device) -> None:

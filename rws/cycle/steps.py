@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from rws.config import Config
 from rws.cycle.context import RunContext
 from rws.cycle.faults import fault
+from rws.cycle.setup import uses_slices
 from rws.cycle.trainings import plain_job, slices_job, train, whole_job
 from rws.data.sliced_images import sliced_loader
 from rws.method.bank import Bank
@@ -21,11 +21,6 @@ from rws.method.select import select_features
 from rws.runs.record import Part, shown
 from rws.runtime.distributed import is_first
 from rws.runtime.seeding import derive_seed
-
-
-def uses_slices(config: Config) -> bool:
-    """Whether anything in a run uses weak slices."""
-    return config.fusion.enabled or config.train.slice_mix > 0
 
 
 def whole(run: RunContext, k: int) -> Part:

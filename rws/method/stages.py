@@ -26,7 +26,8 @@ def stages_of(model: ModelConfig, network: nn.Module) -> tuple[str, ...]:
         return automatic_stages(network)
     except (ValueError, TypeError, RuntimeError) as error:
         raise UserError(
-            f"--model.name {model.name}: {' '.join(str(error).split())}; or name them with --model.stages"
+            f"--model.name {model.name}: no heat maps, so no slices: {' '.join(str(error).split())}; train "
+            "it with --fusion.enabled false, or name its stages with --model.stages"
         ) from error
 
 
@@ -37,7 +38,8 @@ def check_stages(network: nn.Module, stages: tuple[str, ...], size: tuple[int, i
     """
     if not stages:
         raise UserError(
-            "model.stages: there are none, so there is nowhere to look; name the backbone's stages"
+            "it has no stages to look at, as transformers have none, so there are no heat maps; rws predict "
+            "and rws val take it, in every way but --refine and --choose attention"
         )
     if len(set(stages)) < len(stages):
         raise UserError(f"model.stages: {list(stages)} names a stage twice; name each once")

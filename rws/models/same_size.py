@@ -8,8 +8,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 MULTIPLES = (1, 2, 4, 8, 16, 32, 64)
-# Odd multiples of each of MULTIPLES, so that a network that needs more refuses; unequal sides.
-TRIALS = {m: (m * max(1, 96 // m | 1), m * max(3, 160 // m | 1)) for m in MULTIPLES}
+
+
+def trial_size(multiple: int) -> tuple[int, int]:
+    """Sides that are odd multiples of a number, so that a network that needs more refuses; unequal ones."""
+    return multiple * max(1, 96 // multiple | 1), multiple * max(3, 160 // multiple | 1)
+
+
+TRIALS = {multiple: trial_size(multiple) for multiple in MULTIPLES}
 
 
 class SameSize:

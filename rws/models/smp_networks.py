@@ -2,14 +2,16 @@
 
 import difflib
 import importlib
+from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 
+import torch
 from torch import Tensor, nn
 
 from rws.errors import UserError
 from rws.models.family import IMAGENET_MEAN, IMAGENET_STD, Family, not_installed
-from rws.models.same_size import same_size
+from rws.models.same_size import in_eval, same_size, trial_size
 from rws.models.timm_backbones import require_encoder
 
 FORM = "smp:<Architecture>:<encoder>"
@@ -49,7 +51,7 @@ def smp_family(name: str) -> Family:
         partial(_build, name, known[architecture], encoder),
         mean=mean,
         std=std,
-        packaged=partial(_imagenet, smp, name, encoder),
+        packaged=partial(_imagenet, smp, name, known[architecture], encoder),
     )
 
 
@@ -63,16 +65,49 @@ def _require(name: str, what: str, value: str, known: list[str]) -> None:
 
 
 def _build(name: str, architecture: type[nn.Module], encoder: str, num_classes: int, aux: bool) -> nn.Module:
-    """Without an auxiliary head, whether one is asked for or not: the package's networks have none."""
+    """Without an auxiliary head, whether one is asked for or not: the package's networks have none.
+
+    Raises: UserError for an encoder that does not go with it, or that takes images of some sizes alone.
+    """
+    make = partial(architecture, encoder_name=encoder, encoder_weights=None, classes=num_classes)
     try:
-        network = architecture(encoder_name=encoder, encoder_weights=None, classes=num_classes)
+        network = _of_any_size(make) if encoder.startswith("tu-") else make()
     except Exception as error:  # what an architecture does not support ends in nearly any type
         raise UserError(
             f"--model.name {name}: {architecture.__name__} cannot be built on this encoder "
             f"({' '.join(str(error).split())}); choose another encoder"
         ) from error
     needed = getattr(network, "requires_divisible_input_shape", True)
-    return same_size(network, network.encoder.output_stride if needed else 1)
+    least = network.encoder.output_stride if needed else 1
+    return same_size(network, _multiple(name, network, least) if encoder.startswith("tu-") else least)
+
+
+@torch.no_grad()
+def _multiple(name: str, network: nn.Module, least: int) -> int:
+    """What the sides of the images must be multiples of: `least`, the encoder's stride, or twice that (DPT).
+
+    Raises: UserError for a network that does not take any size, as some transformers do not.
+    """
+    stride = network.encoder.output_stride
+    for multiple in dict.fromkeys((least, stride, 2 * stride)):
+        try:
+            with in_eval(network):
+                network(torch.zeros(1, 3, *trial_size(multiple)))
+            return multiple
+        except Exception as error:  # of a library's network, in any type
+            last = error
+    raise UserError(
+        f"--model.name {name}: the encoder does not take images of any size "
+        f"({' '.join(str(last).split())}); choose another one, such as tu-vit_base_patch16_224 or mit_b0"
+    ) from last
+
+
+def _of_any_size(make: Callable[..., nn.Module]) -> nn.Module:
+    """A network whose transformer of timm, if it has one, takes other sizes than that of its weights."""
+    try:
+        return make(dynamic_img_size=True)
+    except TypeError:  # an encoder that has no such setting
+        return make()
 
 
 def _statistics(encoder: str) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
@@ -91,10 +126,16 @@ def _statistics(encoder: str) -> tuple[tuple[float, float, float], tuple[float, 
     return IMAGENET_MEAN, IMAGENET_STD
 
 
-def _imagenet(smp: ModuleType, name: str, encoder: str) -> tuple[str, dict[str, Tensor]]:
+def _imagenet(
+    smp: ModuleType, name: str, architecture: type[nn.Module], encoder: str
+) -> tuple[str, dict[str, Tensor]]:
     """ImageNet weights of an encoder under the network's keys, and where they are from."""
     try:
-        state = smp.encoders.get_encoder(encoder, weights="imagenet").state_dict()
+        if architecture.__name__ == "DPT":  # which has its own way to wrap an encoder
+            made = architecture(encoder_name=encoder, encoder_weights="imagenet").encoder
+        else:
+            made = smp.encoders.get_encoder(encoder, weights="imagenet")
+        state = made.state_dict()
     except (KeyError, ValueError) as error:
         raise UserError(
             f"--model.name {name}: the package has no ImageNet weights of {encoder}; pass --model.weights "

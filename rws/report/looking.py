@@ -11,6 +11,7 @@ from torch import Tensor
 
 from rws.core.advantage import missing_weights
 from rws.core.labels import likeliest
+from rws.core.stages import logits_of
 from rws.cycle.artifacts import Artifacts
 from rws.data.transforms import to_tensors
 from rws.evaluate.ways import Trained
@@ -19,6 +20,7 @@ from rws.method.stages import SMALL, check_stages
 from rws.predict.inference import prepare_for_prediction
 from rws.report.facts import Facts
 from rws.runs.model_file import Card, load_trained
+from rws.runtime.device import to_network
 
 PLAIN = "plain"  # the name of the network that was trained as long without the method
 
@@ -48,12 +50,15 @@ class PageNetwork:
         return Trained(self.scored.network, self.card)
 
     def look(self, image: Image.Image, label: np.ndarray) -> Seen:
-        """The heat maps are those of the label's classes, as in scoring.
+        """The heat maps are those of the label's classes, as in scoring; none of a network without stages.
 
         Shape: label (H, W) uint8 at the image's size.
         """
         pixels, target = to_tensors(image, label)
         batch = self.card.transform()(pixels).as_subclass(Tensor)[None]
+        if not self.card.stages:
+            none = np.zeros((0, *label.shape), np.float32)
+            return Seen(likeliest(self._logits(batch), label.shape).cpu().numpy(), none, none)
         found = self.scored.maps(batch, target.as_subclass(Tensor).long()[None])
         A = found.maps[0]
         return Seen(
@@ -61,6 +66,11 @@ class PageNetwork:
             A.cpu().numpy(),
             missing_weights(A).cpu().numpy(),
         )
+
+    @torch.inference_mode()
+    def _logits(self, images: Tensor) -> Tensor:
+        network = self.scored.network
+        return logits_of(network(to_network(images, network)))
 
 
 def _networks(facts: Facts) -> list[tuple[str, str, Path]]:
@@ -87,7 +97,8 @@ def load_networks(facts: Facts, device: torch.device, trusted: Collection[str] =
     found = []
     for key, name, path in _networks(facts):
         network, card = load_trained(path, trusted)
-        check_stages(network, card.stages, SMALL)
+        if card.stages:
+            check_stages(network, card.stages, SMALL)
         scored = CamNetwork(prepare_for_prediction(network, device), card.stages, card.classes)
         found.append(PageNetwork(key, name, path, scored, card))
     return found

@@ -119,7 +119,8 @@ def _difference_layer(
 def _heat_layers(label: np.ndarray, seen: dict[PageNetwork, Seen], classes: ClassSet) -> list[Layer]:
     where, layers = is_foreground(label, classes), []
     for network, found in seen.items():
-        names = network.card.stages
+        if not (names := network.card.stages):
+            continue
         longest = round(HEAT * min(1.0, (USUAL_STAGES / len(names)) ** 0.5))
         for kind, planes, colours in (
             ("attention", found.maps, ATTENTION_COLOURS),
