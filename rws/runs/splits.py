@@ -1,5 +1,7 @@
 """The lists of a data set, read as a configuration says."""
 
+from dataclasses import replace
+
 from rws.config import DataConfig
 from rws.config.data import REST
 from rws.data import Reading, Split, open_split, require_official
@@ -41,8 +43,7 @@ def open_splits(data: DataConfig) -> tuple[Split, Split]:
 
     Raises: as `open_list`.
     """
-    train, _ = with_share(open_list(data, "train", data.train_list), data.label_share)
-    return train, open_list(data, "val", data.val_list)
+    return open_all(replace(data, unlabelled=None))[:2]
 
 
 def open_all(data: DataConfig) -> tuple[Split, Split, Split | None]:

@@ -73,17 +73,19 @@ class Stepper:
     def _backward(self, batch: TrainBatch, step: int) -> Tensor:
         """Add the gradients of the batch's parts, one after another; the loss of the whole batch."""
         parts = batch.parts(self.config.accumulate)
-        taught = None
-        if batch.targets is not None:
-            known = (batch.targets[:, 0] != self.ignore_index).sum().to(self.device)
-            taught = summed(known).clamp_min(1)
-        losses = []
+        taught, losses = self._pixels_taught(batch), []
         for part, share in zip(parts, self._shares(parts)):
             loss = self._loss_of(part, step, share, taught)
             # The processes' gradients are averaged, their losses add up.
             self.scaler.scale(loss * world()).backward()
             losses.append(loss.detach())
         return sum(losses[1:], losses[0])
+
+    def _pixels_taught(self, batch: TrainBatch) -> Tensor | None:
+        """How many pixels of the whole batch have a teacher's target; None without photographs."""
+        if batch.targets is None:
+            return None
+        return summed((batch.targets[:, 0] != self.ignore_index).sum().to(self.device)).clamp_min(1)
 
     def _shares(self, parts: Sequence[TrainBatch]) -> Sequence[float | Tensor]:
         """How much each part counts in the loss of the batch: by its labelled pixels, if it has any."""
