@@ -50,9 +50,9 @@ class TrainConfig:
         in_plain=0.0,
     )
     teacher_passes: PositiveInt = option(
-        3,
+        1,
         "Number of forward passes in which a network sees each photograph without label to teach the next "
-        "training: the whole image, and windows of it where the network is unsure; with 1 the whole alone.",
+        "training: 1 sees the whole image, more also windows of it where the network is unsure.",
         step="teach",
     )
     batch_size: PositiveInt = option(4, "Number of images in a training step.", level="basic")
