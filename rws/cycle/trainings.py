@@ -161,7 +161,8 @@ def _slice_views(run: RunContext, k: int) -> list[View]:
 def _taught(run: RunContext, k: int, job: Job) -> Job:
     """A training in which photographs without labels have a share in each batch, in strong views."""
     card, photographs = run.setup.card, run.setup.photographs
-    geometry = replace(run.setup.geometry, augment="strong")
+    # A pipeline of one's own does not know targets.
+    geometry = replace(run.setup.geometry, augment="strong", albumentations=None)
     transform = train_transform(geometry, card.normalisation, card.classes.ignore_index)
     views = TaughtViews(job.views, photographs, run.artifacts.targets(k - 1), transform)
     return replace(job, views=views, slices=len(photographs), slice_mix=run.config.train.unlabelled_share)
