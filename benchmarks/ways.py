@@ -13,10 +13,10 @@ from benchmarks.predicting import photographs
 from benchmarks.rows import Context, Row, Target, make_row
 from benchmarks.timing import Samples, Work, alternate, peak_memory
 from rws.data import DATASETS
+from rws.method.look_again import PassBudget, look_again
 from rws.models import FAMILIES
 from rws.predict.images import open_image
 from rws.predict.inference import predict_label, prepare_for_prediction
-from rws.predict.look_again import PassBudget, look_again
 from rws.predict.ways import LookAgain
 from rws.runs.model_file import Card
 

@@ -13,10 +13,10 @@ from torch import nn
 from rws.api.images import Source, as_image
 from rws.api.seen import Look, Seen
 from rws.errors import UserError
+from rws.method.look_again import Look as LookOnce
+from rws.method.look_again import look_at_images
 from rws.predict.film_look import FilmLook
 from rws.predict.inference import see_once
-from rws.predict.look_again import Look as LookOnce
-from rws.predict.look_again import look_at_images
 from rws.predict.predictor import Predictor
 from rws.predict.video.frames import Source as Film
 from rws.predict.video.sources import open_film

@@ -26,10 +26,11 @@ def describe(command: Command, setup, loaded) -> str:
     """What is about to run, in a few lines."""
     config, train = setup.config, setup.config.train
     auto = f" (train.images {train.images:,})" if command.config.train.epochs == "auto" else ""
+    more = f", {len(setup.photographs)} photographs without labels" if setup.photographs else ""
     return (
         f"configuration: {command.source}; run folder: {setup.folder}\n"
         f"{loaded}\n"
-        f"{len(setup.train.ids)} training and {len(setup.val.ids)} validation images, "
+        f"{len(setup.train.ids)} training and {len(setup.val.ids)} validation images{more}, "
         f"{setup.card.classes.num_classes} classes; device {setup.device}\n"
         f"batch {train.batch_size}, {train.optimizer} lr {train.lr:g}, {train.epochs} epochs{auto} "
         f"a training, at most {config.cycles.limit} cycles, each from the {config.cycles.start} weights"

@@ -66,7 +66,9 @@ def _steps_of(config: Config) -> list[str]:
     """The steps of a cycle in which a run of this configuration does anything."""
     if config.fusion.enabled:
         return ["whole", "score", "slices", "select"]
-    return ["whole", "score"] if config.train.slice_mix else ["whole"]
+    if config.train.slice_mix:
+        return ["whole", "score"]
+    return ["whole", "teach"] if config.teaches else ["whole"]
 
 
 def _done(config: Config, step: str) -> bool:

@@ -21,9 +21,9 @@ from PIL import Image
 from rws.compare.tables import machine_line, table
 from rws.errors import Parser, UserError, add_trust, exit_code, trusted_of
 from rws.evaluate.names import AVERAGED
+from rws.method.look_again import Look, look_at_images
 from rws.predict.film_look import FilmLook
 from rws.predict.inference import predict_label
-from rws.predict.look_again import Look, look_at_images
 from rws.predict.predictor import Predictor, load_predictors, titles_of
 from rws.predict.video.frames import Source
 from rws.predict.video.pictures import open_sequences

@@ -17,7 +17,7 @@ from rws.runs import checkpoint
 from rws.runs.record import CycleRecord
 from rws.training.evaluation import as_scores
 
-STEPS = ("whole", "slices", "score", "select")
+STEPS = ("whole", "slices", "score", "select", "teach")
 
 
 @dataclass(frozen=True)

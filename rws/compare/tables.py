@@ -79,7 +79,7 @@ def _cost(found: dict) -> str:
     """Wall clock of an arm by itself, a mean over seeds."""
     rows = []
     for arm, each in found["seconds"].items():
-        beyond = each["score"] + each["select"]
+        beyond = sum(each.values()) - each["whole"] - each["slices"]
         numbers = [each["whole"], each["slices"], each["score"], each["select"], sum(each.values()), beyond]
         rows.append([arm, *(f"{value:,.0f}" for value in numbers)])
     return table(

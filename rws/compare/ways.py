@@ -30,7 +30,7 @@ from rws.evaluate.names import CHOSEN
 from rws.evaluate.predictions import predictions
 from rws.evaluate.scores import miou
 from rws.evaluate.ways import Trained, Way, again, by_error, uniform_ways
-from rws.predict.look_again import PassBudget
+from rws.method.look_again import PassBudget
 from rws.predict.ways import LookAgain
 from rws.runs.checkpoint import write_result, write_text
 from rws.runs.log import environment

@@ -82,6 +82,24 @@ class Config:
                 "bank.online: random positions need their features in the bank; drop --bank.online, or take "
                 "--fusion.positions advantaged"
             )
+        if self.teaches:
+            self._check_teaching()
+
+    @property
+    def teaches(self) -> bool:
+        """Whether photographs without labels are trained on."""
+        return self.data.unlabelled is not None and self.train.unlabelled_share > 0
+
+    def _check_teaching(self) -> None:
+        """Raises: UserError for what photographs without labels do not go with."""
+        if self.fusion.enabled or self.train.slice_mix:
+            key, off = ("fusion.enabled", "false") if self.fusion.enabled else ("train.slice_mix", "0")
+            raise UserError(f"data.unlabelled: is trained on without slices; add --{key} {off}")
+        if not self.cycles.limit:
+            raise UserError(
+                "data.unlabelled: photographs without labels come after the first training, and "
+                "cycles.limit 0 ends there; give --cycles.limit 1"
+            )
 
 
 PARTS: dict[str, type] = {

@@ -38,6 +38,9 @@ class ModelConfig:
     )
 
 
+REST = "rest"  # of the training images, as photographs without labels
+
+
 @dataclass
 class DataConfig:
     """The data set."""
@@ -79,6 +82,17 @@ class DataConfig:
     )
     train_list: str = option("train", "Name of the list of images to train on.")
     val_list: str = option("val", "Name of the list of images to evaluate on.")
+    label_share: ClosedUnitInterval = option(
+        1.0,
+        "Share of the training images whose labels are used, spread evenly over the ids in their order; the "
+        "rest is left out, or is photographs without labels (`unlabelled`).",
+    )
+    unlabelled: str | None = option(
+        None,
+        "Photographs without labels, of which the network teaches itself after the first training: a folder, "
+        "or rest for the training images that label_share leaves out; null takes none.",
+        step="teach",
+    )
     val_share: ClosedUnitInterval = option(
         0.2,
         "Share of the images that is drawn for evaluation, for a folder without train.txt and val.txt.",
@@ -150,7 +164,14 @@ class DataConfig:
     check: bool = option(True, "Read every image and label once before training.", step=None, free=True)
 
     def __post_init__(self) -> None:
-        """Raises: UserError for a range the wrong way round."""
+        """Raises: UserError for a range the wrong way round, and for no label at all."""
+        if not self.label_share:
+            raise UserError("data.label_share 0: leaves no label to train on; give a share above 0")
+        if self.unlabelled == REST and self.label_share == 1:
+            raise UserError(
+                "data.unlabelled rest: data.label_share 1 leaves no training image without its label; give "
+                "--data.label-share 0.25, or a folder of photographs"
+            )
         if self.scale[0] > self.scale[1]:
             raise UserError(f"data.scale: {list(self.scale)} must be [smallest, largest]")
         if self.range is not None and self.range[0] >= self.range[1]:

@@ -4,7 +4,7 @@ from dataclasses import field
 from typing import Any
 
 # The steps of a cycle in their order; the last one is the training on whole images of the cycle after.
-STEPS = ("whole", "plain", "score", "slices", "select", "fuse")
+STEPS = ("whole", "plain", "score", "slices", "select", "teach", "fuse")
 LEVELS = ("basic", "research")
 
 

@@ -42,6 +42,19 @@ class TrainConfig:
         step="fuse",
         in_plain=0.0,
     )
+    unlabelled_share: ClosedUnitInterval = option(
+        0.5,
+        "Share of the images of each training on whole images, after the first, that are photographs without "
+        "labels (data.unlabelled); with 0 they are not used.",
+        step="fuse",
+        in_plain=0.0,
+    )
+    teacher_passes: PositiveInt = option(
+        1,
+        "Number of forward passes in which a network sees each photograph without label to teach the next "
+        "training: 1 sees the whole image, more also windows of it where the network is unsure.",
+        step="teach",
+    )
     batch_size: PositiveInt = option(4, "Number of images in a training step.", level="basic")
     eval_batch_size: PositiveInt = option(4, "Number of images in a batch of evaluation and scoring.")
     optimizer: Literal["sgd", "adamw"] = option("sgd", "The optimizer: sgd or adamw.")

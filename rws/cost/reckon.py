@@ -8,7 +8,6 @@ from rws.cost.trial import Costs
 from rws.cycle.setup import with_epochs
 from rws.cycle.steps import uses_slices
 from rws.data.batches import steps_per_epoch
-from rws.runs.record import STEPS
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def reckon(config: Config, costs: Costs, processes: int = 1) -> Plan:
     networks = 1 + config.cycles.plain + config.fusion.enabled
     files = (min(2, limit + 1) * networks + 2) * costs.network + 2 * costs.training
     bank = min(2, limit) * costs.bank * costs.train * config.fusion.enabled
-    return Plan({step: seconds[step] / processes for step in STEPS}, bank, files, costs.memory)
+    return Plan({step: each / processes for step, each in seconds.items()}, bank, files, costs.memory)
 
 
 def with_most_slices(config: Config, costs: Costs) -> Costs | None:

@@ -22,8 +22,9 @@ LEFT = {
     "score": "slices.json",
     "slices": "slices.pt",
     "select": "bank",
+    "teach": "targets.pt",
 }
-NETWORKS = tuple(step for step, name in LEFT.items() if name.endswith(".pt"))
+TENSORS = tuple(step for step, name in LEFT.items() if name.endswith(".pt"))
 
 
 class Artifacts:
@@ -71,6 +72,13 @@ class Artifacts:
     def bank(self, k: int) -> Bank:
         """The features that cycle k selected."""
         return Bank(self.left("select", k))
+
+    def targets(self, k: int) -> dict[str, Tensor]:
+        """What the network of cycle k sees in each photograph without label, as `encoded`.
+
+        Raises: UserError, DamagedFile.
+        """
+        return checkpoint.load(self.left("teach", k))["targets"]
 
     def boxes(self, k: int) -> dict[str, list[Box]]:
         """The weak slices that cycle k kept, by image.
@@ -130,6 +138,10 @@ class Artifacts:
         """Keep the weak slices of each image."""
         checkpoint.write_json(self.left("score", k), boxes)
 
+    def write_targets(self, k: int, targets: dict[str, Tensor]) -> None:
+        """Keep the targets of each photograph without label."""
+        checkpoint.save(self.left("teach", k), {"targets": targets})
+
     def write_state(self, step: str, k: int, state: RunState) -> None:
         """Keep the state that a step led to, as that of the run and as that after the step.
 
@@ -147,9 +159,9 @@ class Artifacts:
     # Removing, and taking over.
 
     def clean(self, k: int) -> None:
-        """Remove what no step from cycle k on reads: networks and banks of the cycles before the last one."""
+        """Remove what no step from cycle k on reads, of the cycles before the last one."""
         for old in range(k - 1):
-            for step in NETWORKS:
+            for step in TENSORS:
                 self.left(step, old).unlink(missing_ok=True)
             self.remove_bank(old)
 

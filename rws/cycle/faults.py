@@ -12,11 +12,13 @@ from rws.runs.record import RunState
 
 
 def check(path: Path) -> None:
-    """Read a network, the boxes of slices or a bank to its end.
+    """Read a network, targets, the boxes of slices or a bank to its end.
 
     Raises: UserError, DamagedFile.
     """
-    if path.suffix == ".pt":
+    if path.name == LEFT["teach"]:
+        checkpoint.load(path)
+    elif path.suffix == ".pt":
         checkpoint.network_in(path)
     elif path.suffix == ".json":
         if not path.is_file():
@@ -63,6 +65,6 @@ def _is_needed(step: str, k: int, state: RunState) -> bool:
     record = state.cycles[k]
     if k < state.cycle and state.step != "whole":  # of the cycle before only plain is trained further
         return step == state.step == "plain" and record.plain is not None
-    selected = record.slice_images is not None
-    made = {"plain": record.plain is not None, "score": record.weak_slices is not None}
-    return {"whole": True, **made, "slices": selected, "select": selected}[step]
+    by_record = {"plain": record.plain, "score": record.weak_slices, "teach": record.taught}
+    by_record |= dict.fromkeys(("slices", "select"), record.slice_images)
+    return step == "whole" or by_record[step] is not None

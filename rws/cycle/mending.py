@@ -104,7 +104,8 @@ def _before(k: int, artifacts: Artifacts, state: RunState) -> RunState | None:
         return RunState()
     if (state.step, state.cycle) == ("whole", k):
         return state
-    path = artifacts.after("select", k - 1)
+    after = [artifacts.after(step, k - 1) for step in ("teach", "select")]  # select in runs of older versions
+    path = next(filter(Path.is_file, after), after[0])
     try:
         found = artifacts.read_state(path) if path.is_file() else None
     except UserError:

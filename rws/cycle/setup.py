@@ -1,6 +1,7 @@
 """From a configuration to what a run works with; what can be wrong is found here, before any training."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from rws.data.batches import steps_per_epoch
 from rws.data.check import check_splits
 from rws.data.eval_images import eval_loader
 from rws.data.transforms import Geometry, Normalisation, train_transform
+from rws.data.unlabelled import check_photographs
 from rws.data.views import TrainViews, View
 from rws.errors import UserError
 from rws.method.stages import check_stages, stages_of
@@ -27,7 +29,7 @@ from rws.runs.log import environment
 from rws.runs.loggers import check_loggers
 from rws.runs.model_file import Card
 from rws.runs.network import make_network
-from rws.runs.splits import open_splits
+from rws.runs.splits import open_all
 from rws.runtime.bars import say
 from rws.runtime.device import choose_device
 from rws.runtime.distributed import barrier, is_first, of_first, world
@@ -42,6 +44,7 @@ class Setup:
 
     changes: what a person has changed since the run was begun, in words.
     class_weights: of the classes in the cross-entropy; None counts every pixel the same.
+    photographs: those without labels; None where there are none.
     """
 
     config: Config
@@ -55,6 +58,7 @@ class Setup:
     val_batches: Loader
     changes: tuple[str, ...] = ()
     class_weights: tuple[float, ...] | None = None
+    photographs: Split | None = None
 
     @property
     def geometry(self) -> Geometry:
@@ -79,22 +83,24 @@ def prepare(
     check_losses(config.train.losses)
     workers = processes_for(config.data.workers)
     device = choose_device(config.device)
-    train, val = open_splits(config.data)
+    train, val, photographs = open_all(config.data)
     check_class_weights(config.train.class_weights, train.classes.names)
     network, loaded = make_network(config, train.classes.num_classes, device)
     card = check_network(network, config, train.classes, device)
     card = replace(card, levels=train.reading.levels and train.reading.levels.ends)
-    with_these = of_first(lambda: agree(config, (train, val), network, resume, with_changes))
+    with_these = of_first(lambda: agree(config, (train, val, photographs), network, resume, with_changes))
     if isinstance(with_these, UserError):
         raise with_these
     if config.data.check:
         check_splits(train, val, allow_leak=config.data.allow_leak)
+        if photographs is not None:
+            check_photographs(photographs, val, allow_leak=config.data.allow_leak)
     check_pipeline(config.data, train)
     folder = claim(config, device, with_these, **existing)
     weights = class_weights(config.train.class_weights, train, Artifacts(folder).class_weights)
     batch = config.train.eval_batch_size
     batches = (eval_loader(s, card.transform(), batch, workers) for s in (train, val))
-    more = (with_these.changes, weights)
+    more = (with_these.changes, weights, photographs)
     config = with_epochs(config, len(train))
     return Setup(config, folder, train, val, card, device, workers, *batches, *more), loaded
 
@@ -201,7 +207,7 @@ def _check_batch_norm(network: nn.Module, config: Config, device: torch.device) 
 
 
 def agree(
-    config: Config, splits: tuple[Split, Split], network: nn.Module, resume: bool, with_changes: bool
+    config: Config, splits: Sequence[Split | None], network: nn.Module, resume: bool, with_changes: bool
 ) -> Begun | UserError:
     """What the run works with, held against what it was begun with where it goes on; or why it cannot."""
     artifacts = Artifacts(Path(config.runs) / config.name)

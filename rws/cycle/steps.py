@@ -1,7 +1,8 @@
 """The steps of a cycle, in one form: from the run and the number of a cycle to a part of the cycle's record.
 
 Of the method's five, look, find, train on slices, select and fuse: `whole` trains, fused; `score` looks and
-finds; `slices` trains on slices; `select` selects. `plain` trains the network that RWS is compared with.
+finds; `slices` trains on slices; `select` selects. `plain` trains the network that RWS is compared with, and
+`teach` sees photographs without labels for the training after it.
 """
 
 import shutil
@@ -18,6 +19,7 @@ from rws.method.cams import CamNetwork
 from rws.method.random_control import draw_boxes, select_random
 from rws.method.score import score_images
 from rws.method.select import select_features
+from rws.method.teacher import targets_of
 from rws.runs.record import Part, shown
 from rws.runtime.distributed import is_first
 from rws.runtime.seeding import derive_seed
@@ -128,6 +130,17 @@ def _select_at_random(run: RunContext, k: int, sliced: CamNetwork) -> None:
         shutil.rmtree(lent)
 
 
+def teach(run: RunContext, k: int) -> Part:
+    """See the photographs without labels, and keep what the network makes of them for the next training."""
+    if not run.config.teaches:
+        return Part()
+    passes, photographs = run.config.train.teacher_passes, run.setup.photographs
+    card, title = run.setup.card, shown("teach", k)
+    targets = targets_of(run.network(k).eval(), card, photographs, passes, title)
+    run.artifacts.write_targets(k, targets)
+    return Part({"taught": len(targets)})
+
+
 # By the names that the files of a run keep, in their order.
 ACTIONS: dict[str, Callable[[RunContext, int], Part]] = {
     "whole": whole,
@@ -135,4 +148,5 @@ ACTIONS: dict[str, Callable[[RunContext, int], Part]] = {
     "score": score,
     "slices": slices,
     "select": select,
+    "teach": teach,
 }

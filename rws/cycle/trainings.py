@@ -9,6 +9,7 @@ from torch.optim.swa_utils import AveragedModel
 from rws.core.fusion import identity_coordinates
 from rws.cycle.context import Epoch, RunContext
 from rws.data.batches import steps_per_epoch
+from rws.data.targets import TaughtViews
 from rws.data.transforms import train_transform
 from rws.data.views import TrainViews, View
 from rws.errors import UserError
@@ -66,6 +67,8 @@ def whole_job(run: RunContext, k: int, network: nn.Module, bank: Bank | None) ->
     job = replace(_job(run, "whole", k, views, steps, slices=len(slices)), curve=_curve(run, k, steps))
     if slices:
         job = replace(job, slice_mix=config.slice_mix)
+    if k and run.config.teaches:
+        job = _taught(run, k, job)
     if k:
         job = replace(job, steps_before=config.epochs * job.steps_per_epoch - steps)
     return _fused(run, k, job, network, bank) if bank else job
@@ -153,6 +156,16 @@ def _views(
 
 def _slice_views(run: RunContext, k: int) -> list[View]:
     return [View(i, box) for i, each in run.artifacts.boxes(k).items() for box in each]
+
+
+def _taught(run: RunContext, k: int, job: Job) -> Job:
+    """A training in which photographs without labels have a share in each batch, in strong views."""
+    card, photographs = run.setup.card, run.setup.photographs
+    # A pipeline of one's own does not know targets.
+    geometry = replace(run.setup.geometry, augment="strong", albumentations=None)
+    transform = train_transform(geometry, card.normalisation, card.classes.ignore_index)
+    views = TaughtViews(job.views, photographs, run.artifacts.targets(k - 1), transform)
+    return replace(job, views=views, slices=len(photographs), slice_mix=run.config.train.unlabelled_share)
 
 
 # Fusion.

@@ -27,13 +27,15 @@ class View:
 @dataclass(frozen=True)
 class TrainBatch:
     """images (N, 3, H, W); labels (N, H, W), or (N, K) for a classification; where (N, 3, H, W) coordinate
-    maps, and what `attach` gave for each image, both absent without `attach`."""
+    maps, and what `attach` gave for each image, both absent without `attach`; targets (N, 4, H, W) of
+    photographs without labels, as `rws.data.targets` makes them, absent without such."""
 
     images: Tensor
     labels: Tensor
     ids: tuple[str, ...]
     where: Tensor | None = None
     attached: tuple = ()
+    targets: Tensor | None = None
 
     def parts(self, count: int) -> list["TrainBatch"]:
         """The batch in `count` equal parts, in its order."""
@@ -44,7 +46,8 @@ class TrainBatch:
 
     def _part(self, of: slice) -> "TrainBatch":
         where = None if self.where is None else self.where[of]
-        return TrainBatch(self.images[of], self.labels[of], self.ids[of], where, self.attached[of])
+        targets = None if self.targets is None else self.targets[of]
+        return TrainBatch(self.images[of], self.labels[of], self.ids[of], where, self.attached[of], targets)
 
     def pin_memory(self) -> "TrainBatch":
         """Called by the loader where CUDA is there, so that copies to the device run beside the step."""
@@ -54,6 +57,8 @@ class TrainBatch:
                 "where": self.where.pin_memory(),
                 "attached": tuple(a.pin_memory() for a in self.attached),
             }
+        if self.targets is not None:
+            pinned["targets"] = self.targets.pin_memory()
         return replace(self, **pinned)
 
 
@@ -112,9 +117,10 @@ def _cut(image: Tensor, label: Tensor, view: View) -> tuple[Tensor, Tensor]:
 
 
 def _collate(samples: list[tuple]) -> TrainBatch:
-    ids, tensors, attached = zip(*samples)
+    ids, tensors, attached, *targets = zip(*samples)
     images, labels, *where = (torch.stack(column) for column in zip(*tensors))
-    return TrainBatch(images, labels, ids, *([*where, attached] if where else []))
+    batch = TrainBatch(images, labels, ids, *([*where, attached] if where else []))
+    return replace(batch, targets=torch.stack(targets[0])) if targets else batch
 
 
 def train_loader(views: TrainViews, batches: Sampler, workers: int) -> Loader:

@@ -12,7 +12,7 @@ from rws.evaluate.intervals import bootstrap
 from rws.evaluate.predictions import predictions
 from rws.evaluate.scores import miou
 from rws.evaluate.ways import Photo, Predicted, Trained, Way, make_ways
-from rws.predict.look_again import PassBudget, SeenAgain, look_again
+from rws.method.look_again import PassBudget, SeenAgain, look_again
 from rws.predict.ways import LookAgain
 
 PASSES = (1, 2, 3, 4)

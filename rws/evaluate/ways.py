@@ -18,9 +18,9 @@ from rws.core.labels import likeliest, resized_scores
 from rws.core.stages import logits_of
 from rws.errors import UserError
 from rws.evaluate.names import AVERAGED, CHOSEN, NAMES, ORACLE, SCALES
+from rws.method.look_again import PassBudget, look_again
 from rws.method.stages import SMALL, check_stages
 from rws.predict.inference import network_input, predict_label
-from rws.predict.look_again import PassBudget, look_again
 from rws.predict.ways import LookAgain
 from rws.runs.model_file import Card
 from rws.runtime.device import to_network

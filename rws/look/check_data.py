@@ -8,11 +8,12 @@ from rws.cycle.setup import check_pipeline
 from rws.data import Split, require_official
 from rws.data.check import all_cores, scan_splits
 from rws.data.split_report import SplitReport, describe
+from rws.data.unlabelled import check_photographs
 from rws.errors import UserError
 from rws.look.suggestions import suggestions
 from rws.look.viz import samples_figure
 from rws.runs.checkpoint import write_result
-from rws.runs.splits import open_splits
+from rws.runs.splits import open_all
 from rws.runtime.bars import say, tracked
 from rws.runtime.files import save_picture
 from rws.runtime.loading import told
@@ -27,12 +28,14 @@ def check_data(config: Config) -> None:
 
     Raises: UserError with the first fault.
     """
-    splits = open_splits(replace(config.data, partial=True))
+    *splits, photographs = open_all(replace(config.data, partial=True))
     folder = _folder(config, splits[0])
     check_pipeline(config.data, splits[0])
     with told(), all_cores() as pool:
         reports, faults = scan_splits(*splits, pool, allow_leak=config.data.allow_leak)
     faults = [*(fault for split in splits for fault in _not_whole(config, split)), *faults]
+    if photographs is not None:
+        faults += _of_photographs(config, photographs, splits[1])
     for split, report in zip(splits, reports):
         say(*describe(split, report).split("\n"))
         _draw(split, report, folder / f"samples_{split.split}.png")
@@ -60,6 +63,15 @@ def _not_whole(config: Config, split: Split) -> list[str]:
         require_official(split)
     except UserError as error:
         return [str(error)]
+    return []
+
+
+def _of_photographs(config: Config, photographs: Split, val: Split) -> list[str]:
+    try:
+        check_photographs(photographs, val, allow_leak=config.data.allow_leak)
+    except UserError as error:
+        return [str(error)]
+    say(f"{len(photographs)} photographs without labels")
     return []
 
 

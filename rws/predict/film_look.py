@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor, nn
 
-from rws.predict.look_again import PassBudget, SeenAgain, look_again
+from rws.method.look_again import PassBudget, SeenAgain, look_again
 from rws.predict.ways import LookAgain
 from rws.runs.model_file import Card
 

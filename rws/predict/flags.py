@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import get_type_hints
 
 from rws.config import Config
+from rws.config.look_again import CHOICES
 from rws.errors import Parser, add_trust
-from rws.predict.ways import BACKENDS, CHOICES, TORCH, TTA
+from rws.predict.ways import BACKENDS, TORCH, TTA
 
 PROG = "python predict.py"
 WAYS = (*TTA, "plain", "rws")

@@ -14,14 +14,11 @@ from rws.core.labels import likeliest, resized_scores
 from rws.core.stages import find_stages
 from rws.data.files import displayed
 from rws.data.levels import Levels
-from rws.errors import UserError
+from rws.method.whole_input import whole_input
 from rws.predict.tta import augmented_scores, with_quarters
 from rws.predict.ways import check_tta, has_quarters
 from rws.runs.model_file import Card
 from rws.runtime.device import to_network
-
-# The short side becomes the card's base_size: a strip of 10 x 4000 pixels would fill the memory.
-MAX_ASPECT = 16
 
 
 def shown_to(card: Card, image: Image.Image) -> Image.Image:
@@ -36,15 +33,13 @@ def network_input(card: Card, image: Image.Image, tta: str = "none") -> Tensor:
     """What the network sees of an image in RGB.
 
     Shape: (1, 3, h, w), the short side `card.base_size`; (5, 3, h, w) where `tta` `has_quarters`.
-    Raises: UserError for an unknown `tta`, and an image more than MAX_ASPECT times as long as wide.
+    Raises: UserError for an unknown `tta`, and as `whole_input`.
     """
     check_tta(tta)
-    if max(image.size) > MAX_ASPECT * min(image.size):
-        size = f"{image.width} x {image.height} pixels"
-        raise UserError(f"{size}: longer than {MAX_ASPECT} times its width; cut it into pieces")
-    pixels = tv_tensors.Image(TF.pil_to_tensor(image))
-    whole = card.transform()(pixels).as_subclass(Tensor)[None]
-    return with_quarters(pixels, whole, card.transform()) if has_quarters(tta) else whole
+    whole = whole_input(card, image)
+    if not has_quarters(tta):
+        return whole
+    return with_quarters(tv_tensors.Image(TF.pil_to_tensor(image)), whole, card.transform())
 
 
 def prepare_for_prediction(network: nn.Module, device: torch.device) -> nn.Module:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from rws.config.look_again import CHOICES
 from rws.errors import Parser, UserError, add_trust, trusted_of
 from rws.predict.flags import (
     ANNOTATION_FORMS,
@@ -19,7 +20,6 @@ from rws.predict.flags import (
     make_parser,
 )
 from rws.predict.ways import (
-    CHOICES,
     LookAgain,
     PredictOptions,
     Windows,

@@ -11,11 +11,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from rws.errors import UserError
+from rws.method.look_again import Look, look_at_images
 from rws.method.stages import SMALL, check_stages
 from rws.predict.backends import Exported, in_backend
 from rws.predict.film_look import FilmLook
 from rws.predict.inference import label_of_input, network_input, prepare_for_prediction
-from rws.predict.look_again import Look, look_at_images
 from rws.predict.refine import refined_label
 from rws.predict.sliding import sliding_label
 from rws.predict.ways import PredictOptions, require_torch

@@ -3,13 +3,12 @@
 Nothing here loads torch, so that flags are checked at once.
 """
 
-import math
 from dataclasses import dataclass
 
+from rws.config.look_again import LookAgain
 from rws.errors import UserError
 
 TTA = ("none", "flip", "ms_flip", "quarters", "quarters_flip")
-CHOICES = ("uncertainty", "attention", "random")
 TORCH = "torch"
 BACKENDS = (TORCH, "onnxruntime", "openvino", "openvino-bf16")
 SMALLEST_WINDOW = 32  # the stride of many networks' last stage: in less they see nothing
@@ -73,40 +72,6 @@ class Windows:
         """Where the windows along a side of `length` pixels start."""
         last = max(length - self.side, 0)
         return [*range(0, last, self.step), last]
-
-
-@dataclass(frozen=True)
-class LookAgain:
-    """RWS at test time: the whole image, and enlarged windows over what the network is unsure of.
-
-    passes: forward passes an image, the first one included; over a folder or a film their mean. most: passes
-    of one image at most. sides: of the windows over the image's. prior: a window sees a class only as far as
-    the whole image finds it likely nearby. choose: by what else the windows are chosen, for a comparison:
-    what the last stage's heat map misses, or chance.
-
-    Raises: UserError for numbers that cannot be.
-    """
-
-    passes: float = 3.0
-    most: int | None = None
-    sides: tuple[float, ...] = (0.7,)
-    prior: bool = False
-    choose: str = "uncertainty"
-
-    def __post_init__(self) -> None:
-        if self.choose not in CHOICES:
-            raise UserError(f"choose {self.choose!r}: must be one of {', '.join(CHOICES)}")
-        if not 1 <= self.passes <= 26:
-            raise UserError(f"command line: --passes {self.passes:g}: must be 1 to 26, the whole included")
-        if self.most is not None and self.most < self.passes:
-            raise UserError(
-                f"command line: --passes-most {self.most}: must be at least --passes {self.passes:g}"
-            )
-
-    @property
-    def most_passes(self) -> int:
-        """Of one image: `most`, or twice the mean."""
-        return self.most if self.most is not None else math.ceil(2 * self.passes)
 
 
 @dataclass(frozen=True)

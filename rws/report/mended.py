@@ -8,7 +8,7 @@ from PIL import Image
 from rws.data import ClassSet
 from rws.data.boxes import Box
 from rws.evaluate.passes import first_windows
-from rws.predict.look_again import look_again
+from rws.method.look_again import look_again
 from rws.predict.ways import LookAgain
 from rws.report import encode
 from rws.report.layers import HEAT, LABEL, Layer, clear_of, percent

@@ -4,7 +4,7 @@ against it."""
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from torch import nn
@@ -28,6 +28,7 @@ class Begun:
     modules of a user's own network, by name. weights: of the initial network's. pipeline: of the file of
     data.albumentations.
     changes: in words, one for each time that a person insisted on going on.
+    photographs: as train, of those without labels; empty where there are none, or were none so far.
     """
 
     train: dict[str, str]
@@ -37,10 +38,13 @@ class Begun:
     weights: str
     changes: tuple[str, ...] = ()
     pipeline: str = ""
+    photographs: dict[str, str] = field(default_factory=dict)
 
     def differences(self, now: "Begun") -> list[str]:
         """What is not as it was, in words."""
         lists = {"train": (self.train, now.train), "val": (self.val, now.val)}
+        if self.photographs:
+            lists["photographs"] = (self.photographs, now.photographs)
         said = [f"{name}: {each}" for name, pair in lists.items() for each in differences(*pair)]
         if self.classes != now.classes:
             said.append("other classes")
@@ -55,10 +59,13 @@ class Begun:
 
 
 def begun_with(
-    splits: tuple[Split, Split], network: nn.Module, model_name: str, pipeline: str | None = None
+    splits: Sequence[Split | None], network: nn.Module, model_name: str, pipeline: str | None = None
 ) -> Begun:
-    """The digests of what a command would begin a run with; `pipeline` is the file of data.albumentations."""
-    train, val = splits
+    """The digests of what a command would begin a run with.
+
+    splits: train, val, and photographs or None. pipeline: the file of data.albumentations.
+    """
+    train, val, photographs = splits
     # In the colours of the label files: those in which labels are shown may be others in a later version.
     described = replace(train.classes, palette=train.classes.colours_in_files)
     classes = hashlib.sha256(json.dumps(asdict(described)).encode()).hexdigest()
@@ -66,7 +73,8 @@ def begun_with(
     source = source_digests(model_name.partition(":")[0]) if ":" in model_name else {}
     drawn_by = hashlib.sha256(Path(pipeline).read_bytes()).hexdigest() if pipeline else ""
     digests = (split_digests(train), split_digests(val), classes, source, weights)
-    return Begun(*digests, pipeline=drawn_by)
+    of_photographs = {} if photographs is None else split_digests(photographs)
+    return Begun(*digests, pipeline=drawn_by, photographs=of_photographs)
 
 
 def agreed(

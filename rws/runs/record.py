@@ -10,8 +10,16 @@ from rws.runs.shape import misfit
 
 # The steps of a cycle, by the name that the files of a run keep, with the word that a person sees. Of the
 # method's five, look, find, train on slices, select and fuse: `score` looks and finds, `slices` and `select`
-# are one each, and `whole` is the training that fuses. `plain` trains the network that RWS is compared with.
-STEPS = {"whole": "train", "plain": "plain", "score": "look", "slices": "slices", "select": "select"}
+# are one each, and `whole` is the training that fuses. `plain` trains the network that RWS is compared with,
+# and `teach` makes targets of photographs without labels for the next training.
+STEPS = {
+    "whole": "train",
+    "plain": "plain",
+    "score": "look",
+    "slices": "slices",
+    "select": "select",
+    "teach": "teach",
+}
 # The seconds of a cycle hold those of its steps, and beside them these sums over its trainings.
 INSIDE = ("steps", "evaluation")
 
@@ -86,6 +94,7 @@ class CycleRecord:
         plain: history of the plain network's training; plain_images: images that it took.
         weak_slices: weak ones among the `windows` that were judged; kept_slices: those that are trained on.
         missing_weight: mean missing weight by stage; attention: the same by class and size of the object.
+        taught: photographs without labels that the network saw to teach the next training.
         slice_images: images that the training on slices took; slice_loss: its last loss.
     """
 
@@ -104,6 +113,7 @@ class CycleRecord:
     attention: Attention | None = None
     slice_images: int | None = None
     slice_loss: float | None = None
+    taught: int | None = None
 
     @property
     def images_seen(self) -> int:

@@ -55,6 +55,11 @@ class Rounds:
             raise UserError(
                 f"model.name {self.config.model.name}: needs a data set whose class 0 is background"
             )
+        if setup.photographs is not None:
+            raise UserError(
+                f"model.name {self.config.model.name}: SC-CAM takes no photographs without labels; drop "
+                "--data.unlabelled"
+            )
         self.labels = image_labels(setup.train)
         self.records: list[Round] = of_first(self._sound_records)
 

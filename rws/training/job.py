@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from rws.data.batches import MixedBatches, SeededBatches
+from rws.data.targets import TaughtViews
 from rws.data.views import TrainBatch, TrainViews
 
 
@@ -36,11 +37,12 @@ class Job:
         segmentation. Of several processes each calls it with its part of the batch; the losses are summed.
     teacher: follows the network: is updated after each step, and stored with the training.
     class_weights: of the classes in the cross-entropy; None counts every pixel the same.
-    slices: the last so many of the views are slices, and `slice_mix` of each batch is taken from them.
+    slices: the last so many of the views are slices, or photographs without labels, and `slice_mix` of each
+        batch is taken from them.
     """
 
     key: str
-    views: TrainViews
+    views: TrainViews | TaughtViews
     steps: int
     steps_per_epoch: int
     batch_size: int

@@ -63,6 +63,21 @@ class Criterion:
 CROSS_ENTROPY = Criterion()
 
 
+def taught_loss(logits: Tensor, targets: Tensor, ignore_index: int) -> Tensor:
+    """The cross-entropy against a teacher's two likeliest classes, summed over the pixels with a target.
+
+    Each class counts by the probability that the teacher gives it, so that what it is unsure of asks for as
+    unsure an answer.
+
+    Shape: logits (N, C, H, W), targets (N, 4, H, W) as `rws.data.targets.planes_of` -> scalar.
+    """
+    known = targets[:, 0] != ignore_index
+    classes = targets[:, ::2].where(known[:, None], 0)
+    likely = targets[:, 1::2].where(known[:, None], 0) / 255
+    found = logits.float().log_softmax(1).gather(1, classes)
+    return -(likely * found).sum()
+
+
 def _dice(logits: Tensor, labels: Tensor, ignore_index: int, pixels: Tensor) -> Tensor:
     """1 - Dice, averaged over all classes; a class without a pixel in the batch counts 0."""
     return _losses().DiceLoss("multiclass", ignore_index=ignore_index)(logits, labels) / world()

@@ -13,7 +13,7 @@ from rws.runtime.distributed import parallel, rank, share_buffers, summed, world
 from rws.runtime.seeding import derive_seed
 from rws.training.average import WeightAverage
 from rws.training.job import Job
-from rws.training.losses import Criterion
+from rws.training.losses import Criterion, taught_loss
 from rws.training.optimization import learning_rate, loss_of, make_optimizer
 
 
@@ -73,13 +73,19 @@ class Stepper:
     def _backward(self, batch: TrainBatch, step: int) -> Tensor:
         """Add the gradients of the batch's parts, one after another; the loss of the whole batch."""
         parts = batch.parts(self.config.accumulate)
-        losses = []
+        taught, losses = self._pixels_taught(batch), []
         for part, share in zip(parts, self._shares(parts)):
-            loss = self._loss_of(part, step, share)
+            loss = self._loss_of(part, step, share, taught)
             # The processes' gradients are averaged, their losses add up.
             self.scaler.scale(loss * world()).backward()
             losses.append(loss.detach())
         return sum(losses[1:], losses[0])
+
+    def _pixels_taught(self, batch: TrainBatch) -> Tensor | None:
+        """How many pixels of the whole batch have a teacher's target; None without photographs."""
+        if batch.targets is None:
+            return None
+        return summed((batch.targets[:, 0] != self.ignore_index).sum().to(self.device)).clamp_min(1)
 
     def _shares(self, parts: Sequence[TrainBatch]) -> Sequence[float | Tensor]:
         """How much each part counts in the loss of the batch: by its labelled pixels, if it has any."""
@@ -89,8 +95,8 @@ class Stepper:
         amounts = summed(torch.stack(amounts))
         return amounts / amounts.sum().clamp_min(1e-6)
 
-    def _loss_of(self, part: TrainBatch, step: int, share: float | Tensor) -> Tensor:
-        """The share of a part's loss in that of its batch."""
+    def _loss_of(self, part: TrainBatch, step: int, share: float | Tensor, taught: Tensor | None) -> Tensor:
+        """The share of a part's loss in that of its batch, where `taught` pixels have a teacher's target."""
         job, config = self.job, self.config
         images = to_network(part.images, self.network)
         labels = part.labels.to(self.device, non_blocking=True)
@@ -101,6 +107,14 @@ class Stepper:
         loss = self._loss(output, labels) * share
         for term in more or ():
             loss = loss + term / (world() * config.accumulate)
+        return loss if part.targets is None else loss + self._taught(output, part.targets) / taught
+
+    def _taught(self, output: dict[str, Tensor], targets: Tensor) -> Tensor:
+        """The sum over pixels of photographs without labels, of the head and of the auxiliary one."""
+        targets = targets.to(self.device, non_blocking=True)
+        loss = taught_loss(output["out"], targets, self.ignore_index)
+        if "aux" in output:
+            loss = loss + self.config.aux_loss * taught_loss(output["aux"], targets, self.ignore_index)
         return loss
 
     def _update(self) -> None:

@@ -14,9 +14,9 @@ from torch import nn
 
 import rws
 from rws.data.classes import DEMO
+from rws.method.look_again import look_again
 from rws.predict.film_look import FilmLook
 from rws.predict.inference import predict_label, predict_logits
-from rws.predict.look_again import look_again
 from rws.predict.ways import LookAgain
 from rws.runs.model_file import Card, load_trained, save_trained
 

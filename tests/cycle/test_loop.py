@@ -62,6 +62,7 @@ def test_following():
         ("score", 3),
         ("slices", 3),
         ("select", 3),
+        ("teach", 3),
         ("whole", 4),
     ]
 

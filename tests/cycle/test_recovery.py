@@ -87,7 +87,8 @@ def test_a_run_whose_file_was_damaged_ends_as_if_nothing_had_been(
     assert same_tensors(found[1], want[1])
 
 
-@pytest.mark.parametrize("step", LEFT)
+# This run has no photographs without labels, so `teach` leaves nothing.
+@pytest.mark.parametrize("step", [step for step in LEFT if step != "teach"])
 def test_it_goes_back_no_further_than_to_before_the_damaged_file(stopped, tmp_path, step):
     _, place, _ = stopped
     shutil.copytree(place / step, tmp_path / "run")

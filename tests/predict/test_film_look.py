@@ -8,8 +8,8 @@ from PIL import Image
 from test_look_again import CARD, Counting, photo
 from tiny import load_script
 
+from rws.method.look_again import look_again
 from rws.predict.film_look import FilmLook
-from rws.predict.look_again import look_again
 from rws.predict.ways import LookAgain
 
 LOOK = LookAgain(3, 3)  # three passes for each frame

@@ -10,8 +10,8 @@ from torch import nn
 from rws.core.cam import seg_grad_cam
 from rws.data.classes import DEMO
 from rws.errors import UserError
+from rws.method.look_again import PassBudget, look_again
 from rws.predict.inference import network_input, predict_label
-from rws.predict.look_again import PassBudget, look_again
 from rws.predict.options import parse
 from rws.predict.ways import LookAgain, PredictOptions, Windows
 from rws.runs.model_file import Card

@@ -13,7 +13,7 @@ from rws.data import open_split
 from rws.errors import DamagedFile
 from rws.evaluate import val
 from rws.evaluate.passes import Gain, Point, first_windows
-from rws.predict.look_again import look_again
+from rws.method.look_again import look_again
 from rws.predict.ways import LookAgain
 from rws.report import __main__ as command
 from rws.report import again as again_module

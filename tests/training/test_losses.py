@@ -1,6 +1,7 @@
 """Each loss against a slow definition of its own, ignored pixels, and the weights of the classes."""
 
 import importlib
+import math
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from rws.data import Split
 from rws.errors import UserError
 from rws.training import class_weights as weighing
 from rws.training.class_weights import count_pixels, inverse_frequency, median_frequency
-from rws.training.losses import Criterion, check_losses
+from rws.training.losses import Criterion, check_losses, taught_loss
 from rws.training.optimization import segmentation_loss
 
 CLASSES = 4
@@ -267,3 +268,19 @@ def test_another_number_of_weights_than_of_classes_is_refused(config):
 def test_what_makes_no_sense_is_refused(wrong, said):
     with pytest.raises(UserError, match=said):
         TrainConfig(**wrong)
+
+
+# Photographs without labels.
+
+
+def test_the_loss_against_a_teacher_by_hand():
+    logits = torch.tensor([[2.0, 0.0], [0.0, 1.0], [-1.0, 3.0]])[None, :, None]
+    # The first pixel is of class 0 with 0.8 and of class 2 with 0.2; the second has no target.
+    targets = torch.tensor([[0, 255], [204, 255], [2, 255], [51, 255]])[None, :, None]
+    total = math.log(math.exp(2) + math.exp(0) + math.exp(-1))
+    expected = 0.8 * (total - 2) + 0.2 * (total + 1)
+    assert taught_loss(logits, targets, 255).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_without_a_target_there_is_no_loss():
+    assert taught_loss(torch.randn(1, 3, 2, 2), torch.full((1, 4, 2, 2), 255), 255) == 0

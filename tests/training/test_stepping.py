@@ -13,6 +13,7 @@ from rws.data.transforms import Geometry, Normalisation, train_transform
 from rws.data.views import TrainBatch
 from rws.errors import UserError
 from rws.training.average import WeightAverage
+from rws.training.stepping import Stepper
 from rws.training.training import Training, evaluations_since_best
 
 
@@ -109,6 +110,53 @@ def test_fusion_is_asked_for_each_part(tmp_path):
     added = Training(convolutions(), more, config, tmp_path / "b.pt", 255).run()
     assert asked == [(0, 1), (0, 1)]
     assert added[0]["loss"] == pytest.approx(alone[0]["loss"] + 3, rel=1e-6)
+
+
+# Photographs without labels.
+
+
+def half_taught() -> TrainBatch:
+    """Two labelled images and two photographs with targets, some pixels of each ignored."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randn(4, 3, 8, 8, generator=generator)
+    labels, targets = torch.full((4, 8, 8), 255), torch.full((4, 4, 8, 8), 255)
+    labels[:2] = torch.randint(0, 6, (2, 8, 8), generator=generator)
+    targets[2:] = torch.randint(0, 6, (2, 4, 8, 8), generator=generator)
+    targets[2:, 1], targets[2:, 3] = 178, 51
+    labels[0, :3] = targets[3, :, 5:] = 255
+    return TrainBatch(images, labels, tuple("abpq"), targets=targets)
+
+
+def gradients(accumulate: int) -> tuple[float, list[torch.Tensor]]:
+    network = convolutions()
+    stepper = Stepper(network, job(), TrainConfig(batch_size=4, accumulate=accumulate, lr=1e-9), 255)
+    loss = stepper.take(half_taught(), 0)
+    return loss.item(), [parameter.grad.clone() for parameter in network.parameters()]
+
+
+def test_the_loss_of_a_batch_half_of_photographs_by_hand():
+    batch = half_taught()
+    likely = convolutions()(batch.images)["out"].log_softmax(1)
+    labelled, taught = [], []
+    for n in range(4):
+        for y, x in itertools.product(range(8), range(8)):
+            if (c := batch.labels[n, y, x]) != 255:
+                labelled.append(-likely[n, c, y, x].item())
+            first, p, second, q = batch.targets[n, :, y, x].tolist()
+            if first != 255:
+                pair = p / 255 * likely[n, first, y, x] + q / 255 * likely[n, second, y, x]
+                taught.append(-pair.item())
+    assert (len(labelled), len(taught)) == (2 * 64 - 24, 2 * 64 - 24)
+    expected = sum(labelled) / len(labelled) + sum(taught) / len(taught)
+    assert gradients(1)[0] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("parts", [2, 4])
+def test_photographs_in_parts_of_a_batch_count_as_in_the_whole(parts):
+    (loss, whole), (again, added) = gradients(1), gradients(parts)
+    assert again == pytest.approx(loss, rel=1e-5)
+    for one, other in zip(whole, added):
+        assert torch.allclose(one, other, rtol=1e-4, atol=1e-7)
 
 
 # Clipping.

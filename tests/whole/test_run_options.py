@@ -7,7 +7,16 @@ import pytest
 from rws.cli import flatten, parse
 from rws.compare.arms import changes
 from rws.compare.plan import PLAIN
-from rws.config import OPTIONS, BankConfig, Config, DataConfig, FusionConfig, SliceConfig, TrainConfig
+from rws.config import (
+    OPTIONS,
+    BankConfig,
+    Config,
+    CycleConfig,
+    DataConfig,
+    FusionConfig,
+    SliceConfig,
+    TrainConfig,
+)
 from rws.config.option import LEVELS, STEPS
 from rws.cycle import loop
 from rws.errors import UserError
@@ -63,11 +72,13 @@ NO_NUMBER = {
 }
 # The options that a step and all before it do not depend on.
 FUSE = {"fusion.mode", "fusion.stages", "bank.teacher_decay", "train.slice_mix", "cycles.budget"}
-SELECT = FUSE | {"fusion.positions", "bank.precision", "bank.online"}
+FUSE |= {"train.unlabelled_share"}
+TEACH = FUSE | {"data.unlabelled", "train.teacher_passes"}
+SELECT = TEACH | {"fusion.positions", "bank.precision", "bank.online"}
 SLICES = SELECT | {"fusion.enabled", "train.slice_epochs", "cycles.start"}
 SCORE = SLICES | {key for key in OPTIONS if key.startswith(("slices.", "cam_"))}
 SCORE |= {"cycles.limit", "cycles.delta"}
-LATER = {"whole": SCORE | {"cycles.plain"}, "score": SLICES, "slices": SELECT, "select": FUSE}
+LATER = {"whole": SCORE | {"cycles.plain"}, "score": SLICES, "slices": SELECT, "select": TEACH}
 
 
 @pytest.mark.parametrize("step", LATER)
@@ -77,7 +88,7 @@ def test_what_a_step_does_not_depend_on(step):
 
 def test_what_a_comparison_sets_and_what_makes_an_arm_plain():
     assert keys_with("by_comparison", True) == {"name", "seed", "cycles.plain"}
-    assert PLAIN == {"fusion.enabled": False, "train.slice_mix": 0.0}
+    assert PLAIN == {"fusion.enabled": False, "train.slice_mix": 0.0, "train.unlabelled_share": 0.0}
 
 
 # What contradicts is refused wherever a configuration is made.
@@ -107,6 +118,31 @@ CONTRADICTIONS = {
     r"bank\.online: random positions need their features": (
         lambda: Config(bank=BankConfig(online=True), fusion=FusionConfig(positions="random")),
         ["--bank.online", "--fusion.positions=random"],
+    ),
+    r"data\.label_share 0: leaves no label": (lambda: DataConfig(label_share=0), ["--data.label-share=0"]),
+    r"data\.unlabelled rest: data\.label_share 1 leaves no training image": (
+        lambda: DataConfig(unlabelled="rest"),
+        ["--data.unlabelled=rest"],
+    ),
+    r"data\.unlabelled: .* add --fusion\.enabled false": (
+        lambda: Config(data=DataConfig(unlabelled="photos")),
+        ["--data.unlabelled=photos"],
+    ),
+    r"data\.unlabelled: .* add --train\.slice_mix 0": (
+        lambda: Config(
+            data=DataConfig(unlabelled="photos"),
+            fusion=FusionConfig(enabled=False),
+            train=TrainConfig(slice_mix=0.5),
+        ),
+        ["--data.unlabelled=photos", "--fusion.enabled=false", "--train.slice-mix=0.5"],
+    ),
+    r"data\.unlabelled: .* give --cycles\.limit 1": (
+        lambda: Config(
+            data=DataConfig(unlabelled="photos"),
+            fusion=FusionConfig(enabled=False),
+            cycles=CycleConfig(limit=0),
+        ),
+        ["--data.unlabelled=photos", "--fusion.enabled=false", "--cycles.limit=0"],
     ),
 }
 

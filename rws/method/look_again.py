@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as TF
 
+from rws.config.look_again import LookAgain
 from rws.core.advantage import missing_weights
 from rws.core.cam import most_classes
 from rws.core.labels import likeliest_of, resized_scores
@@ -30,8 +31,7 @@ from rws.core.windows import (
     with_prior,
 )
 from rws.method.cams import CamNetwork
-from rws.predict.inference import network_input
-from rws.predict.ways import LookAgain
+from rws.method.whole_input import whole_input
 from rws.runs.model_file import Card
 from rws.runtime.device import to_network
 from rws.runtime.seeding import derive_seed
@@ -148,7 +148,7 @@ def look_again(
 
     Raises: UserError for an image that is far longer than wide.
     """
-    images = network_input(card, image)
+    images = whole_input(card, image)
     options = replace(options, choose="uncertainty") if choice else options
     windows = partial(_windows, image, options, budget or PassBudget(options))
     enlarged = partial(_enlarged, card, image, images.shape[-2:])

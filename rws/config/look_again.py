@@ -1,0 +1,42 @@
+"""How a network looks again at parts of an image; no option of a run, but what commands and runs share."""
+
+import math
+from dataclasses import dataclass
+
+from rws.errors import UserError
+
+CHOICES = ("uncertainty", "attention", "random")
+
+
+@dataclass(frozen=True)
+class LookAgain:
+    """RWS at test time: the whole image, and enlarged windows over what the network is unsure of.
+
+    passes: forward passes an image, the first one included; over a folder or a film their mean. most: passes
+    of one image at most. sides: of the windows over the image's. prior: a window sees a class only as far as
+    the whole image finds it likely nearby. choose: by what else the windows are chosen, for a comparison:
+    what the last stage's heat map misses, or chance.
+
+    Raises: UserError for numbers that cannot be.
+    """
+
+    passes: float = 3.0
+    most: int | None = None
+    sides: tuple[float, ...] = (0.7,)
+    prior: bool = False
+    choose: str = "uncertainty"
+
+    def __post_init__(self) -> None:
+        if self.choose not in CHOICES:
+            raise UserError(f"choose {self.choose!r}: must be one of {', '.join(CHOICES)}")
+        if not 1 <= self.passes <= 26:
+            raise UserError(f"command line: --passes {self.passes:g}: must be 1 to 26, the whole included")
+        if self.most is not None and self.most < self.passes:
+            raise UserError(
+                f"command line: --passes-most {self.most}: must be at least --passes {self.passes:g}"
+            )
+
+    @property
+    def most_passes(self) -> int:
+        """Of one image: `most`, or twice the mean."""
+        return self.most if self.most is not None else math.ceil(2 * self.passes)
