@@ -13,7 +13,7 @@ import yaml
 from tiny import demo_set, same_tensors, tiny_config
 
 from rws.cli import dump
-from rws.compare import arms
+from rws.compare import arms, schedule
 from rws.compare import at_test_time as refining
 from rws.compare.__main__ import compare, main
 from rws.compare.intervals import difference, spread
@@ -357,8 +357,12 @@ def test_an_experiment_like_another_holds_what_differs(root, tmp_path):
 )
 def test_every_experiment_of_the_project_can_be_planned(path, monkeypatch):
     monkeypatch.chdir(path.parents[2])
-    plan = make_plan(read_experiment(path), [])
-    assert plan.experiment.name == path.stem
+    experiment = read_experiment(path)
+    assert experiment.name == path.stem
+    if experiment.settings.get("cycles.budget") == "added":
+        schedule.check(make_plan(experiment, [], equal_budget=False))
+        return
+    plan = make_plan(experiment, [])
     assert "plain" in plan.arms
     ordinary = all(config.cycles.limit == 0 for config in plan.arms.values())
     assert ordinary or "rws" in plan.arms
