@@ -9,8 +9,8 @@ from torch import nn
 
 from rws.data.classes import DEMO
 from rws.evaluate.passes import first_windows
+from rws.method.look_again import look_again
 from rws.predict.inference import prepare_for_prediction
-from rws.predict.look_again import look_again
 from rws.predict.ways import LookAgain
 from rws.runs.model_file import Card, load_trained, save_trained
 from tools.figures.again import again_figure, main

@@ -20,9 +20,9 @@ from PIL import Image
 from rws.errors import UserError
 from rws.evaluate.passes import first_windows
 from rws.look.overlay import contours, overlay
+from rws.method.look_again import SeenAgain, look_again
 from rws.predict.images import open_image
 from rws.predict.inference import prepare_for_prediction
-from rws.predict.look_again import SeenAgain, look_again
 from rws.predict.ways import LookAgain
 from rws.report.mended import UNSURE_COLOURS
 from rws.runs.card import Card
