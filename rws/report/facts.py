@@ -44,7 +44,9 @@ class Facts:
 
     @property
     def trained(self) -> str:
-        """What the method in training was, in words; "RWS" alone is looking again, which trains nothing."""
+        """What the last network is, in words; "RWS" alone is looking again, which trains nothing."""
+        if len(self.cycles) == 1:  # both arms are the first training
+            return "network"
         usual = {"enabled": True, "mode": "published", "positions": "advantaged"}
         published = all(self.config.get(f"fusion.{key}", value) == value for key, value in usual.items())
         return "published fusion" if published else "RWS in training"
@@ -109,6 +111,8 @@ def arms(facts: Facts) -> list[dict]:
         "rws": sum(s.get(step, 0.0) for s in seconds for step in ("whole", "score", "slices", "select")),
     }
     names = {"plain": _plain_name(facts), "rws": facts.trained}
+    if len(facts.cycles) == 1:
+        del names["plain"]
     return [
         {
             "key": key,
@@ -118,7 +122,7 @@ def arms(facts: Facts) -> list[dict]:
             "images": facts.summary[key]["images"],
             "seconds": spent[key],
         }
-        for key in ("plain", "rws")
+        for key in names
     ]
 
 

@@ -231,6 +231,8 @@ def test_stopped_at_cycle_0_on_a_scene_without_background(tmp_path):
     assert "Prediction, network" in found.text
     assert not found.classes("kind-difference")
     assert "cycle limit 0" in found.text
+    assert "published fusion" not in found.raw.partition('id="settings"')[0], "nothing was fused"
+    assert "<span>difference</span>" not in found.raw
     assert found.of("section", id="weak")
 
 
