@@ -33,6 +33,7 @@ from benchmarks.steps import step, step_online
 from benchmarks.training import train
 from benchmarks.ways import ways_rws
 from rws.runs.checkpoint import write_result
+from rws.runtime.allocator import keep_freed_memory
 from rws.runtime.bars import say, tracked
 
 BENCHMARKS = {
@@ -127,6 +128,7 @@ def store(path: Path, context: Context, rows: list[Row], benchmark: str, around:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code."""
     args = parse(argv)
+    keep_freed_memory()  # as every command does
     device = torch.device(args.device)
     context = Context(device, args.tiny, args.repeats, args.run, args.cpu_time)
     path, around = result_path(context, args.out), circumstances()
