@@ -22,6 +22,7 @@ from benchmarks.banks import bank
 from benchmarks.cams import cam, cam_classes, cam_last
 from benchmarks.cycles import cycle
 from benchmarks.loading import load
+from benchmarks.loops import train_light
 from benchmarks.machine import circumstances, file_stem, machine
 from benchmarks.memory import memory
 from benchmarks.predicting import predict
@@ -45,6 +46,7 @@ BENCHMARKS = {
     "step": step,
     "step-online": step_online,
     "train": train,
+    "train-light": train_light,
     "load": load,
     "cycle": cycle,
     "memory": memory,

@@ -8,6 +8,8 @@ prediction on that.
 import ctypes
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # mallopt's numbers of <malloc.h>. What is asked for at once up to the first comes from the heap; of the heap
 # so much stays when it is free.
@@ -21,5 +23,19 @@ def keep_freed_memory() -> bool:
     """
     if not sys.platform.startswith("linux") or any(name in os.environ for name, _ in _LIMITS.values()):
         return False
+    return _set({number: most for number, (_, most) in _LIMITS.items()})
+
+
+def _set(limits: dict[int, int]) -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    return mallopt is not None and all(mallopt(number, most) for number, (_, most) in _LIMITS.items())
+    return mallopt is not None and all(mallopt(*limit) for limit in limits.items())
+
+
+@contextmanager
+def usual_memory() -> Iterator[None]:
+    """Inside the block, for a comparison, glibc keeps what it would at most; then what the commands keep."""
+    _set({-3: 32 << 20, -1: 64 << 20})
+    try:
+        yield
+    finally:
+        keep_freed_memory()
