@@ -25,6 +25,7 @@ from benchmarks.loading import load
 from benchmarks.loops import train_light
 from benchmarks.machine import circumstances, file_stem, machine
 from benchmarks.memory import memory
+from benchmarks.planning import plan
 from benchmarks.predicting import predict
 from benchmarks.rows import Context, Row
 from benchmarks.selecting import refine
@@ -49,6 +50,7 @@ BENCHMARKS = {
     "train-light": train_light,
     "load": load,
     "cycle": cycle,
+    "plan": plan,
     "memory": memory,
     "predict": predict,
     "start": start,
@@ -75,7 +77,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5, help="pairs of the quick benchmarks (default: 5)")
     parser.add_argument("--run", help="folder of a finished run, for cycle and the fused shares of bank")
     parser.add_argument(
-        "--cpu-time", action="store_true", help="of predict-backend, film and ways-rws, on a machine in use"
+        "--cpu-time",
+        action="store_true",
+        help="of predict-backend, film, ways-rws and plan, on a machine in use",
     )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     args = parser.parse_args(argv)
