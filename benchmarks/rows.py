@@ -17,7 +17,7 @@ class Context:
     repeats: timed pairs of a quick benchmark; slow ones take fewer.
     run: folder of a finished run, for `cycle` and the fused shares of `bank`; may be absent.
     cpu_time: time of this process in place of the wall clock, where other programs take the cores; of
-        `predict-backend`, `film` and `ways-rws`.
+        `predict-backend`, `film`, `ways-rws` and `plan`.
     """
 
     device: torch.device

@@ -22,8 +22,10 @@ from benchmarks.banks import bank
 from benchmarks.cams import cam, cam_classes, cam_last
 from benchmarks.cycles import cycle
 from benchmarks.loading import load
+from benchmarks.loops import train_light
 from benchmarks.machine import circumstances, file_stem, machine
 from benchmarks.memory import memory
+from benchmarks.planning import plan
 from benchmarks.predicting import predict
 from benchmarks.rows import Context, Row
 from benchmarks.selecting import refine
@@ -33,6 +35,7 @@ from benchmarks.steps import step, step_online
 from benchmarks.training import train
 from benchmarks.ways import ways_rws
 from rws.runs.checkpoint import write_result
+from rws.runtime.allocator import keep_freed_memory
 from rws.runtime.bars import say, tracked
 
 BENCHMARKS = {
@@ -44,8 +47,10 @@ BENCHMARKS = {
     "step": step,
     "step-online": step_online,
     "train": train,
+    "train-light": train_light,
     "load": load,
     "cycle": cycle,
+    "plan": plan,
     "memory": memory,
     "predict": predict,
     "start": start,
@@ -72,7 +77,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5, help="pairs of the quick benchmarks (default: 5)")
     parser.add_argument("--run", help="folder of a finished run, for cycle and the fused shares of bank")
     parser.add_argument(
-        "--cpu-time", action="store_true", help="of predict-backend, film and ways-rws, on a machine in use"
+        "--cpu-time",
+        action="store_true",
+        help="of predict-backend, film, ways-rws and plan, on a machine in use",
     )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     args = parser.parse_args(argv)
@@ -127,6 +134,7 @@ def store(path: Path, context: Context, rows: list[Row], benchmark: str, around:
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code."""
     args = parse(argv)
+    keep_freed_memory()  # as every command does
     device = torch.device(args.device)
     context = Context(device, args.tiny, args.repeats, args.run, args.cpu_time)
     path, around = result_path(context, args.out), circumstances()

@@ -10,6 +10,7 @@ from statistics import median
 
 import torch
 
+from rws.runtime.allocator import usual_memory
 from rws.runtime.bars import tracked
 
 Work = Callable[[], object]
@@ -68,6 +69,16 @@ def alternate(
         samples.ours.append(seconds(ours, device, clock))
         samples.peer.append(seconds(peer, device, clock))
     return samples
+
+
+def as_the_system_has_it(work: Work) -> Work:
+    """Work without `keep_freed_memory`: of what is freed the C library keeps no more than by itself."""
+
+    def usual() -> None:
+        with usual_memory():
+            work()
+
+    return usual
 
 
 def in_turns(

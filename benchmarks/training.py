@@ -13,12 +13,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.inputs import IGNORE, NUM_CLASSES, make_bank, make_network
 from benchmarks.rows import Context, Row, Target, make_row
 from benchmarks.steps import SHARE, crop_and_batch, make_job
-from benchmarks.timing import Samples, Work, alternate
+from benchmarks.timing import Samples, Work, alternate, as_the_system_has_it
 from rws.config import TrainConfig
 from rws.core.fusion import identity_coordinates
 from rws.core.stages import stage_shapes
 from rws.data import DATASETS, VocLayout
 from rws.data.batches import SeededBatches
+from rws.data.reading import Reading
 from rws.data.sets.demo import generate
 from rws.data.transforms import Geometry, Normalisation, train_transform
 from rws.data.views import TrainViews, View, train_loader
@@ -61,10 +62,10 @@ def _reference_loop(network: nn.Module, loader, steps: int, config: TrainConfig,
     torch.save({**state, "lr_scheduler": schedule.state_dict()}, path)
 
 
-def _views(root: Path, crop: tuple[int, int], count: int) -> TrainViews:
+def views_of(root: Path, crop: tuple[int, int], count: int, cache: Path | None = None) -> TrainViews:
     """Training crops of generated images."""
     generate(root, train=count, val=1, progress=False)
-    split = VocLayout(root, "train", DATASETS["demo"])
+    split = VocLayout(root, "train", DATASETS["demo"], reading=Reading(cache=cache))
     geometry = Geometry(min(crop), crop)
     transform = train_transform(geometry, Normalisation(IMAGENET_MEAN, IMAGENET_STD), IGNORE)
     return TrainViews(split, [View(i) for i in split.ids], transform)
@@ -75,7 +76,7 @@ def _ours(network: nn.Module, job: Job, config: TrainConfig, path: Path) -> Work
 
 
 @dataclass(frozen=True)
-class _Scene:
+class Scene:
     """What both loops train on."""
 
     folder: Path
@@ -87,32 +88,49 @@ class _Scene:
     views: TrainViews
 
 
-def _scene(context: Context, folder: Path) -> _Scene:
+def _scene(context: Context, folder: Path) -> Scene:
     crop, batch = crop_and_batch(context)
     steps = 2 if context.tiny else 50 if context.device.type == "cuda" else 8
     workers = 0 if context.tiny else min(8, os.cpu_count() or 1)
-    return _Scene(
-        folder, context.network, crop, batch, steps, workers, _views(folder / "demo", crop, max(2, 4 * batch))
+    return Scene(
+        folder,
+        context.network,
+        crop,
+        batch,
+        steps,
+        workers,
+        views_of(folder / "demo", crop, max(2, 4 * batch)),
     )
 
 
-def _against_reference(context: Context, scene: _Scene, config: TrainConfig, compiled: bool) -> Samples:
+def ours_of(network: nn.Module, scene: Scene, config: TrainConfig) -> Work:
+    """Our loop over the scene."""
+    job = make_job(scene.views, scene.steps, scene.batch, scene.workers)
+    return _ours(network, job, config, scene.folder / "ours.pt")
+
+
+def reference_of(network: nn.Module, scene: Scene) -> Work:
+    """torchvision's loop over the scene."""
+
+    def work() -> None:
+        batches = SeededBatches(len(scene.views), scene.batch, scene.steps, seed=0)
+        loader = train_loader(scene.views, batches, scene.workers)
+        _reference_loop(network, loader, scene.steps, TrainConfig(), scene.folder / "peer.pt")
+
+    return work
+
+
+def _against_reference(context: Context, scene: Scene, config: TrainConfig, compiled: bool) -> Samples:
     network, _ = make_network(context.device, context.network)
     peer, _ = make_network(context.device, context.network, channels_last=False)
     if compiled:
         network.compile()
-    job = make_job(scene.views, scene.steps, scene.batch, scene.workers)
-
-    def reference() -> None:
-        batches = SeededBatches(len(scene.views), scene.batch, scene.steps, seed=0)
-        loader = train_loader(scene.views, batches, scene.workers)
-        _reference_loop(peer, loader, scene.steps, TrainConfig(), scene.folder / "peer.pt")
-
-    ours = _ours(network, job, config, scene.folder / "ours.pt")
+    ours = ours_of(network, scene, config)
+    reference = as_the_system_has_it(reference_of(peer, scene))
     return alternate(ours, reference, context.few(2), context.device, warm_up=not context.tiny)
 
 
-def _fused_against_plain(context: Context, scene: _Scene) -> Samples:
+def _fused_against_plain(context: Context, scene: Scene) -> Samples:
     """Whole trainings with and without fusion: coordinate maps and reading in the loader count as well."""
     network, stages = make_network(context.device, context.network)
     shapes = stage_shapes(network, list(stages), scene.crop)
@@ -135,7 +153,7 @@ def step_flops(network: nn.Module, crop: tuple[int, int], batch: int) -> int:
     return counted.get_total_flops()
 
 
-def _of_the_chip(context: Context, scene: _Scene, seconds: float) -> dict[str, float]:
+def _of_the_chip(context: Context, scene: Scene, seconds: float) -> dict[str, float]:
     """Operations a second, and their share of the chip's bf16 peak where that is known."""
     network, _ = make_network(context.device, context.network)
     rate = step_flops(network, scene.crop, scene.batch) * scene.steps / seconds
@@ -148,7 +166,7 @@ def _row(
     name: str,
     samples: Samples,
     target: Target | None,
-    scene: _Scene,
+    scene: Scene,
     note: str,
     more: dict[str, float] | None = None,
     **sizes: object,

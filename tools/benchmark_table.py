@@ -1,4 +1,4 @@
-"""Print a record of the benchmarks as a table for docs/: python -m tools.benchmark_table RECORD"""
+"""Print a record of the benchmarks as a table for docs/: python -m tools.benchmark_table RECORD [ROW ...]"""
 
 import json
 import sys
@@ -33,10 +33,12 @@ def line(row: dict) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def table(record: Path) -> str:
-    """The table of a whole record."""
-    return "\n".join([HEAD, *map(line, json.loads(record.read_text())["rows"])])
+def table(record: Path, *names: str) -> str:
+    """The table of a whole record, or of the rows of some names, in their order."""
+    rows = json.loads(record.read_text())["rows"]
+    by_name = {row["name"]: row for row in rows}
+    return "\n".join([HEAD, *map(line, [by_name[name] for name in names] or rows)])
 
 
 if __name__ == "__main__":
-    print(table(Path(sys.argv[1])))
+    print(table(Path(sys.argv[1]), *sys.argv[2:]))

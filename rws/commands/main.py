@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 from rws.errors import UserError, exit_code
+from rws.runtime.allocator import keep_freed_memory
 
 EXAMPLES = """\
   rws train                                             the demo, with its report: 5 minutes on 2 CPU cores
@@ -100,4 +101,5 @@ def _run(words: list[str]) -> int:
         say(*help_text().splitlines())
         return 0
     name, rest = split(words)
+    keep_freed_memory()
     return load(name).main(rest)

@@ -30,10 +30,12 @@ from functools import partial
 
 from rws.predict.flags import make_parser as parser_of
 from rws.predict.main import run_command_line
+from rws.runtime.allocator import keep_freed_memory
 
 make_parser = partial(parser_of, __doc__, "rws predict")
 
 
 def main(flags: list[str], prog: str = "rws predict") -> int:
     """Predict as a command line says; the exit code."""
+    keep_freed_memory()
     return run_command_line(flags, __doc__.replace("\n    rws predict", f"\n    {prog}"), prog)

@@ -19,6 +19,7 @@ from functools import partial
 
 from rws.cli import Command, help_parser, parse
 from rws.errors import exit_code
+from rws.runtime.allocator import keep_freed_memory
 from rws.runtime.bars import say
 
 
@@ -77,6 +78,7 @@ def train(command: Command) -> None:
 
 def main(flags: list[str], prog: str = "rws train") -> int:
     """Train as a command line says; the exit code."""
+    keep_freed_memory()
     advice = "the same command with --resume goes on from the last checkpoint"
     return answer(flags, partial(make_parser, prog=prog), advice)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge
 
 from rws.core.norms import FrozenNorms
 from rws.core.stages import captured, evaluating, logits_of
@@ -188,10 +189,32 @@ def _gradients(
     logits: Tensor, features: tuple[Tensor, ...], own: Tensor, target: Tensor, *, last: bool
 ) -> tuple[Tensor, ...]:
     """Gradients of each image's class score with respect to every stage's features."""
-    size = target.shape[1:]
-    index = own.clamp_min(0)[:, None, None, None].expand(-1, 1, *logits.shape[-2:])
-    own_logits = logits.gather(1, index)  # (N, 1, h, w): only these planes are enlarged
-    if own_logits.shape[-2:] != size:
-        own_logits = F.interpolate(own_logits, size, mode="bilinear", align_corners=False)
     # d(score)/d(logits) is 1 at the class's own pixels and 0 elsewhere: no score needs to be built.
-    return torch.autograd.grad(own_logits, features, target[:, None].to(logits.dtype), retain_graph=not last)
+    plane = target[:, None].to(logits.dtype)
+    if plane.shape[-2:] != logits.shape[-2:]:
+        plane = _shrunk(plane, logits.shape[-2:])
+    start: Tensor | GradientEdge = logits
+    node = logits.grad_fn
+    enlarged = node is not None and node.name() == "UpsampleBilinear2DBackward0"
+    if enlarged and all(f.grad_fn is not node for f in features):
+        # Most networks enlarge their logits last. Only an image's own plane has a gradient to be shrunk.
+        found = node._saved_scales_h, node._saved_scales_w
+        plane = _shrunk(plane, node._saved_self_sym_sizes[-2:], node._saved_align_corners, found)
+        start = GradientEdge(*node.next_functions[0])
+    gradient = plane.new_zeros(len(plane), logits.shape[1], *plane.shape[-2:])
+    gradient.scatter_(1, own.clamp_min(0)[:, None, None, None].expand_as(plane), plane)
+    return torch.autograd.grad(start, features, gradient, retain_graph=not last)
+
+
+def _shrunk(
+    plane: Tensor,
+    size: Sequence[int],
+    align_corners: bool = False,
+    scales: tuple[float | None, float | None] = (None, None),
+) -> Tensor:
+    """The gradient of a plane of `size` = (h, w), of one that was enlarged from it.
+
+    Shape: (N, 1, H, W) -> (N, 1, h, w).
+    """
+    sizes = list(plane.shape[-2:]), [len(plane), 1, *size]
+    return torch.ops.aten.upsample_bilinear2d_backward(plane, *sizes, align_corners, *scales)

@@ -1,13 +1,24 @@
 """Labels from scores: the argmax at another size, in the memory of a few classes."""
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 # Scores at full size are made for as many classes at a time as this allows, 16 MiB, but for one at least.
 VALUES_AT_ONCE = 2**22
+# From so many classes on torch's softmax of each pixel's own values is the fast one.
+LANES = 16
+
+
+def class_probabilities(logits: Tensor) -> Tensor:
+    """Softmax over the classes, in the memory format of the logits where that is as fast.
+
+    Shape: (N, C, H, W) -> (N, C, H, W) float32.
+    """
+    logits = logits.float()
+    if logits.shape[1] < LANES or not logits.is_contiguous(memory_format=torch.channels_last):
+        return logits.softmax(1)
+    return logits.movedim(1, -1).softmax(-1).movedim(-1, 1)
 
 
 def resized_scores(scores: Tensor, size: tuple[int, int]) -> Tensor:
@@ -21,24 +32,19 @@ def resized_scores(scores: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def likeliest(scores: Tensor, size: tuple[int, int]) -> Tensor:
-    """The argmax over the classes at full size, the lower class where two are equal.
+    """The class with the largest score at each pixel at full size, the lower one where two are equal.
+
+    The scores at full size are made for few classes at a time, so that they fit the memory.
 
     Shape: (1, C, h, w) -> (H, W) uint8 for `size` = (H, W).
     """
-    return likeliest_of(lambda part: resized_scores(scores[:, part], size)[0], scores.shape[1], size)
-
-
-def likeliest_of(planes: Callable[[slice], Tensor], classes: int, size: tuple[int, int]) -> Tensor:
-    """The class with the largest score at each pixel, the lower one where two are equal.
-
-    `planes` makes the scores of a part of the classes; of few at a time, so that they fit the memory.
-
-    Shape: planes(slice) is (C', H, W) -> (H, W) uint8 for `size` = (H, W).
-    """
     at_once = max(1, VALUES_AT_ONCE // (size[0] * size[1]))
+    if 8 <= scores.shape[1] <= at_once and scores.shape[-2:] != size:
+        # Enlarged and compared in less time where a pixel's scores lie side by side.
+        scores = scores.contiguous(memory_format=torch.channels_last)
     best, label = None, None
-    for first in range(0, classes, at_once):
-        found = planes(slice(first, first + at_once))
+    for first in range(0, scores.shape[1], at_once):
+        found = resized_scores(scores[:, first : first + at_once], size)[0]
         # max is up to ten times as fast as argmax here; of a single plane it would only make a copy.
         top, index = found.max(0) if len(found) > 1 else (found[0], 0)
         if best is None:

@@ -40,6 +40,23 @@ def candidate_windows(height: int, width: int, sides: Sequence[float]) -> Tensor
     return torch.cat([window_boxes(height, width, size=side, step=STEP) for side in sides])
 
 
+def finer_grid(size: tuple[int, int], window: tuple[int, int], most: tuple[int, int]) -> tuple[int, int]:
+    """Height and width at which a window of an image of `size` is as large as that image; at most `most`."""
+    height, width = (round(side * side / part) for side, part in zip(size, window))
+    return (height, width) if height <= most[0] and width <= most[1] else most
+
+
+def on_grid(boxes_yxhw: Tensor, size: tuple[int, int], grid: tuple[int, int]) -> Tensor:
+    """Boxes of an image of `size` as they lie when it is as large as a grid; those of one size stay so.
+
+    Shape: (K, 4) -> (K, 4) int64.
+    """
+    scale = torch.tensor([grid[0] / size[0], grid[1] / size[1]], dtype=torch.float64)
+    sides = (boxes_yxhw[:, 2:] * scale).round().long().clamp_min(1)
+    corners = (boxes_yxhw[:, :2] * scale).round().long()
+    return torch.cat([torch.minimum(corners, torch.tensor(grid) - sides), sides], 1)
+
+
 def choose_windows(unsure: Tensor, boxes_yxhw: Tensor, most: int) -> tuple[list[int], list[float]]:
     """Greedily the windows that are worth a pass most, and what each is worth.
 
@@ -107,7 +124,8 @@ def put_in_place(whole: Tensor, slices: list[Tensor], boxes_yxhw: Tensor) -> Ten
 
     Towards a slice's edges its share falls to 0, so that there are no seams.
 
-    Shape: whole (C, H, W); slices K times (C, h, w), at the size of their boxes (K, 4) -> (C, H, W).
+    Shape: whole (..., C, H, W); slices K times (..., C, h, w), at the size of their boxes (K, 4) ->
+        (..., C, H, W), in the memory format of the whole.
     """
     boxes = boxes_yxhw.tolist()
     size = tuple(whole.shape[-2:])
@@ -120,5 +138,5 @@ def put_in_place(whole: Tensor, slices: list[Tensor], boxes_yxhw: Tensor) -> Ten
     found = whole * (1 - share)
     share /= weight.clamp_min(1e-12)
     for part, own, (y, x, h, w) in zip(slices, weights, boxes):
-        found[:, y : y + h, x : x + w].addcmul_(part, own * share[y : y + h, x : x + w])
+        found[..., y : y + h, x : x + w].addcmul_(part, own * share[y : y + h, x : x + w])
     return found

@@ -1,7 +1,7 @@
 """A cycle of a few images in a folder of its own, which is removed: what each part of a run costs here.
 
 It takes the steps of a run, with the network, the sizes and the batches of the configuration: a training of
-two epochs, scoring at all stages and at the last one, selection, and two fused epochs. Only trainings on
+four epochs, scoring at all stages and at the last one, selection, and two fused epochs. Only trainings on
 slices are left out: a step on slices costs what a step on whole images costs.
 """
 
@@ -28,6 +28,8 @@ from rws.runtime.bars import say
 from rws.runtime.device_memory import peak_bytes
 
 STEPS = 3  # of an epoch, and batches of evaluation
+# Of the training whose network says how many slices there are: after fewer it finds too many.
+FIRST_EPOCHS = 4
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,12 @@ def measure(config: Config) -> Costs:
 def _trial_of(config: Config, folder: str) -> Config:
     """The configuration with two epochs, no training on slices, and whatever it writes below the folder."""
     train = replace(
-        config.train, epochs=2, first_epochs=None, slice_epochs=0.0, eval_every=2, checkpoint_minutes=None
+        config.train,
+        epochs=2,
+        first_epochs=FIRST_EPOCHS,
+        slice_epochs=0.0,
+        eval_every=FIRST_EPOCHS,
+        checkpoint_minutes=None,
     )
     return replace(
         config,
@@ -120,9 +127,9 @@ def _seconds(work: Callable[[], Part]) -> tuple[Part, float]:
 
 
 def _step(part: Part) -> float:
-    """Seconds of a step of the second epoch."""
-    first, second = part.found["whole"]
-    return second["seconds_steps"] / (second["step"] - first["step"])
+    """Seconds of a step after the first epoch."""
+    first, *later = part.found["whole"]
+    return sum(epoch["seconds_steps"] for epoch in later) / (later[-1]["step"] - first["step"])
 
 
 def _train(run: RunContext, train: int, val: int) -> tuple[Costs, Part]:

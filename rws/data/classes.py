@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -13,6 +14,7 @@ MOST_CLASSES = 254
 UNKNOWN = 254  # in the tables: neither a class nor ignored
 
 
+@cache
 def voc_colour(index: int) -> Colour:
     """The colour VOC's devkit gives to a label value: its bits, dealt to R, G and B from the top bit down.
 

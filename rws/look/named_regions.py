@@ -58,7 +58,8 @@ def regions(label: np.ndarray, classes: ClassSet) -> Iterator[tuple[int, np.ndar
     """
     scale = min(1.0, LOOKED_AT / max(label.shape))
     small = cv2.resize(label, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
-    for index in np.intersect1d(np.unique(small), classes.foreground).tolist():
+    counts = np.bincount(small.ravel(), minlength=256)
+    for index in sorted(i for i in classes.foreground if counts[i] >= SMALLEST_NAMED * small.size):
         count, numbers, facts, _ = cv2.connectedComponentsWithStats((small == index).astype(np.uint8))
         for number in range(1, count):
             if facts[number, cv2.CC_STAT_AREA] >= SMALLEST_NAMED * small.size:

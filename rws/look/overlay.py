@@ -10,9 +10,11 @@ from rws.data.label_images import colour_label
 def is_foreground(label: np.ndarray, classes: ClassSet) -> np.ndarray:
     """Pixels of a class that is neither background nor ignored.
 
-    Shape: (H, W) -> (H, W) bool.
+    Shape: (H, W) integers in 0..255 -> (H, W) bool.
     """
-    return np.isin(label, classes.foreground)
+    known = np.zeros(256, bool)
+    known[list(classes.foreground)] = True
+    return known[label]
 
 
 def contours(label: np.ndarray, width: int) -> np.ndarray:

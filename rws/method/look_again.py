@@ -20,12 +20,14 @@ from torchvision.transforms.v2 import functional as TF
 from rws.config.look_again import LookAgain
 from rws.core.advantage import missing_weights
 from rws.core.cam import most_classes
-from rws.core.labels import likeliest_of, resized_scores
+from rws.core.labels import class_probabilities, likeliest, resized_scores
 from rws.core.stages import logits_of
 from rws.core.windows import (
     candidate_windows,
     choose_windows,
     class_prior,
+    finer_grid,
+    on_grid,
     put_in_place,
     uncertainty,
     with_prior,
@@ -68,7 +70,8 @@ class PassBudget:
 class FirstLook:
     """What a network saw of the whole image.
 
-    whole: (C, h, w) probabilities. wanted: (h, w), what a window is worth holding. backward: backward passes.
+    whole: (1, C, h, w) probabilities. wanted: (h, w), what a window is worth holding. backward: backward
+    passes.
     """
 
     whole: Tensor
@@ -80,16 +83,23 @@ class FirstLook:
 class SeenAgain:
     """What a network saw of one image: the whole, and windows enlarged.
 
-    whole: (C, h, w) probabilities. slices: (K, C, h, w), of boxes (K, 4) in the image's own pixels.
-    unsure: (h, w), what windows are worth holding. size: (H, W) of the image. backward: backward passes.
+    whole: (1, C, h, w) probabilities. slices: (K, C, h, w). places_yxhw: (K, 4), where they lie in an image
+    of the size `grid`. unsure: (h, w), what windows are worth holding. size: (H, W) of the image.
+    backward: backward passes.
     """
 
     whole: Tensor
     slices: Tensor
-    boxes_yxhw: Tensor
+    places_yxhw: Tensor
+    grid: tuple[int, int]
     unsure: Tensor
     size: tuple[int, int]
     backward: int = 0
+
+    @property
+    def boxes_yxhw(self) -> Tensor:
+        """The windows in the image's own pixels; shape (K, 4)."""
+        return on_grid(self.places_yxhw, self.grid, self.size)
 
     @property
     def passes(self) -> int:
@@ -104,22 +114,29 @@ class SeenAgain:
         """
         return self.passes + self.backward
 
-    def probabilities(self, classes: slice = slice(None)) -> Tensor:
-        """Probabilities of some classes at the image's own size.
+    def probabilities(self) -> Tensor:
+        """Probabilities at the image's own size.
 
         Shape: (C, H, W).
         """
-        whole = resized_scores(self.whole[None, classes], self.size)[0]
-        boxes = self.boxes_yxhw.tolist()
-        parts = [resized_scores(s[None, classes], (h, w))[0] for s, (_, _, h, w) in zip(self.slices, boxes)]
-        return put_in_place(whole, parts, self.boxes_yxhw) if parts else whole
+        return resized_scores(self._in_place(), self.size)[0]
 
     def label(self) -> np.ndarray:
         """The likeliest class of each pixel.
 
         Shape: (H, W) uint8.
         """
-        return likeliest_of(self.probabilities, len(self.whole), self.size).cpu().numpy()
+        return likeliest(self._in_place(), self.size).cpu().numpy()
+
+    def _in_place(self) -> Tensor:
+        """The whole and its slices together; shape (1, C, h, w), of the grid's size if there are slices."""
+        if not len(self.slices):
+            return self.whole
+        parts = [
+            resized_scores(s, (h, w))
+            for s, (_, _, h, w) in zip(self.slices.split(1), self.places_yxhw.tolist())
+        ]
+        return put_in_place(resized_scores(self.whole, self.grid), parts, self.places_yxhw)
 
 
 Look = Callable[[nn.Module, Card, Image.Image], SeenAgain]
@@ -151,42 +168,57 @@ def look_again(
     images = whole_input(card, image)
     options = replace(options, choose="uncertainty") if choice else options
     windows = partial(_windows, image, options, budget or PassBudget(options))
+    size = (image.height, image.width)
     enlarged = partial(_enlarged, card, image, images.shape[-2:])
     if before is not None and before.shape == images.shape[-2:]:
-        inside, boxes = windows(before)
-        seen = _probabilities(network, torch.cat([images, *enlarged(boxes)]))
-        first, slices = FirstLook(seen[0], uncertainty(seen[0])), seen[1:]
+        found = windows(before)
+        seen = _probabilities(network, torch.cat([images, *enlarged(found.boxes(size))]))
+        first, slices = FirstLook(seen[:1], uncertainty(seen[0])), seen[1:]
     else:
         if options.choose == "attention":
             first = _attentive(network, card, images)
         else:
             first = _plain(network, images, choice or uncertainty)
-        inside, boxes = windows(first.wanted)
-        none = first.whole[None][:0]
-        slices = _probabilities(network, torch.cat(enlarged(boxes))) if len(boxes) else none
-    if options.prior and len(boxes):
-        slices = with_prior(slices, _prior(first.whole, inside))
-    size = (image.height, image.width)
-    return SeenAgain(first.whole, slices, boxes, first.wanted, size, first.backward)
+        found = windows(first.wanted)
+        parts = enlarged(found.boxes(size))
+        slices = _probabilities(network, torch.cat(parts)) if parts else first.whole[:0]
+    if options.prior and len(slices):
+        slices = with_prior(slices, _prior(first.whole, found.inside))
+    return SeenAgain(first.whole, slices, found.places, found.grid, first.wanted, size, first.backward)
 
 
-def _windows(
-    image: Image.Image, options: LookAgain, budget: PassBudget, wanted: Tensor
-) -> tuple[Tensor, Tensor]:
-    """The windows that are taken: in the pixels of `wanted` and in those of the image; shape (K, 4) each."""
+@dataclass(frozen=True)
+class _Windows:
+    """Windows that are taken: in the pixels of the network's input, and in an image of the size `grid`.
+
+    Shape: (K, 4) each.
+    """
+
+    inside: Tensor
+    places: Tensor
+    grid: tuple[int, int]
+
+    def boxes(self, size: tuple[int, int]) -> Tensor:
+        """The same in an image of another size."""
+        return on_grid(self.places, self.grid, size)
+
+
+def _windows(image: Image.Image, options: LookAgain, budget: PassBudget, wanted: Tensor) -> _Windows:
+    """The windows that are taken of what `wanted` says, of the network's input's size."""
     size = tuple(wanted.shape)
     candidates = candidate_windows(*size, options.sides)
     if options.choose == "random":
         chosen, worth = _random(image, len(candidates), options.most_passes - 1)
     else:
         chosen, worth = choose_windows(wanted, candidates, options.most_passes - 1)
-    inside = candidates[chosen[: budget.take(worth)]]
-    return inside, _in_image(inside, size, (image.height, image.width))
+    inside, most = candidates[chosen[: budget.take(worth)]], (image.height, image.width)
+    grid = finer_grid(size, tuple(candidates[:, 2:].amin(0).tolist()), most)
+    return _Windows(inside, on_grid(inside, size, grid), grid)
 
 
 def _plain(network: nn.Module, images: Tensor, choice: Choice) -> FirstLook:
-    whole = _probabilities(network, images)[0]
-    return FirstLook(whole, choice(whole))
+    whole = _probabilities(network, images)
+    return FirstLook(whole, choice(whole[0]))
 
 
 def _attentive(network: nn.Module, card: Card, images: Tensor) -> FirstLook:
@@ -194,7 +226,7 @@ def _attentive(network: nn.Module, card: Card, images: Tensor) -> FirstLook:
     foreground = card.classes.foreground
     found = CamNetwork(network, card.stages, card.classes).maps(images, tuple(images.shape[-2:]))
     missing = missing_weights(found.maps[0])[-1]
-    return FirstLook(found.logits[0].float().softmax(0), missing, most_classes(found.labels, foreground))
+    return FirstLook(class_probabilities(found.logits), missing, most_classes(found.labels, foreground))
 
 
 def _random(image: Image.Image, windows: int, most: int) -> tuple[list[int], list[float]]:
@@ -205,26 +237,20 @@ def _random(image: Image.Image, windows: int, most: int) -> tuple[list[int], lis
 
 
 def _probabilities(network: nn.Module, images: Tensor) -> Tensor:
-    return logits_of(network(to_network(images, network))).float().softmax(1)
-
-
-def _in_image(boxes: Tensor, size: tuple[int, int], image: tuple[int, int]) -> Tensor:
-    """Boxes of the network's input of `size` in the pixels of the image; shape (K, 4)."""
-    scale = torch.tensor([image[0] / size[0], image[1] / size[1]] * 2, dtype=torch.float64)
-    corners = torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
-    corners = (corners * scale).round().long()
-    return torch.cat([corners[:, :2], (corners[:, 2:] - corners[:, :2]).clamp_min(1)], 1)
+    return class_probabilities(logits_of(network(to_network(images, network))))
 
 
 def _enlarged(card: Card, image: Image.Image, size: tuple[int, int], boxes: Tensor) -> list[Tensor]:
     """The parts of an image in boxes as the network sees them, each enlarged to `size`; (1, 3, h, w) each."""
-    pixels, transform = tv_tensors.Image(TF.pil_to_tensor(image)), card.transform()
-    parts = (TF.resize(TF.crop(pixels, *box), list(size), antialias=True) for box in boxes.tolist())
+    transform = card.transform()
+    crops = (image.crop((x, y, x + w, y + h)) for y, x, h, w in boxes.tolist())
+    pixels = (tv_tensors.Image(TF.pil_to_tensor(crop)) for crop in crops)
+    parts = (TF.resize(each, list(size), antialias=True) for each in pixels)
     return [transform(part).as_subclass(Tensor)[None] for part in parts]
 
 
 def _prior(whole: Tensor, boxes: Tensor) -> Tensor:
     """The prior of each window at the size of the network's input; shape (K, C, h, w)."""
-    prior, size = class_prior(whole), tuple(whole.shape[-2:])
+    prior, size = class_prior(whole[0]), tuple(whole.shape[-2:])
     parts = (prior[None, :, y : y + h, x : x + w] for y, x, h, w in boxes.tolist())
     return torch.cat([resized_scores(part, size) for part in parts])

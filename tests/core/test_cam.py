@@ -172,6 +172,47 @@ def test_bare_logits_of_another_size_than_the_labels_are_enlarged(small, small_s
 # --- what is left behind
 
 
+@pytest.mark.parametrize("how", [{"size": (32, 40)}, {"scale_factor": 2.0, "align_corners": True}])
+@pytest.mark.parametrize("size", [(32, 40), (21, 50)], ids=["labels as large", "labels of another size"])
+def test_logits_that_the_network_enlarges_last_have_the_gradients_of_autograd(how, size):
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Conv2d(3, 5, 3, 2, 1), nn.ReLU(), nn.Conv2d(5, 4, 3, padding=1))
+
+    class Enlarging(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = body
+
+        def forward(self, x):
+            return F.interpolate(self.body(x), mode="bilinear", **how)
+
+    network, found = Enlarging(), []
+    images = torch.randn(2, 3, 32, 40)
+    labels = torch.randint(0, 4, (2, *size))
+
+    def kept(feature, gradient, size):
+        found.append(gradient)
+        return grad_cam(feature, gradient, size)
+
+    seg_grad_cam(network, {"first": body[0]}, images, labels, [0, 1, 2, 3], method=kept)
+    feature = body[0](images)
+    logits = F.interpolate(body[1:](feature), mode="bilinear", **how)
+    logits = F.interpolate(logits, size, mode="bilinear")
+    for c, gradient in enumerate(found):
+        score = (logits[:, c] * (labels == c)).sum()
+        (expected,) = torch.autograd.grad(score, feature, retain_graph=True)
+        torch.testing.assert_close(gradient, expected)
+
+
+def test_the_enlarged_logits_themselves_may_be_a_stage():
+    logits = nn.Upsample(scale_factor=2, mode="bilinear")
+    network = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), logits)
+    images, labels = torch.randn(1, 3, 8, 8), torch.randint(0, 4, (1, 16, 16))
+    found = seg_grad_cam(network, {"last": logits}, images, labels, [0, 1, 2, 3])
+    own = scale_to_unit(network(images).detach().relu()).gather(1, labels[:, None])
+    torch.testing.assert_close(found.maps, own)
+
+
 def test_network_is_left_as_it_was(small, small_stages):
     small.train()
     small.backbone[1].eval()

@@ -13,6 +13,8 @@ from rws.core.windows import (
     choose_windows,
     class_prior,
     edge_weights,
+    finer_grid,
+    on_grid,
     put_in_place,
     uncertainty,
     with_prior,
@@ -121,6 +123,25 @@ def test_no_seam_is_larger_than_the_step_of_its_neighbours():
     assert found.max() == 0.5
     assert steps.max() <= 0.5 / (0.2 * 50) + 1e-6
     assert found[14] == found[65] == 0
+
+
+@pytest.mark.parametrize("size", [(224, 298), (33, 500), (240, 321)])
+def test_on_the_finer_grid_a_window_is_as_large_as_the_image_was(size):
+    boxes = candidate_windows(*size, (0.7,))
+    grid = finer_grid(size, tuple(boxes[0, 2:].tolist()), (10_000, 10_000))
+    placed = on_grid(boxes, size, grid)
+    assert {tuple(box[2:]) for box in placed.tolist()} == {size}
+    ends = placed[:, :2] + placed[:, 2:]
+    assert ends.amax(0).tolist() == list(grid)  # the last windows still end at the edge
+    assert placed[:, :2].amin(0).tolist() == [0, 0]
+    scale = torch.tensor(grid) / torch.tensor(size)
+    assert (placed[:, :2] - boxes[:, :2] * scale).abs().max() <= 1
+
+
+def test_the_grid_is_no_finer_than_the_photograph():
+    assert finer_grid((100, 100), (50, 50), (199, 400)) == (199, 400)
+    boxes = torch.tensor([[0, 0, 50, 50], [50, 50, 50, 50]])
+    assert on_grid(boxes, (100, 100), (10, 30)).tolist() == [[0, 0, 5, 15], [5, 15, 5, 15]]
 
 
 def test_put_in_place_is_a_mean_of_probabilities():

@@ -68,7 +68,7 @@ def test_what_is_seen_are_parts_of_the_image_and_what_no_window_holds_is_the_pla
     [(y, x, h, w)] = found.boxes_yxhw.tolist()
     assert (h, w) == (32, 42)
     alone = look_again(network, CARD, image.crop((x, y, x + w, y + h)), LookAgain(1)).whole
-    torch.testing.assert_close(found.slices[0], alone)
+    torch.testing.assert_close(found.slices, alone)
     plain = look_again(network, CARD, image, LookAgain(1)).probabilities()
     mine = found.probabilities()
     outside = torch.ones(64, 84, dtype=torch.bool)
@@ -83,6 +83,15 @@ def test_the_label_is_the_argmax_of_the_probabilities_also_class_by_class(networ
     assert np.array_equal(found.label(), expected)
     monkeypatch.setattr("rws.core.labels.VALUES_AT_ONCE", 1)
     assert np.array_equal(found.label(), expected)
+
+
+def test_of_a_large_photograph_what_is_put_in_place_is_as_fine_as_the_windows_saw_it(network):
+    found = look_again(network, CARD, photo(480, 640), LookAgain(3))
+    assert found.places_yxhw[:, 2:].tolist() == [[32, 42], [32, 42]]
+    assert found.grid == (45, 59)
+    assert found.boxes_yxhw[0, 2:].tolist() == [341, 456]
+    assert np.array_equal(found.label(), found.probabilities().argmax(0).numpy())
+    assert found.label().shape == (480, 640)
 
 
 def test_the_windows_lie_over_what_the_choice_says(network):
