@@ -74,7 +74,7 @@ class LookedOnce:
 
 def first_windows(seen: SeenAgain, count: int) -> SeenAgain:
     """What was seen with the first windows alone."""
-    return replace(seen, slices=seen.slices[:count], boxes_yxhw=seen.boxes_yxhw[:count])
+    return replace(seen, slices=seen.slices[:count], places_yxhw=seen.places_yxhw[:count])
 
 
 def way_name(passes: int) -> str:
