@@ -95,7 +95,7 @@ def trained(record: dict, ours: str, rivals: tuple[str, ...]) -> dict:
         "images": record["images_in_list"],
         "seeds": seeds,
         "plain": arms["plain"]["miou"]["each"],
-        "rws": {ours: of(ours)},
+        "rws": {ours: of(ours)} if ours in arms else {},
         "rivals": {arm: of(arm) for arm in rivals if arm in arms},
     }
 
