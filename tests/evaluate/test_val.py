@@ -295,6 +295,22 @@ def test_a_published_network_on_data_of_its_classes(tmp_path, monkeypatch, capsy
     assert "give --checkpoint or --model" in refused(capsys, *flags(root))
 
 
+def test_a_network_of_ones_own_is_looked_again_at_without_training(tmp_path, monkeypatch, capsys):
+    (tmp_path / "untrained.py").write_text(
+        "from torch import nn\n"
+        "def net(n): return nn.Sequential(nn.Conv2d(3, 4, 3, 4, 1), nn.ReLU(), nn.Conv2d(4, n, 3, 2, 1))\n"
+        f"classes = {list(CLASSES)}\n"
+    )
+    root = folder_set(tmp_path / "set")
+    monkeypatch.chdir(tmp_path)
+    assert main(["--model", "untrained:net", *flags(root), "--ways", "plain", "rws", "random"]) == 0
+    rows = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line]
+    assert {"plain", "rws", "random"} <= set(rows)
+    assert "untrained:net: it has no stages to look at" in refused(
+        capsys, "--model", "untrained:net", *flags(root), "--ways", "attention"
+    )
+
+
 def test_an_unknown_way_is_told_in_python_as_well(wild):
     with pytest.raises(UserError, match="--ways flop: must be some of plain, flip"):
         val(wild[0], ways=["flop"])
