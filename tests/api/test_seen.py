@@ -83,7 +83,7 @@ def test_classes_and_networks_without_maps_are_told(seen):
     with pytest.raises(rws.UserError, match="the classes are cat, cow"):
         seen.missing("background")
     blind = rws.load(Fixed(), classes=NAMES, base_size=32, stages=[], device="cpu")(seen.image)
-    with pytest.raises(rws.UserError, match=r"^Fixed: model\.stages: there are none"):
+    with pytest.raises(rws.UserError, match=r"^Fixed: it has no stages to look at"):
         blind.cam("cat")
 
 

@@ -283,9 +283,9 @@ def test_shared_steps(plan, one, other, steps):
     ("settings", "steps"),
     [
         ({"train.slice_epochs": 1.0}, ["whole", "score"]),
-        ({"train.epochs": 4}, ["whole", "score", "slices", "select"]),
+        ({"train.epochs": 4}, []),  # the learning rate falls over both trainings
         ({"slices.iou_weak_max": 0.5}, ["whole"]),
-        ({"cycles.limit": 2}, ["whole"]),
+        ({"cycles.limit": 2}, []),
         ({"bank.precision": "half"}, ["whole", "score", "slices"]),
         ({"bank.online": True, "bank.teacher_decay": 0.9}, ["whole", "score", "slices"]),
         ({"train.lr": 0.5}, []),
@@ -365,7 +365,8 @@ def test_every_experiment_of_the_project_can_be_planned(path, monkeypatch):
     plan = make_plan(experiment, [])
     assert "plain" in plan.arms
     ordinary = all(config.cycles.limit == 0 for config in plan.arms.values())
-    assert ordinary or "rws" in plan.arms
+    taught = any(config.data.unlabelled for config in plan.arms.values())
+    assert ordinary or taught or "rws" in plan.arms
 
 
 # The numbers.

@@ -104,7 +104,7 @@ def test_a_run_begun_in_vocs_colours_goes_on(tmp_path):
     split = open_split("folder", own_set(tmp_path / "set", NAMES), "train")
     before = replace(split.classes, palette=tuple(map(voc_colour, range(3))))
     digest = hashlib.sha256(json.dumps(asdict(before)).encode()).hexdigest()
-    assert begun_with((split, split), nn.Conv2d(3, 3, 1), "a network").classes == digest
+    assert begun_with((split, split, None), nn.Conv2d(3, 3, 1), "a network").classes == digest
 
 
 def test_an_old_network_keeps_its_colours(tmp_path):

@@ -321,7 +321,7 @@ def test_an_unknown_way_is_told_in_python_as_well(wild):
 def test_attention_needs_stages(root, tmp_path):
     path = stored(tmp_path / "bare.pt", open_split("folder", root, "val").classes, stages=())
     assert val(path, data=data(root), ways=["rws", "random"]).images == 3
-    with pytest.raises(UserError, match=r"bare\.pt: model\.stages: there are none"):
+    with pytest.raises(UserError, match=r"bare\.pt: it has no stages to look at"):
         val(path, data=data(root), ways=["attention"])
 
 

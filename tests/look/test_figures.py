@@ -109,7 +109,7 @@ def test_a_missing_or_unfinished_run_is_one_line(runs, tmp_path, capsys):
 
 
 # Pictures that are made from no run on the demo set, and the page that says how.
-ELSEWHERE = {"units.png": "docs/results.md", "cat.jpg": "docs/look.md"}
+ELSEWHERE = {"units.png": "docs/results.md", "cat.jpg": "docs/look.md", "again.jpg": "docs/predict.md"}
 
 
 def test_every_picture_of_the_repository_is_used_and_made():
