@@ -1,7 +1,9 @@
 """Timing two things in turns, and the peak memory of one of them."""
 
+import json
 import multiprocessing
 import os
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from rws.runtime.allocator import usual_memory
 from rws.runtime.bars import tracked
@@ -115,6 +118,22 @@ def peak_memory(prepare: Callable[..., Work], *args: object, device: torch.devic
         raise RuntimeError(f"{prepare.__name__}{args}: the process ended before it reported") from None
     finally:
         child.join()
+
+
+def peak_of_tensors(work: Work) -> int:
+    """Bytes of all tensors that exist at once on the CPU while a work runs, at most; of a second call.
+
+    Without the program itself, what it was compiled to, and the gaps between what is freed and what is asked
+    for next: these are what `peak_memory` finds beside it.
+    """
+    work()
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
+        work()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "trace.json")
+        found.export_chrome_trace(str(path))
+        events = json.loads(path.read_text())["traceEvents"]
+    return max(e["args"]["Total Allocated"] for e in events if e.get("name") == "[memory]")
 
 
 def _report_peak(writer, prepare: Callable[..., Work], args: tuple, device: str, threads: int) -> None:

@@ -46,10 +46,11 @@ def likeliest(scores: Tensor, size: tuple[int, int]) -> Tensor:
     for first in range(0, scores.shape[1], at_once):
         found = resized_scores(scores[:, first : first + at_once], size)[0]
         # max is up to ten times as fast as argmax here; of a single plane it would only make a copy.
-        top, index = found.max(0) if len(found) > 1 else (found[0], 0)
+        top, index = found.max(0) if len(found) > 1 else (found[0], torch.zeros_like(found[0]))
+        index = index.to(torch.uint8) + first
         if best is None:
-            best = torch.full_like(top, -torch.inf)
-            label = torch.zeros(size, dtype=torch.uint8, device=top.device)
-        label = torch.where(top > best, first + index, label).to(torch.uint8)
-        best = torch.maximum(best, top)
+            best, label = top, index
+        else:
+            label = torch.where(top > best, index, label)
+            best = torch.maximum(best, top)
     return label

@@ -5,7 +5,7 @@ Boxes are `(y, x, h, w)` in pixels of the image they cut, integer, top left corn
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -119,10 +119,13 @@ def with_prior(slices: Tensor, prior: Tensor) -> Tensor:
     return product / product.sum(1, keepdim=True).clamp_min(1e-12)
 
 
-def put_in_place(whole: Tensor, slices: list[Tensor], boxes_yxhw: Tensor) -> Tensor:
+def put_in_place(
+    whole: Tensor, slices: Iterable[Tensor], boxes_yxhw: Tensor, *, overwrite: bool = False
+) -> Tensor:
     """The mean of what the whole image and the slices show: half each where slices lie, else the whole.
 
-    Towards a slice's edges its share falls to 0, so that there are no seams.
+    Towards a slice's edges its share falls to 0, so that there are no seams. With `overwrite` the result
+    takes the memory of the whole.
 
     Shape: whole (..., C, H, W); slices K times (..., C, h, w), at the size of their boxes (K, 4) ->
         (..., C, H, W), in the memory format of the whole.
@@ -135,7 +138,7 @@ def put_in_place(whole: Tensor, slices: list[Tensor], boxes_yxhw: Tensor) -> Ten
         weight[y : y + h, x : x + w] += own
     share = 0.5 * weight.clamp_max(1)
     # In place, one pass over the classes for each slice: of large images this is what takes the time.
-    found = whole * (1 - share)
+    found = whole.mul_(1 - share) if overwrite else whole * (1 - share)
     share /= weight.clamp_min(1e-12)
     for part, own, (y, x, h, w) in zip(slices, weights, boxes):
         found[..., y : y + h, x : x + w].addcmul_(part, own * share[y : y + h, x : x + w])

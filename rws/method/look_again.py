@@ -132,11 +132,13 @@ class SeenAgain:
         """The whole and its slices together; shape (1, C, h, w), of the grid's size if there are slices."""
         if not len(self.slices):
             return self.whole
-        parts = [
+        # One by one, and onto what was made here: at full size each is as large as all that the network saw.
+        parts = (
             resized_scores(s, (h, w))
             for s, (_, _, h, w) in zip(self.slices.split(1), self.places_yxhw.tolist())
-        ]
-        return put_in_place(resized_scores(self.whole, self.grid), parts, self.places_yxhw)
+        )
+        whole = resized_scores(self.whole, self.grid)
+        return put_in_place(whole, parts, self.places_yxhw, overwrite=whole is not self.whole)
 
 
 Look = Callable[[nn.Module, Card, Image.Image], SeenAgain]

@@ -108,4 +108,4 @@ def _whole_and_quarters(found: Tensor) -> Tensor:
     """
     size = tuple(found.shape[-2:])
     whole = F.interpolate(found[:1], _enlarged(size), mode="bilinear", align_corners=False)
-    return put_in_place(whole[0], list(found[1:]), _quarter_boxes(size))[None]
+    return put_in_place(whole[0], found[1:], _quarter_boxes(size), overwrite=True)[None]

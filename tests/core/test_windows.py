@@ -115,6 +115,19 @@ def test_what_is_seen_alike_stays_and_what_no_slice_holds_is_the_wholes():
     assert torch.equal(found[:, 0, 0], whole[:, 0, 0] / 2)
 
 
+def test_put_in_place_takes_the_memory_of_the_whole_where_it_may_and_else_leaves_it():
+    whole = probabilities(4, 20, 24)
+    boxes = torch.tensor([[0, 0, 10, 12], [5, 6, 12, 12]])
+    parts = [probabilities(4, h, w, seed=k) for k, (_, _, h, w) in enumerate(boxes.tolist())]
+    before = whole.clone()
+    found = put_in_place(whole, parts, boxes)
+    assert torch.equal(whole, before)
+    assert not torch.equal(found, before)
+    over = put_in_place(whole, iter(parts), boxes, overwrite=True)
+    assert torch.equal(over, found)
+    assert over.data_ptr() == whole.data_ptr()
+
+
 def test_no_seam_is_larger_than_the_step_of_its_neighbours():
     """A slice that says 1 over a whole that says 0: along a row the result rises by even steps."""
     whole = torch.zeros(1, 60, 80)

@@ -94,6 +94,17 @@ def test_of_a_large_photograph_what_is_put_in_place_is_as_fine_as_the_windows_sa
     assert found.label().shape == (480, 640)
 
 
+def test_what_was_seen_stays_as_it_was_whatever_is_made_of_it(network):
+    """Also where nothing is enlarged: a photograph no larger than the network's input."""
+    for size in ((32, 40), (480, 640)):
+        found = look_again(network, CARD, photo(*size), LookAgain(3))
+        whole = found.whole.clone()
+        first = found.probabilities()
+        assert len(found.slices)
+        assert torch.equal(found.whole, whole)
+        assert torch.equal(found.probabilities(), first)
+
+
 def test_the_windows_lie_over_what_the_choice_says(network):
     def corner(whole):
         unsure = torch.zeros(whole.shape[-2:])
