@@ -43,7 +43,7 @@ HALVES = ("all", "first", "second")
 
 
 PASSES = (2, 3, 4, 6)
-SIDES = {"": (0.7,), "_half": (0.5,)}
+SIDES = {"": LookAgain().sides, "_large": (0.7,), "_half": (0.5,)}
 MEANINGS = {
     "plain": "the network alone",
     "flip, ms_flip, quarters, quarters_flip": "as `--ways`",

@@ -13,7 +13,8 @@ class LookAgain:
     """RWS at test time: the whole image, and enlarged windows over what the network is unsure of.
 
     passes: forward passes an image, the first one included; over a folder or a film their mean. most: passes
-    of one image at most. sides: of the windows over the image's. prior: a window sees a class only as far as
+    of one image at most. sides: of the windows over the image's; a smaller one
+    is taken where it holds much of what is unsure. prior: a window sees a class only as far as
     the whole image finds it likely nearby. choose: by what else the windows are chosen, for a comparison:
     what the last stage's heat map misses, or chance.
 
@@ -22,7 +23,7 @@ class LookAgain:
 
     passes: float = 3.0
     most: int | None = None
-    sides: tuple[float, ...] = (0.7,)
+    sides: tuple[float, ...] = (0.7, 0.5)
     prior: bool = False
     choose: str = "uncertainty"
 

@@ -15,6 +15,7 @@ from rws.core.slices import window_boxes
 
 STEP = 0.125  # between windows, over the image's side
 DISCOUNT = 0.15  # what is left of the uncertainty inside a window that is taken
+HOLD = 0.4  # of what is unsure: a window smaller than the largest must hold that much of it
 FADE = 0.2  # share of a window's side over which its weight rises from 0 at an edge inside the image
 PRIOR_REACH = 0.05  # of the height: how far from where the whole image sees a class a window may see it
 
@@ -60,29 +61,40 @@ def on_grid(boxes_yxhw: Tensor, size: tuple[int, int], grid: tuple[int, int]) ->
 def choose_windows(unsure: Tensor, boxes_yxhw: Tensor, most: int) -> tuple[list[int], list[float]]:
     """Greedily the windows that are worth a pass most, and what each is worth.
 
-    A window is worth the uncertainty that it holds, a mean over the image, times the doublings by which it is
-    enlarged. What lies in a window that is taken counts for little in those after it. Worth never rises from
-    one window to the next.
+    Of the windows of the smallest size of which one holds HOLD of what is unsure, else of the largest, it is
+    the one that holds most: a small window is enlarged more, but of a large object it sees a part that may
+    not tell its class. What lies in a window that is taken counts for little in those after it. A window is
+    worth the uncertainty that it holds, a mean over the image, times the doublings by which it is enlarged,
+    and never more than the one before it.
 
     Shape: unsure (H, W), boxes (K, 4) -> at most `most` indices and values.
     """
-    height, width = unsure.shape
     unsure, boxes = unsure.double().clone(), boxes_yxhw.tolist()
-    doublings = [math.log2(math.sqrt(height * width / (h * w))) for _, _, h, w in boxes]
+    areas = boxes_yxhw[:, 2:].prod(1)
     taken: list[int] = []
     worth: list[float] = []
     for _ in range(min(most, len(boxes))):
         table = F.pad(unsure.cumsum(0).cumsum(1), (1, 0, 1, 0))
         y, x, h, w = boxes_yxhw.to(table.device).unbind(1)
-        held = table[y + h, x + w] - table[y, x + w] - table[y + h, x] + table[y, x]
-        value = held.cpu() / (height * width) * torch.tensor(doublings, dtype=torch.float64)
-        value[taken] = -1
-        best = int(value.argmax())
+        held = (table[y + h, x + w] - table[y, x + w] - table[y + h, x] + table[y, x]).cpu()
+        held[taken] = -1
+        best = _best_of_a_size(held, areas, HOLD * float(table[-1, -1]))
         taken.append(best)
-        worth.append(float(value[best]))
+        doublings = math.log2(math.sqrt(unsure.numel() / int(areas[best])))
+        worth.append(min([*worth[-1:], float(held[best]) / unsure.numel() * doublings]))
         top, left, h, w = boxes[best]
         unsure[top : top + h, left : left + w] *= DISCOUNT
     return taken, worth
+
+
+def _best_of_a_size(held: Tensor, areas: Tensor, least: float) -> int:
+    """The window that holds most among those of the smallest area of which one holds `least`."""
+    left = areas[held > -0.5].unique().tolist()  # a size may be used up
+    for area in left:
+        best = int(held.where(areas == area, held.new_tensor(-1)).argmax())
+        if held[best] >= least:
+            break
+    return best
 
 
 def edge_weights(box_yxhw: tuple[int, int, int, int], size: tuple[int, int], fade: float = FADE) -> Tensor:

@@ -6,7 +6,7 @@ so any network will do; windows chosen by attention alone need both.
 """
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -209,12 +209,12 @@ def _windows(image: Image.Image, options: LookAgain, budget: PassBudget, wanted:
     """The windows that are taken of what `wanted` says, of the network's input's size."""
     size = tuple(wanted.shape)
     candidates = candidate_windows(*size, options.sides)
+    chosen, worth = choose_windows(wanted, candidates, options.most_passes - 1)
     if options.choose == "random":
-        chosen, worth = _random(image, len(candidates), options.most_passes - 1)
-    else:
-        chosen, worth = choose_windows(wanted, candidates, options.most_passes - 1)
+        chosen, worth = _random(image, candidates[:, 2:].tolist(), chosen), [1.0] * len(chosen)
     inside, most = candidates[chosen[: budget.take(worth)]], (image.height, image.width)
-    grid = finer_grid(size, tuple(candidates[:, 2:].amin(0).tolist()), most)
+    finest = (inside if len(inside) else candidates)[:, 2:].amin(0)
+    grid = finer_grid(size, tuple(finest.tolist()), most)
     return _Windows(inside, on_grid(inside, size, grid), grid)
 
 
@@ -231,11 +231,14 @@ def _attentive(network: nn.Module, card: Card, images: Tensor) -> FirstLook:
     return FirstLook(class_probabilities(found.logits), missing, most_classes(found.labels, foreground))
 
 
-def _random(image: Image.Image, windows: int, most: int) -> tuple[list[int], list[float]]:
-    """Windows by chance, for an image always the same, all worth as much: the control of any choice."""
+def _random(image: Image.Image, sides: Sequence[list[int]], chosen: Sequence[int]) -> list[int]:
+    """For each chosen window one of its size by chance, for an image always the same: the control."""
     seed = derive_seed(0, "random windows", zlib.crc32(image.tobytes()))
-    order = torch.randperm(windows, generator=torch.Generator().manual_seed(seed))
-    return order[:most].tolist(), [1.0] * min(most, windows)
+    order = torch.randperm(len(sides), generator=torch.Generator().manual_seed(seed)).tolist()
+    taken: list[int] = []
+    for k in chosen:
+        taken.append(next(j for j in order if sides[j] == sides[k] and j not in taken))
+    return taken
 
 
 def _probabilities(network: nn.Module, images: Tensor) -> Tensor:
