@@ -32,7 +32,7 @@ from rws.evaluate.scores import miou
 from rws.evaluate.ways import Trained, Way, again, by_error, uniform_ways
 from rws.method.look_again import PassBudget
 from rws.predict.ways import LookAgain
-from rws.runs.checkpoint import write_result, write_text
+from rws.runs.checkpoint import read_json, write_result, write_text
 from rws.runs.log import environment
 from rws.runs.model_file import load_trained
 from rws.runs.splits import open_list
@@ -49,10 +49,11 @@ MEANINGS = {
     "flip, ms_flip, quarters, quarters_flip": "as `--ways`",
     "at_S": "the image at S times the size, alone",
     "with_S": "the mean of the image's own size and S times it",
-    "rws_K": "whole and windows of 0.7 of the sides by uncertainty, K passes for each image",
-    "rws_mean_K": "the same, K passes on the average over the list (`--ways rws`)",
-    "_half, _prior": "windows of half the sides; with the whole image as a prior for the classes",
-    "random_K, oracle_K": "the same windows chosen by chance, and by the true errors",
+    "rws_K": "whole and windows by uncertainty, as `--ways rws`, but K passes for each image",
+    "rws_mean_K": "the same, K passes on the average over the list",
+    "_large, _half": "windows of 0.7 of the sides alone, of 0.5 alone",
+    "_prior": "with the whole image as a prior for the classes",
+    "random_K, oracle_K": "as many windows of the same sizes by chance, and windows by the true errors",
     "attention_K": "by what the last stage's heat map misses; a backward pass a class, a unit each",
 }
 
@@ -122,6 +123,22 @@ def joined(records: list[dict]) -> dict:
     return {"seeds": seeds, "results": results(kept), "runs": kept, "environment": made}
 
 
+def added(before: dict, record: dict) -> dict:
+    """A record with the ways of an earlier one that it did not measure anew.
+
+    Raises: UserError for records of other seeds or images, and of networks that predict otherwise.
+    """
+    runs = []
+    if before["seeds"] != record["seeds"]:
+        raise UserError(f"--add: the record has seeds {before['seeds']}, not {record['seeds']}")
+    for seed, old, new in zip(record["seeds"], before["runs"], record["runs"], strict=True):
+        if old["ids"] != new["ids"] or old["overlaps"]["plain"] != new["overlaps"]["plain"]:
+            raise UserError(f"--add: the record of seed {seed} is of other images or another network")
+        runs.append(new | {key: old[key] | new[key] for key in ("overlaps", "units")})
+    made = [*environments(before), *environments(record)]
+    return {**record, "results": results(runs), "runs": runs, "environment": made}
+
+
 def _only(run: dict, names: Sequence[str]) -> dict:
     """A run with some of its ways."""
     return run | {key: {name: run[key][name] for name in names} for key in ("overlaps", "units")}
@@ -188,13 +205,18 @@ def render(name: str, record: dict) -> str:
     return f"# {name}: ways to predict\n\n{said}\n\n{rows}\n\n{meanings}\n\n{machine}\n"
 
 
-def run(plan: Plan, out: Path, half: str, names: Sequence[str]) -> None:
-    """Measure the arm plain of a plan in some ways, `plain` among them, and write the results."""
+def run(plan: Plan, out: Path, half: str, names: Sequence[str], *, add: bool = False) -> None:
+    """Measure the arm plain of a plan in some ways, `plain` among them, and write the results.
+
+    add: to those that `out` has already.
+    """
     experiment = plan.experiment
     configs = [plan.config("plain", seed) for seed in plan.seeds]
     runs = [measure_run(c, experiment.report_list or c.data.val_list, half, names) for c in configs]
     where = environment(choose_device(configs[0].device))
     record = {"seeds": plan.seeds, "results": results(runs), "runs": runs, "environment": where}
+    if add:
+        record = added(read_json(out / "ways.json"), record)
     write(experiment.name, record, out)
 
 
@@ -202,6 +224,7 @@ def make_parser() -> Parser:
     """What reads the flags of the command that are not those of `rws train`."""
     parser = experiment_parser("rws compare ways", __doc__)
     parser.add_argument("--ways", nargs="+", choices=NAMES, default=list(NAMES), help="default: all")
+    parser.add_argument("--add", action="store_true", help="to the ways that the record in --out has")
     parser.add_argument("--half", choices=HALVES, default="all", help="of the list; default: all of it")
     return parser
 
@@ -217,7 +240,13 @@ def main(arguments: list[str]) -> int:
         if chosen.threads:
             torch.set_num_threads(chosen.threads)
         out = chosen.out or Path("experiments") / experiment.name
-        run(plan, out, chosen.half, [way for way in NAMES if way == "plain" or way in chosen.ways])
+        run(
+            plan,
+            out,
+            chosen.half,
+            [way for way in NAMES if way == "plain" or way in chosen.ways],
+            add=chosen.add,
+        )
         say(*(out / "ways.md").read_text().split("\n"))
 
     return exit_code(

@@ -97,3 +97,21 @@ def test_seeds_that_were_measured_apart_are_joined_as_if_at_once(finished, tmp_p
     again = [str(tmp_path / "one"), str(tmp_path / "at_once"), "--out", str(tmp_path / "out")]
     assert join_main(again) == 2
     assert "seed 0 is in two records" in capsys.readouterr().err
+
+
+def test_a_way_is_added_to_a_record_and_the_others_stay(finished, tmp_path, capsys):
+    flags, _ = finished
+    out = ["--out", str(tmp_path)]
+    assert ways.main([*flags, *out, "--ways", "flip", "rws_2", "random_2"]) == 0
+    once = json.loads((tmp_path / "ways.json").read_text())
+    for part in (["rws_2"], ["random_2"]):
+        assert ways.main([*flags, *out, "--add", "--ways", *part]) == 0
+    found = json.loads((tmp_path / "ways.json").read_text())
+    assert found["results"] == once["results"]
+    assert len(found["environment"]) == 3
+    assert ways.main([*flags, *out, "--add", "--seeds", "0", "--ways", "flip"]) == 2
+    assert "--add: the record has seeds [0, 1], not [0]" in capsys.readouterr().err
+    once["runs"][1]["overlaps"]["plain"][0][0][0] += 1
+    (tmp_path / "ways.json").write_text(json.dumps(once))
+    assert ways.main([*flags, *out, "--add", "--ways", "flip"]) == 2
+    assert "the record of seed 1 is of other images or another network" in capsys.readouterr().err
