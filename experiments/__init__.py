@@ -6,7 +6,7 @@ from rws.moved import say
 
 NEW = {
     "experiments.compare": "rws.compare",
-    "experiments.refine": "rws.compare.at_test_time",
+    "experiments.refine": "rws.compare.ways",
     "experiments.join": "rws.compare.join",
 }
 # `python -m experiments.compare` imports this file first; orig_argv still has the words of the command line.

@@ -40,7 +40,6 @@ COMMANDS = {
     "compare ways": Command("measure ways to predict at equal compute", "rws.compare.ways"),
     "compare schedule": Command("compare epoch by epoch, other trainings uncounted", "rws.compare.schedule"),
     "compare films": Command("measure ways to predict films", "rws.compare.films"),
-    "compare at_test_time": Command("measure `rws predict --refine`", "rws.compare.at_test_time"),
     "import": Command(
         "take annotations of COCO, labelme, CVAT, YOLO, VOC or Roboflow", "rws.data.import_.__main__"
     ),

@@ -80,20 +80,6 @@ class BankConfig:
         "space, but slower.",
         step="select",
     )
-    teacher_decay: ClosedUnitInterval = option(
-        1.0,
-        "With `online`: share of its weights that the slice network keeps after each training step, the rest "
-        "comes from the network in training; with 1 it does not change.",
-        step="fuse",
-    )
-
-    def __post_init__(self) -> None:
-        """Raises: UserError for a teacher of features that are stored."""
-        if self.teacher_decay < 1 and not self.online:
-            raise UserError(
-                f"bank.teacher_decay {self.teacher_decay:g}: features that are stored follow nothing; "
-                "set bank.online true, or leave it at 1"
-            )
 
 
 @dataclass

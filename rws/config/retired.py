@@ -1,13 +1,13 @@
 """What configurations of old runs hold and those of today do not: experiments that did not help, and flags.
 
-The code of the experiments is tagged FINDINGS; docs/findings.md has what they showed.
+The code of the experiments is tagged; docs/findings.md has what they showed.
 """
 
 import yaml
 
 from rws.errors import UserError
 
-FINDINGS = "findings-1"
+FIRST_FINDINGS, LATER_FINDINGS = "findings-1", "findings-2"  # tags of the commits that have them
 # The options of these experiments, with the value at which each changes nothing.
 RETIRED = {
     "train.slice_aim": 0.0,
@@ -20,7 +20,9 @@ RETIRED = {
     "fusion.distill": 0.0,
     "fusion.replace": True,
     "fusion.correct_only": False,
+    "bank.teacher_decay": 1.0,
 }
+_LATER = {"bank.teacher_decay"}
 # Values that an option had once, and what a file of an old run is read with in their place.
 _RETIRED_STARTS = {"slices": "last"}
 # Flags of the command, which no file may hold; some were once options, and so were saved with a run.
@@ -35,6 +37,11 @@ def is_retired(key: str, value: object) -> bool:
     return several_sizes or (key == "cycles.start" and value in _RETIRED_STARTS)
 
 
+def tag_of(key: str) -> str:
+    """The tag of the commit that has a retired option."""
+    return LATER_FINDINGS if key in _LATER else FIRST_FINDINGS
+
+
 def _typed(value: object) -> object:
     """A value as YAML has it; files and flags give text."""
     return yaml.safe_load(value) if isinstance(value, str) else value
@@ -44,7 +51,7 @@ def refusal(key: str, value: object, where: str) -> UserError:
     """The error for a retired option; it names the tag."""
     return UserError(
         f"{where}: {key} {value!r} is retired, for it did not help (docs/findings.md); "
-        f"the code that has it is tagged {FINDINGS}"
+        f"the code that has it is tagged {tag_of(key)}"
     )
 
 

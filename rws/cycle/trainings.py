@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from torch import nn
-from torch.optim.swa_utils import AveragedModel
 
 from rws.core.fusion import identity_coordinates
 from rws.cycle.context import Epoch, RunContext
@@ -15,7 +14,7 @@ from rws.data.views import TrainViews, View
 from rws.errors import UserError
 from rws.method.bank import Bank
 from rws.method.fuse import BankFusion, FusionSchedule
-from rws.method.online import OnlineFusion, SliceReader, moving_average
+from rws.method.online import OnlineFusion, SliceReader
 from rws.runs.record import Spent, shown, training_key
 from rws.runtime.seeding import derive_seed
 from rws.training.evaluation import evaluate
@@ -180,18 +179,10 @@ def _reader(run: RunContext, k: int, bank: Bank) -> Callable[[str], object]:
 
 def _fused(run: RunContext, k: int, job: Job, network: nn.Module, bank: Bank) -> Job:
     """A training with the forward passes of `network` fused with a bank."""
-    config, crop, teacher = run.config.fusion, run.config.data.crop_size, None
+    config, crop = run.config.fusion, run.config.data.crop_size
     if run.config.bank.online:
-        teacher = _teacher(run, k)
-        sliced = run.network(k - 1, "slices") if teacher is None else teacher.module
-        fusion = OnlineFusion(bank, network, crop, config.stages, sliced=sliced)
+        fusion = OnlineFusion(bank, network, crop, config.stages, sliced=run.network(k - 1, "slices"))
     else:
         fusion = BankFusion(bank, network, crop, config.stages)
     schedule = FusionSchedule(fusion, config.mode, job.steps, derive_seed(run.config.seed, job.key))
-    return replace(job, fusion=schedule, teacher=teacher)
-
-
-def _teacher(run: RunContext, k: int) -> AveragedModel | None:
-    """The slice network as a moving average of the one in training, where the configuration asks for one."""
-    decay = run.config.bank.teacher_decay
-    return moving_average(run.network(k - 1, "slices"), decay) if decay < 1 else None
+    return replace(job, fusion=schedule)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from rws.core.advantage import slice_features
 from rws.core.stages import find_stages, stage_features
@@ -54,20 +53,10 @@ class SliceReader:
         return SliceRows(packed, item.slices, item.boxes_yxhw, numbers, tuple(item.label.shape))
 
 
-def moving_average(network: nn.Module, decay: float) -> AveragedModel:
-    """A copy of `network` that `update_parameters(other)` brings nearer to another one, buffers included.
-
-    decay: the share of its own weights that it keeps each time.
-    """
-    average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-    average.n_averaged.fill_(1)  # the first update averages, too, instead of copying the other network
-    return average
-
-
 class OnlineFusion(BankFusion):
     """Fuses batches whose `attached` came from `SliceReader`.
 
-    `sliced` computes the features, with the weights that it has at each step.
+    `sliced` computes the features.
     """
 
     def __init__(

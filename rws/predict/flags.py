@@ -83,9 +83,7 @@ def _add_ways(parser: Parser) -> None:
     parser.add_argument(
         "--choose", choices=CHOICES, help="windows of --ways rws, to compare; by uncertainty unless told"
     )
-    parser.add_argument(
-        "--refine", action="store_true", help="look again at weak slices, and blend in what they show better"
-    )
+    parser.add_argument("--refine", action="store_true", help=argparse.SUPPRESS)  # once a way
     parser.add_argument(
         "--slide",
         type=int,

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from rws.config.look_again import CHOICES
+from rws.config.retired import LATER_FINDINGS
 from rws.errors import Parser, UserError, add_trust, trusted_of
 from rws.predict.flags import (
     ANNOTATION_FORMS,
@@ -120,13 +121,17 @@ def parse(flags: Sequence[str], description: str | None = None, prog: str = PROG
     """
     parser = make_parser(description, prog)
     args = parser.parse_args(flags)
+    if args.refine:
+        raise UserError(
+            "command line: --refine is retired, for --ways rws gains more with fewer passes "
+            f"(docs/findings.md); the code that has it is tagged {LATER_FINDINGS}"
+        )
     return PredictCommand(
         _networks(parser, args.model, args.checkpoint, args.compare),
         _sources(parser, args.source, args.input),
         args.output,
         PredictOptions(
             "none" if args.way in ("plain", "rws") else args.way,
-            args.refine,
             sliding_windows(args.slide, args.stride),
             _look_again(args.way, args.passes, args.passes_most, args.choose),
             args.backend,

@@ -16,7 +16,6 @@ from rws.method.stages import SMALL, check_stages
 from rws.predict.backends import Exported, in_backend
 from rws.predict.film_look import FilmLook
 from rws.predict.inference import label_of_input, network_input, prepare_for_prediction
-from rws.predict.refine import refined_label
 from rws.predict.sliding import sliding_label
 from rws.predict.ways import PredictOptions, require_torch
 from rws.runs.card import Card
@@ -59,8 +58,6 @@ class Predictor:
         """
         options = self.options
         try:
-            if options.refine:
-                return refined_label(self.network, self.card, image)
             if self.again:
                 return self.again(self.network, self.card, image).label()
             if options.windows:

@@ -96,7 +96,6 @@ class PredictOptions:
     """
 
     tta: str = "none"
-    refine: bool = False
     windows: Windows | None = None
     look_again: LookAgain | None = None
     backend: str = TORCH
@@ -104,23 +103,14 @@ class PredictOptions:
     @property
     def needs_stages(self) -> bool:
         """Whether heat maps say where to look."""
-        return self.refine or (self.look_again is not None and self.look_again.choose == "attention")
+        return self.look_again is not None and self.look_again.choose == "attention"
 
     def __post_init__(self) -> None:
         check_tta(self.tta)
         if self.needs_stages:
-            require_torch("--refine" if self.refine else "--choose attention", self.backend)
-        if self.look_again and (self.refine or self.windows):
-            other = "--refine" if self.refine else "--slide"
-            raise UserError(f"command line: --ways rws and {other} are two ways to look at parts; choose one")
-        if self.refine and self.tta != "none":
-            raise UserError(
-                f"command line: --refine and --tta {self.tta} are two ways to average; choose one"
-            )
-        if self.refine and self.windows:
-            raise UserError(
-                "command line: --refine looks at slices of the whole image, --slide at no whole; choose one"
-            )
+            require_torch("--choose attention", self.backend)
+        if self.look_again and self.windows:
+            raise UserError("command line: --ways rws and --slide are two ways to look at parts; choose one")
         if has_quarters(self.tta) and self.windows:
             raise UserError(
                 f"command line: --tta {self.tta} enlarges parts of the whole image, --slide sees parts at "

@@ -7,7 +7,7 @@ import yaml
 
 from rws.cli import dump, flatten
 from rws.config import OPTIONS, Config
-from rws.config.retired import FINDINGS, as_it_was, is_retired
+from rws.config.retired import as_it_was, is_retired, tag_of
 from rws.errors import DamagedFile, UserError
 from rws.runs import begun
 from rws.runs.checkpoint import read_sealed, write_sealed
@@ -120,7 +120,7 @@ def _compare(config: Config, before: dict, path: Path) -> None:
         key = retired[0]
         raise UserError(
             f"{path}: the run has {key} {before[key]!r}, which is retired; the code that has it is tagged "
-            f"{FINDINGS}"
+            f"{tag_of(key)}"
         )
     for key in now.keys() - FREE:
         if now[key] != before[key]:

@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from rws.data.batches import MixedBatches, SeededBatches
 from rws.data.targets import TaughtViews
@@ -35,7 +34,6 @@ class Job:
     steps_before: steps that count towards the epochs but were taken elsewhere.
     loss: gives the loss of a batch from the network's output and the batch's labels; None takes that of a
         segmentation. Of several processes each calls it with its part of the batch; the losses are summed.
-    teacher: follows the network: is updated after each step, and stored with the training.
     class_weights: of the classes in the cross-entropy; None counts every pixel the same.
     slices: the last so many of the views are slices, or photographs without labels, and `slice_mix` of each
         batch is taken from them.
@@ -53,7 +51,6 @@ class Job:
     curve: Curve | None = None
     steps_before: int = 0
     loss: Callable[[dict[str, Tensor], Tensor], Tensor] | None = None
-    teacher: AveragedModel | None = None
     class_weights: tuple[float, ...] | None = None
     slices: int = 0
     slice_mix: float = 0.0

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from rws.config import TrainConfig
 from rws.data.views import TrainBatch
 from rws.runtime.device import device_of, to_network
-from rws.runtime.distributed import parallel, rank, share_buffers, summed, world
+from rws.runtime.distributed import parallel, rank, summed, world
 from rws.runtime.seeding import derive_seed
 from rws.training.average import WeightAverage
 from rws.training.job import Job
@@ -36,11 +36,10 @@ class Stepper:
 
     def state(self) -> dict:
         """What is stored with the network, for a training that goes on."""
-        teacher, average = self.job.teacher, self.average
+        average = self.average
         return {
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "teacher": None if teacher is None else teacher.state_dict(),
             "average": None if average is None else average.model.state_dict(),
         }
 
@@ -48,8 +47,6 @@ class Stepper:
         """Go on from what `state` gave."""
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state.get("scaler", {}))
-        if self.job.teacher is not None:
-            self.job.teacher.load_state_dict(state["teacher"])
         if self.average is not None:
             self.average.model.load_state_dict(state["average"])
 
@@ -118,15 +115,12 @@ class Stepper:
         return loss
 
     def _update(self) -> None:
-        """Take an optimizer step with the gradients, and let what follows the network follow it."""
+        """Take an optimizer step with the gradients, and let the average of the weights follow."""
         if self.config.clip_grad:
             self.scaler.unscale_(self.optimizer)
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_grad)
         self.scaler.step(self.optimizer)  # with fp16 left out when a gradient is not finite
         self.scaler.update()
-        if self.job.teacher is not None:
-            self.job.teacher.update_parameters(self.network)
-            share_buffers(self.job.teacher)
         if self.average is not None:
             self.average.update(self.network)
 

@@ -34,7 +34,6 @@ WRONG = {
     "compare ways": ("--hafl", "--half"),
     "compare schedule": ("--rams", "--arms"),
     "compare films": ("--rot", "--root"),
-    "compare at_test_time": ("--msot", "--most"),
     "import": ("--image", "--images"),
     "download": ("--rot", "--root"),
     "stages": ("--model.nam", "model.name"),

@@ -14,7 +14,6 @@ from tiny import demo_set, same_tensors, tiny_config
 
 from rws.cli import dump
 from rws.compare import arms, schedule
-from rws.compare import at_test_time as refining
 from rws.compare.__main__ import compare, main
 from rws.compare.intervals import difference, spread
 from rws.compare.plan import make_plan, read_experiment
@@ -287,7 +286,7 @@ def test_shared_steps(plan, one, other, steps):
         ({"slices.iou_weak_max": 0.5}, ["whole"]),
         ({"cycles.limit": 2}, []),
         ({"bank.precision": "half"}, ["whole", "score", "slices"]),
-        ({"bank.online": True, "bank.teacher_decay": 0.9}, ["whole", "score", "slices"]),
+        ({"bank.online": True}, ["whole", "score", "slices"]),
         ({"train.lr": 0.5}, []),
         ({"train.first_epochs": 1}, []),
         ({"model.aux": False}, []),
@@ -411,57 +410,6 @@ def test_object_areas_against_a_flood():
                     edge.append((y, x))
         expected[start] = 0 if label[start] == 255 else len(region) / label.size
     np.testing.assert_allclose(object_area(label, 255), expected)
-
-
-# At test time.
-
-
-def test_refined_predictions_of_finished_runs(finished, tmp_path):
-    path, found = finished
-    plan = make_plan(read_experiment(path), [], arms=["plain", "rws"])
-    refining.run(plan, tmp_path, most=2)
-    record = json.loads((tmp_path / "refine.json").read_text())
-    for arm in ("plain", "rws"):
-        ways = record["results"][arm]
-        # The same network on the same images: the plain prediction is the one the comparison reported, but
-        # for pixels whose classes are equal up to rounding.
-        assert ways["plain"]["miou"]["each"] == pytest.approx(found["arms"][arm]["miou"]["each"], abs=0.01)
-        assert ways["plain"]["passes"] == 1
-        assert ways["plain"]["against_alone"]["each"] == [0.0, 0.0]
-        plain, same = record["results"]["plain"]["plain"], record["results"]["plain"]["refine"]
-        mious = [ways["refine"]["miou"]["each"], plain["miou"]["each"], same["miou"]["each"]]
-        alone, so = (ways["refine"][key]["each"] for key in ("against_plain", "against_plain_so"))
-        assert alone == pytest.approx(np.subtract(mious[0], mious[1]))
-        assert so == pytest.approx(np.subtract(mious[0], mious[2]))
-        assert ways["quarters"]["passes"] == 5
-        assert 1 <= ways["zoom"]["passes"] <= 3
-        assert ways["refine"]["passes"] <= 4
-        shared = [run["confusion"]["fused"] for run in record["runs"][arm]]
-        assert all(
-            np.sum(c) == np.sum(run["confusion"]["plain"]) for c, run in zip(shared, record["runs"][arm])
-        )
-    assert "| rws | refine |" in (tmp_path / "refine.md").read_text()
-
-
-def test_refining_by_some_ways_of_an_arm_alone(finished, tmp_path, capsys):
-    path, found = finished
-    command = ["--config", str(path), "--arms", "rws", "--out", str(tmp_path), "--ways", "quarters", "flip"]
-    assert refining.main(command) == 0
-    record = json.loads((tmp_path / "refine.json").read_text())
-    ways = record["results"]["rws"]
-    assert {way: each["passes"] for way, each in ways.items()} == {"plain": 1, "flip": 2, "quarters": 5}
-    assert ways["plain"]["miou"]["each"] == pytest.approx(found["arms"]["rws"]["miou"]["each"], abs=0.01)
-    assert not any("against_plain" in each or "against_zoom" in each for each in ways.values())
-    text = (tmp_path / "refine.md").read_text()
-    assert text in capsys.readouterr().out
-    assert "| arm | prediction | mIoU | against itself alone | passes |" in text
-    assert "backward" not in text
-
-
-def test_refining_an_unfinished_run_is_one_line(root, tmp_path, capsys):
-    path = write_experiment(tmp_path, root)
-    assert refining.main(["--config", str(path), "--arms", "rws", "--seeds", "0"]) == 2
-    assert "not finished; run `rws compare` first" in capsys.readouterr().err
 
 
 # Damaged files.

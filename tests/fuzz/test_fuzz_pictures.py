@@ -149,7 +149,7 @@ def test_photographs(numbers, tmp_path, checkpoint):
     def attempt(rng: random.Random, place: Path) -> str:
         photo = place / f"photo{rng.choice(ENDINGS)}"
         photo.write_bytes(picture(rng))
-        ways = ((), (), ("--tta", "ms_flip"), ("--slide", "16", "--stride", "9"), ("--refine",))
+        ways = ((), (), ("--tta", "ms_flip"), ("--slide", "16", "--stride", "9"), ("--ways", "rws"))
         flags = ("--checkpoint", checkpoint, "--input", photo, "--output", place / "out", "--device", "cpu")
         return wrong(predict.main, *flags, *rng.choice(ways))
 

@@ -143,7 +143,7 @@ def told(said: str, flags: list[str]) -> str:
 PREDICT = (
     "--input", "--output", "--checkpoint", "--tta", "--slide", "--stride", "--cam", "--cam-method",
     "--device",
-    "--sequence", "--format", "--fps", "--foreground", "--titles", "--width", "--compare", "--refine",
+    "--sequence", "--format", "--fps", "--foreground", "--titles", "--width", "--compare", "--choose",
     "--export",
     "--export-size", "--help", "--inputs", "--rate",
 )  # fmt: skip

@@ -1,13 +1,11 @@
 """The online mode: the same blends as from a bank of half precision, with nothing but numbers on the disk."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 from test_fuse import CHANNELS, CROP, GEOMETRY, PLAIN, Net
 from tiny import demo_set, tiny_config
-from torch import Tensor
 
 from rws.core.fusion import identity_coordinates
 from rws.core.slices import window_boxes
@@ -25,7 +23,6 @@ from rws.method.cams import CamNetwork
 from rws.method.fuse import BankFusion
 from rws.method.online import OnlineFusion, SliceReader
 from rws.method.select import select_features
-from rws.runs.record import CycleRecord
 
 pytestmark = pytest.mark.usefixtures("tiny_family")
 
@@ -124,34 +121,3 @@ def test_an_online_run_ends_as_one_with_a_half_precision_bank(tmp_path):
     assert ends[True]["cycles"][1]["weak_slices"] == ends[False]["cycles"][1]["weak_slices"]
     assert ends[True]["rws"]["miou"] == pytest.approx(ends[False]["rws"]["miou"], abs=0.5)
     assert max(ends[True]["cycles"][1]["fused_share"].values()) > 0.01
-
-
-def online_run(root: Path, runs: Path, monkeypatch, decay: float) -> tuple[CycleRecord, list[Tensor]]:
-    """The record of a run's fused training, and a weight of the slice network at each image of it."""
-    seen = []
-    real = OnlineFusion.rows_of
-
-    def rows_of(self, attached):
-        seen.append(self.sliced.backbone[0][0].weight.flatten()[0].clone())
-        return real(self, attached)
-
-    config = tiny_config(root, runs, limit=1)
-    config = replace(config, bank=replace(config.bank, online=True, teacher_decay=decay))
-    with monkeypatch.context() as patch:
-        patch.setattr(OnlineFusion, "rows_of", rows_of)
-        run = Run(prepare(config)[0])
-        run.run()
-    return run.state.cycles[1], seen
-
-
-def test_the_slice_network_of_a_run_follows_the_network(tmp_path, monkeypatch):
-    root = demo_set(tmp_path / "set")
-    (still, fixed), (moving, followed) = (
-        online_run(root, tmp_path / f"runs-{decay}", monkeypatch, decay) for decay in (1.0, 0.5)
-    )
-    assert len(fixed) == len(followed) == 8
-    assert len(set(map(float, fixed))) == 1
-    assert len(set(map(float, followed))) == 4, "one for each step of two images"
-    assert torch.equal(followed[0], fixed[0]), "it starts as the training on slices left it"
-    assert still.fused_share == moving.fused_share
-    assert still.whole[-1]["loss"] != moving.whole[-1]["loss"]

@@ -350,7 +350,6 @@ REFUSED = {
         ["--cam", "cat"],
         "--cam cat: needs torch, which shows the network's stages; leave out --backend onnxruntime",
     ),
-    "refine": (["--refine"], "--refine: needs torch, which shows the network's stages; leave out"),
     "attention": (["--ways", "rws", "--choose", "attention"], "--choose attention: needs torch"),
     "cuda": (
         ["--device", "cuda"],

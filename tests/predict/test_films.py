@@ -26,7 +26,6 @@ from rws.look.overlay import overlay
 from rws.look.panels import GAP
 from rws.predict.inference import predict_label
 from rws.predict.predictor import load_predictors
-from rws.predict.refine import refined_label
 from rws.predict.video import camera, projection
 from rws.predict.video.frames import Frame, Source
 from rws.predict.video.projection import Projection, Shown
@@ -91,21 +90,18 @@ def test_film_to_film(checkpoint, tmp_path, capsys):
     )
 
 
-def test_refined_and_augmented_films(checkpoint, tmp_path):
+def test_augmented_films(checkpoint, tmp_path):
     drawn = demo_frames(tmp_path, 2)
     for number, picture in enumerate(drawn):
         save(tmp_path / f"in/{number}.png", np.asarray(picture))
-    for flags, label in (
-        (("--refine",), refined_label),
-        (("--tta", "flip"), lambda *args: predict_label(*args, "flip")),
-    ):
-        assert run(checkpoint, tmp_path / "in", tmp_path / "b.mp4", *flags) == 0
-        frames = opencv_frames(tmp_path / "b.mp4")
-        wanted, plain = expected(checkpoint, drawn, label), expected(checkpoint, drawn)
-        assert all(
-            error(got, want) < min(14, 0.8 * error(got, other))
-            for got, want, other in zip(frames, wanted, plain, strict=True)
-        )
+    assert run(checkpoint, tmp_path / "in", tmp_path / "b.mp4", "--tta", "flip") == 0
+    frames = opencv_frames(tmp_path / "b.mp4")
+    wanted = expected(checkpoint, drawn, lambda *args: predict_label(*args, "flip"))
+    plain = expected(checkpoint, drawn)
+    assert all(
+        error(got, want) < min(14, 0.8 * error(got, other))
+        for got, want, other in zip(frames, wanted, plain, strict=True)
+    )
 
 
 @pytest.mark.parametrize("flags", [("out/b.gif",), ("out", "--format", "gif")])
@@ -392,7 +388,6 @@ BAD = {
     "unknown root": (["--sequence", "dog"], "no such folder for the data set"),
     "photograph to film": (["--input", "p.png"], "p.png: is no film but a photograph"),
     "folder without images": (["--input", "none"], "none: no image in this folder"),
-    "both ways": (["--tta", "flip", "--refine"], "two ways to average"),
 }
 
 

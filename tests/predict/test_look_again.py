@@ -217,7 +217,6 @@ def test_flags():
         (["--passes", "4"], "--passes 4 is of --ways rws"),
         (["--ways", "flip", "--passes-most", "4"], "--passes-most 4 is of --ways rws"),
         (["--ways", "flip", "--choose", "random"], "--choose random is of --ways rws"),
-        (["--ways", "rws", "--refine"], "--ways rws and --refine"),
         (["--ways", "rws", "--slide", "64"], "--ways rws and --slide"),
     ],
 )

@@ -36,9 +36,9 @@ def test_a_plain_command():
     ("flags", "network", "sources"),
     [
         ("a.jpg", "deeplabv3_resnet50", "a.jpg"),
-        ("a.jpg photos b.jpg --refine", "deeplabv3_resnet50", "a.jpg photos b.jpg"),
+        ("a.jpg photos b.jpg --ways flip", "deeplabv3_resnet50", "a.jpg photos b.jpg"),
         ("--model mine:net --cam cat 0", "mine:net", "0"),
-        ("--refine --model fcn_resnet50 --input a.jpg", "fcn_resnet50", "a.jpg"),
+        ("--ways flip --model fcn_resnet50 --input a.jpg", "fcn_resnet50", "a.jpg"),
     ],
 )
 def test_a_first_picture_needs_no_flag(flags, network, sources):
@@ -66,12 +66,12 @@ def test_every_flag_of_photographs_arrives():
 
 def test_every_flag_of_films_and_comparisons_arrives():
     films = ["--sequence", "dog,cows", "--format", "gif", "--fps", "23.976", "--foreground", "cat"]
-    more = ["--refine", "--titles", "plain", "with RWS", "--width", "640"]
+    more = ["--ways", "flip", "--titles", "plain", "with RWS", "--width", "640"]
     assert parse([*TWO, *films, *more]) == PredictCommand(
         ("a.pt", "b.pt"),
         (Path("in"),),
         Path("out"),
-        PredictOptions(refine=True),
+        PredictOptions("flip"),
         FilmOptions("dog,cows", "gif", Fraction("23.976"), "cat"),
         titles=("plain", "with RWS"),
         width=640,
@@ -99,9 +99,8 @@ REFUSED = {
     "--slide -513": "--slide -513: a window needs 32 pixels",
     "--slide 100 --stride 101": "--stride 101: must be 1 to 100, the window",
     "--slide 100 --stride 0": "--stride 0: must be 1 to 100",
-    "--slide 100 --refine": "--refine looks at slices of the whole image",
     "--slide 100 --tta quarters": "--tta quarters enlarges parts of the whole image",
-    "--refine --tta flip": "--refine and --tta flip are two ways to average",
+    "--refine": "--refine is retired, for --ways rws gains more with fewer passes",
     "--cam-method layercam": "--cam-method layercam is of heat maps; give --cam CLASS",
     "--cam-whole": "--cam-whole is of heat maps; give --cam CLASS",
     "--titles a b": "--titles: 2 titles for 1 networks",

@@ -19,7 +19,6 @@ from rws.predict import predictor
 from rws.predict.cam_figure import draw_cam_figure
 from rws.predict.images import open_image
 from rws.predict.inference import predict_logits, prepare_for_prediction
-from rws.predict.refine import refined_label
 from rws.predict.sliding import sliding_label
 from rws.predict.ways import HeatMaps, PredictOptions, Windows
 from rws.runs.model_file import Card, load_trained, save_trained
@@ -110,14 +109,6 @@ def test_legend(checkpoint, photos, tmp_path, legend, taller):
     with Image.open(tmp_path / "out/a_overlay.jpg") as picture:
         assert picture.width == 131
         assert (picture.height > 97) == taller
-
-
-def test_refined_prediction(checkpoint, photos, tmp_path):
-    source = photos / "a.jpg"
-    assert predict.main(command(checkpoint, source, tmp_path / "out", "--refine")) == 0
-    network, card = load_trained(checkpoint)
-    with Image.open(tmp_path / "out/a.png") as label:
-        assert np.array_equal(np.array(label), refined_label(network, card, open_image(source)))
 
 
 def test_heat_maps(checkpoint, photos, tmp_path, capsys):
@@ -286,12 +277,6 @@ def test_bad_input_is_one_line_and_code_2(checkpoint, photos, tmp_path, capsys, 
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ")
     assert message in line
-
-
-def test_refining_and_augmenting_together_are_refused(checkpoint, photos, tmp_path, capsys):
-    argv = command(checkpoint, photos, tmp_path / "out", "--refine", "--tta", "flip")
-    assert predict.main(argv) == 2
-    assert "--refine and --tta flip are two ways to average" in capsys.readouterr().err
 
 
 def test_sliding_windows(checkpoint, photos, tmp_path, monkeypatch):

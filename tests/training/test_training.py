@@ -15,14 +15,12 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from tiny import TINY, TinyNetwork, same_tensors
-from torch.optim.swa_utils import AveragedModel
 
 from rws.config import TrainConfig
 from rws.data.batches import SeededBatches, steps_per_epoch
 from rws.data.transforms import Geometry, Normalisation, train_transform
 from rws.data.views import TrainViews, View, train_loader
 from rws.errors import UserError
-from rws.method.online import moving_average
 from rws.runs import checkpoint
 from rws.runtime.signals import Interrupted, handled
 from rws.training import optimization
@@ -296,47 +294,6 @@ def test_stopped_anywhere_and_resumed_is_bit_identical(tmp_path, monkeypatch, un
     assert resumed.step == calls
     assert untimed(resumed.run()) == undisturbed[0]
     assert same_tensors(resumed.network.state_dict(), undisturbed[1])
-
-
-def following() -> AveragedModel:
-    torch.manual_seed(7)
-    return moving_average(TinyNetwork(6), 0.9)
-
-
-def test_a_teacher_is_the_mean_that_its_decay_says(tmp_path, monkeypatch):
-    """Parameters and buffers, by hand, from the network after each step."""
-    teacher = following()
-    kept = {k: v.clone() for k, v in teacher.module.state_dict().items()}
-    training = make_training(tmp_path / "t.pt", teacher=teacher)
-    real, steps = Training._after_step, []
-
-    def after_step(self, on_epoch):
-        for key, value in self.network.state_dict().items():
-            mean = kept[key] * 0.9 + value * 0.1
-            kept[key] = mean if value.is_floating_point() else mean.to(value.dtype)
-        steps.append(self.step)
-        return real(self, on_epoch)
-
-    monkeypatch.setattr(Training, "_after_step", after_step)
-    training.run()
-    assert steps == [1, 2, 3, 4, 5, 6]
-    for key, value in teacher.module.state_dict().items():
-        torch.testing.assert_close(value, kept[key])
-    first = following().module.backbone[0][0].weight
-    assert not torch.allclose(teacher.module.backbone[0][0].weight, first)
-    assert not torch.allclose(teacher.module.backbone[0][0].weight, training.network.backbone[0][0].weight)
-
-
-@pytest.mark.parametrize("calls", range(6))
-def test_a_teacher_goes_on_where_it_stopped(tmp_path, monkeypatch, undisturbed, calls):
-    whole = following()
-    make_training(tmp_path / "whole.pt", teacher=whole).run()
-    with stopping(monkeypatch, calls):
-        make_training(tmp_path / "t.pt", teacher=following()).run()
-    teacher = following()
-    resumed = make_training(tmp_path / "t.pt", teacher=teacher)
-    assert untimed(resumed.run()) == undisturbed[0], "a teacher that nothing asks changes nothing"
-    assert same_tensors(teacher.state_dict(), whole.state_dict())
 
 
 def test_stopped_at_every_step_in_turn(tmp_path, monkeypatch, undisturbed):

@@ -25,7 +25,7 @@ WRONG = [
     ("rws.report.__main__", "runs/demo --devcie cpu", "--device"),
     ("rws.compare.__main__", "--seds 1", "--seeds"),
     ("rws.compare.__main__", "--train.epoch 1", "--train.epochs"),
-    ("rws.compare.at_test_time", "--wyas plain", "--ways"),
+    ("rws.compare.ways", "--wyas plain", "--ways"),
     ("rws.compare.ways", "--hafl first", "--half"),
     ("rws.compare.join", "--rams rws", "--arms"),
     ("rws.data.download.__main__", "--rot data", "--root"),

@@ -183,7 +183,9 @@ class Unused(TinyNetwork):
         self.unused = torch.nn.Identity()
 
 
-@pytest.mark.parametrize("flags", [("--cam", "spider"), ("--refine",)], ids=["cam", "refine"])
+@pytest.mark.parametrize(
+    "flags", [("--cam", "spider"), ("--ways", "rws", "--choose", "attention")], ids=["cam", "attention"]
+)
 @pytest.mark.parametrize("stages", [(), ("backbone.0", "backbone.0"), ("unused",)], ids=str)
 def test_stages_that_cannot_be_looked_at(tmp_path, monkeypatch, capsys, stages, flags):
     monkeypatch.setitem(FAMILIES, "tiny", replace(TINY, build=Unused))

@@ -11,7 +11,7 @@ NEW = {
     "rws.guide": "rws.look.guide",
     "rws.html_report": "rws.report",
     "experiments.compare": "rws.compare",
-    "experiments.refine": "rws.compare.at_test_time",
+    "experiments.refine": "rws.compare.ways",
     "experiments.join": "rws.compare.join",
 }
 

@@ -7,7 +7,7 @@ import yaml
 
 from rws.cli import dump, flatten, parse
 from rws.config import Config
-from rws.config.retired import FINDINGS, RETIRED
+from rws.config.retired import RETIRED, tag_of
 from rws.errors import UserError
 from rws.runs.identity import check_folder
 
@@ -22,6 +22,7 @@ OLD = {
     "fusion.distill": "1.0",
     "fusion.replace": "false",
     "fusion.correct_only": "true",
+    "bank.teacher_decay": "0.95",
     "cycles.start": "slices",
     "slices.size": "[0.5, 0.75]",
 }
@@ -40,14 +41,14 @@ def test_every_retired_option_is_tried_here():
 @pytest.mark.parametrize(("key", "value"), OLD.items())
 def test_a_flag_gets_one_line_that_names_the_tag(key, value):
     for flags in ([f"--{key}", value], [f"--{key.replace('_', '-')}={value}"]):
-        with pytest.raises(UserError, match=f"^command line: {key} .*{FINDINGS}$"):
+        with pytest.raises(UserError, match=f"^command line: {key} .*{tag_of(key)}$"):
             parse(flags, file=None)
 
 
 @pytest.mark.parametrize(("key", "value"), OLD.items())
 def test_a_file_that_asks_for_one_is_refused_but_for_an_old_run(tmp_path, key, value):
     file = write(tmp_path / "c.yaml", key, value)
-    with pytest.raises(UserError, match=rf"c\.yaml: {key} .* is retired.*{FINDINGS}"):
+    with pytest.raises(UserError, match=rf"c\.yaml: {key} .* is retired.*{tag_of(key)}"):
         parse(["--config", file])
     config = parse([], file=file, of_old_run=True).config
     assert config.cycles.start == ("last" if key == "cycles.start" else "initial")
@@ -57,6 +58,11 @@ def test_a_file_that_asks_for_one_is_refused_but_for_an_old_run(tmp_path, key, v
 def test_values_at_which_they_change_nothing_are_read(tmp_path):
     for key, value in RETIRED.items():
         assert parse(["--config", write(tmp_path / "c.yaml", key, value)])[0] == Config()
+
+
+def test_each_tag_marks_its_own_options():
+    assert tag_of("fusion.share") == tag_of("cycles.start") == "findings-1"
+    assert tag_of("bank.teacher_decay") == "findings-2"
 
 
 def test_no_retired_option_is_written():
@@ -70,5 +76,5 @@ def test_an_old_run_that_had_one_is_not_gone_on_with(tmp_path):
     check_folder(config, resume=True)
     asked = dump(config).replace("fusion:\n", "fusion:\n  anneal: linear\n")
     (tmp_path / "old" / "config.yaml").write_text(asked)
-    with pytest.raises(UserError, match=f"fusion.anneal 'linear', which is retired.*{FINDINGS}"):
+    with pytest.raises(UserError, match=r"fusion\.anneal 'linear', which is retired.*findings-1"):
         check_folder(config, resume=True)

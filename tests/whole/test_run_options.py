@@ -71,7 +71,7 @@ NO_NUMBER = {
     *("train.checkpoint_steps", "train.checkpoint_minutes", "data.allow_leak"),
 }
 # The options that a step and all before it do not depend on.
-FUSE = {"fusion.mode", "fusion.stages", "bank.teacher_decay", "train.slice_mix", "cycles.budget"}
+FUSE = {"fusion.mode", "fusion.stages", "train.slice_mix", "cycles.budget"}
 FUSE |= {"train.unlabelled_share"}
 TEACH = FUSE | {"data.unlabelled", "train.teacher_passes"}
 SELECT = TEACH | {"fusion.positions", "bank.precision", "bank.online"}
@@ -103,10 +103,6 @@ CONTRADICTIONS = {
         ["--slices.step=0.6"],
     ),
     r"slices\.size 2 must be at most 1": (lambda: SliceConfig(size=2.0), ["--slices.size=2"]),
-    r"bank\.teacher_decay 0.9: .* set bank\.online true": (
-        lambda: BankConfig(teacher_decay=0.9),
-        ["--bank.teacher-decay=0.9"],
-    ),
     r"train\.loss: 'dise' is not one of cross_entropy, dice, focal, lovasz": (
         lambda: TrainConfig(loss="dise"),
         ["--train.loss=dise"],

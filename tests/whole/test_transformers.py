@@ -130,9 +130,7 @@ def test_it_is_measured_in_every_way_that_needs_no_maps(trained, root, tmp_path,
     assert "it has no stages to look at (transformers have none)" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "flags", [["--cam", "kite"], ["--refine"], ["--ways", "rws", "--choose", "attention"]]
-)
+@pytest.mark.parametrize("flags", [["--cam", "kite"], ["--ways", "rws", "--choose", "attention"]])
 def test_what_needs_heat_maps_is_refused_in_one_line(trained, tmp_path, capsys, flags):
     where = [str(photo(tmp_path)), "--output", str(tmp_path / "out")]
     assert main(["predict", *where, "--model", str(trained / "best.pt"), *flags]) == 2
