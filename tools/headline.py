@@ -16,6 +16,7 @@ import json
 import sys
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -23,7 +24,7 @@ from rws.runs.checkpoint import write_result
 
 ROOT = Path(__file__).parents[1]
 SETS = ("camvid", "cat", "dog", "cow", "animals")
-OURS = ("rws_2", "rws_3", "rws_4")  # windows of 0.7 of the sides, as `rws predict --ways rws`
+OURS = ("rws_2", "rws_3", "rws_4")  # as `rws predict --ways rws`, but as many passes for each image
 MOST_UNITS = 7  # drawn
 MOST_OF_RIVALS = 4  # units of the rivals of three passes
 FEWER = "seed_0"  # the folder of a record of more ways, and fewer networks
@@ -135,13 +136,25 @@ def headline() -> dict:
     return {name: each for name, each in accountings.items() if each}
 
 
-def _points(ways: dict[str, dict], starts: tuple[str, ...]) -> list[tuple[float, float]]:
+def _points(ways: dict[str, dict], starts: tuple[str, ...]) -> list[tuple[float, float, int]]:
+    """Units, gain and number of networks of the ways whose names begin so, by their units."""
     chosen = [way for name, way in ways.items() if name.startswith(starts) and way["units"] <= MOST_UNITS]
-    return sorted((way["units"], way["against_plain"]["mean"]) for way in chosen)
+    return sorted((way["units"], way["against_plain"]["mean"], len(way["seeds"])) for way in chosen)
+
+
+def _draw(
+    axes: Axes, points: list[tuple[float, float, int]], seeds: int, size: float, **line: object
+) -> None:
+    """A line from one plain pass through points; those of fewer networks than `seeds` are hollow."""
+    units, gains = zip((1.0, 0.0), *(point[:2] for point in points))
+    (drawn,) = axes.plot(units, gains, **line)
+    for unit, gain, networks in points:
+        fill = "white" if networks < seeds else drawn.get_color()
+        axes.plot(unit, gain, line.get("marker", "o"), markersize=size, color=drawn.get_color(), mfc=fill)
 
 
 def figure(facts: dict) -> Figure:
-    """Gain in mIoU over one plain pass against units, a panel for each set."""
+    """Gain in mIoU over one plain pass against units, a panel for each set; hollow points have one seed."""
     sets = facts["training_free"]
     drawn = Figure(figsize=(2.9 * len(sets), 3.2), dpi=110, layout="constrained")
     FigureCanvasAgg(drawn)
@@ -149,16 +162,17 @@ def figure(facts: dict) -> Figure:
     for axes, (name, each) in zip(panels, sets.items()):
         axes.axhline(0, color="0.7", linewidth=1)
         for label, starts in FAMILIES.items():
-            points = [(1.0, 0.0), *_points(each["rivals"], starts)]
-            axes.plot(*zip(*points), marker="o", markersize=3, linewidth=1, label=label)
-        points = [(1.0, 0.0), *_points(each["rws"], ("rws",))]
-        axes.plot(*zip(*points), marker="s", markersize=5, linewidth=2.4, color="black", label="RWS")
-        seeds = len(each["seeds"])
+            _draw(axes, _points(each["rivals"], starts), len(each["seeds"]), 4, linewidth=1, label=label)
+        points, seeds = _points(each["rws"], ("rws",)), len(each["seeds"])
+        _draw(axes, points, seeds, 5, marker="s", linewidth=2.4, color="black", label="RWS")
         axes.set_title(f"{name}: {each['images']} images, {seeds} seed{'s' if seeds > 1 else ''}", fontsize=9)
         axes.set_xlabel("forward passes", fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
     drawn.axes[0].set_ylabel("mIoU over one pass", fontsize=9)
     drawn.axes[0].legend(fontsize=7, frameon=False)
+    drawn.axes[0].text(
+        0.98, 0.02, "hollow: seed 0 alone", transform=drawn.axes[0].transAxes, ha="right", fontsize=7
+    )
     return drawn
 
 

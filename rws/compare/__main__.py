@@ -10,10 +10,12 @@ experiments/<name>. All flags of `rws train` are taken, too, for all arms. In a 
 --config takes the name of a file in its experiments/.
 """
 
+import argparse
 import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
@@ -23,6 +25,9 @@ from rws.errors import Parser, UserError, exit_code
 from rws.runs.checkpoint import write_json, write_text
 from rws.runtime.bars import say
 from rws.runtime.signals import handled
+
+if TYPE_CHECKING:
+    from rws.compare.plan import Plan
 
 
 def experiment_parser(prog: str, description: str) -> Parser:
@@ -39,10 +44,37 @@ def experiment_parser(prog: str, description: str) -> Parser:
     return parser
 
 
+def planned(
+    parser: Parser, arguments: list[str], arms: list[str] | None = None, *, equal_budget: bool = True
+) -> tuple[argparse.Namespace, "Plan", Path]:
+    """The own flags of a command line, the plan that all its flags ask for, and the folder of the results.
+
+    arms: in place of those of the flags.
+
+    Raises: UserError as `make_plan`.
+    """
+    from rws.compare.plan import make_plan, read_experiment
+
+    chosen, flags = parser.parse_known_args(arguments)
+    experiment = read_experiment(chosen.config)
+    experiment = replace(experiment, name=chosen.name or experiment.name)
+    plan = make_plan(experiment, flags, chosen.seeds, arms or chosen.arms, equal_budget=equal_budget)
+    return chosen, plan, chosen.out or Path("experiments") / experiment.name
+
+
+def limit_threads(threads: int | None) -> None:
+    """Let torch use so many threads, or as many as it likes."""
+    # Imported late: a wrong flag is answered at once, without loading torch.
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+
+
 make_parser = partial(experiment_parser, "rws compare", __doc__)
 
 
-def compare(plan, out: Path) -> dict:
+def compare(plan: "Plan", out: Path) -> dict:
     """Run what is left of a plan and write its results; they are written anew after every finished seed.
 
     Raises: UserError for a wrong setting, and when the arms did not see as many images.
@@ -62,7 +94,7 @@ def compare(plan, out: Path) -> dict:
     return found
 
 
-def write_results(plan, out: Path) -> dict:
+def write_results(plan: "Plan", out: Path) -> dict:
     """results.json, table.md and curves.png of the seeds that all arms have finished."""
     from rws.compare.curves import draw
     from rws.compare.results import load_outcomes, results
@@ -79,18 +111,8 @@ def main(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
 
     def command() -> None:
-        chosen, flags = make_parser().parse_known_args(arguments)
-        from rws.compare.plan import make_plan, read_experiment
-
-        experiment = read_experiment(chosen.config)
-        experiment = replace(experiment, name=chosen.name or experiment.name)
-        plan = make_plan(experiment, flags, chosen.seeds, chosen.arms)
-        # Imported late: a wrong flag is answered at once, without loading torch.
-        import torch
-
-        if chosen.threads:
-            torch.set_num_threads(chosen.threads)
-        out = chosen.out or Path("experiments") / experiment.name
+        chosen, plan, out = planned(make_parser(), arguments)
+        limit_threads(chosen.threads)
         with handled():
             compare(plan, out)
         say(*(out / "table.md").read_text().split("\n"))

@@ -11,15 +11,14 @@ Writes config.yaml, schedule.json and schedule.md into experiments/<name>.
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import yaml
 
-from rws.compare.__main__ import experiment_parser
+from rws.compare.__main__ import experiment_parser, limit_threads, planned
 from rws.compare.intervals import difference, spread
-from rws.compare.plan import Plan, make_plan, read_experiment
+from rws.compare.plan import Plan
 from rws.compare.tables import interval, machine_line, mean_and_deviation, table
 from rws.errors import UserError, exit_code
 from rws.runs.checkpoint import write_result, write_text
@@ -141,17 +140,9 @@ def main(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
 
     def command() -> None:
-        chosen, flags = make_parser().parse_known_args(arguments)
-        experiment = read_experiment(chosen.config)
-        experiment = replace(experiment, name=chosen.name or experiment.name)
-        plan = make_plan(experiment, flags, chosen.seeds, chosen.arms, equal_budget=False)
+        chosen, plan, out = planned(make_parser(), arguments, equal_budget=False)
         check(plan)
-        # Imported late: a wrong flag is answered at once, without loading torch.
-        import torch
-
-        if chosen.threads:
-            torch.set_num_threads(chosen.threads)
-        out = chosen.out or Path("experiments") / experiment.name
+        limit_threads(chosen.threads)
         with handled():
             run(plan, out)
         say(*(out / "schedule.md").read_text().split("\n"))

@@ -10,17 +10,15 @@ the others: what is chosen is chosen on other images than what is reported. `--w
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from rws.compare.__main__ import experiment_parser
+from rws.compare.__main__ import experiment_parser, limit_threads, planned
 from rws.compare.arms import folder_of
 from rws.compare.intervals import spread
-from rws.compare.plan import Plan, make_plan, read_experiment
+from rws.compare.plan import Plan
 from rws.compare.tables import interval, machine_line, mean_and_deviation, table
 from rws.config import Config
 from rws.errors import Parser, UserError, exit_code
@@ -233,20 +231,10 @@ def main(arguments: list[str]) -> int:
     """Run the command line; the exit code."""
 
     def command() -> None:
-        chosen, flags = make_parser().parse_known_args(arguments)
-        experiment = read_experiment(chosen.config)
-        experiment = replace(experiment, name=chosen.name or experiment.name)
-        plan = make_plan(experiment, flags, chosen.seeds, ["plain"])
-        if chosen.threads:
-            torch.set_num_threads(chosen.threads)
-        out = chosen.out or Path("experiments") / experiment.name
-        run(
-            plan,
-            out,
-            chosen.half,
-            [way for way in NAMES if way == "plain" or way in chosen.ways],
-            add=chosen.add,
-        )
+        chosen, plan, out = planned(make_parser(), arguments, ["plain"])
+        limit_threads(chosen.threads)
+        names = [way for way in NAMES if way == "plain" or way in chosen.ways]
+        run(plan, out, chosen.half, names, add=chosen.add)
         say(*(out / "ways.md").read_text().split("\n"))
 
     return exit_code(

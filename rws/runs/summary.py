@@ -95,6 +95,8 @@ def _of_cycle(record: CycleRecord) -> dict:
 
 
 def closing_line(summary: dict) -> str:
-    """The last line of a run."""
+    """What a run has reached: its network, and where it has one the plain network of equal budget."""
     plain, rws = summary["plain"]["miou"], summary["rws"]["miou"]
-    return f"plain mIoU {plain:.2f}, RWS mIoU {rws:.2f}, difference {summary['delta_miou']:+.2f}"
+    if len(summary["cycles"]) == 1:
+        return f"mIoU {rws:.2f}"
+    return f"mIoU {rws:.2f}, of plain training {plain:.2f}, difference {summary['delta_miou']:+.2f}"

@@ -243,7 +243,7 @@ def test_the_console_shows_a_row_a_cycle_and_closes_with_the_difference(root, tm
     summary = go(replace(tiny_config(root, tmp_path, limit=1), cam_vis=True, cam_vis_images=1))
     lines = capsys.readouterr().out.splitlines()
     plain, rws = summary["plain"]["miou"], summary["rws"]["miou"]
-    assert lines[-1] == f"plain mIoU {plain:.2f}, RWS mIoU {rws:.2f}, difference {rws - plain:+.2f}"
+    assert lines[-1] == f"mIoU {rws:.2f}, of plain training {plain:.2f}, difference {rws - plain:+.2f}"
     heads = [i for i, line in enumerate(lines) if line.split()[:3] == ["cycle", "weak", "slices"]]
     assert len(heads) == 1
     assert lines[heads[0] + 1].split()[0] == "0"
