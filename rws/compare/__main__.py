@@ -10,12 +10,11 @@ experiments/<name>. All flags of `rws train` are taken, too, for all arms. In a 
 --config takes the name of a file in its experiments/.
 """
 
-import argparse
 import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -46,7 +45,7 @@ def experiment_parser(prog: str, description: str) -> Parser:
 
 def planned(
     parser: Parser, arguments: list[str], arms: list[str] | None = None, *, equal_budget: bool = True
-) -> tuple[argparse.Namespace, "Plan", Path]:
+) -> tuple[Any, "Plan", Path]:
     """The own flags of a command line, the plan that all its flags ask for, and the folder of the results.
 
     arms: in place of those of the flags.

@@ -15,6 +15,7 @@ from rws.core.slices import window_boxes
 
 STEP = 0.125  # between windows, over the image's side
 DISCOUNT = 0.15  # what is left of the uncertainty inside a window that is taken
+BLUR = 1.5  # how far a window smaller than the largest may be enlarged beyond the image's own pixels
 HOLD = 0.4  # of what is unsure: a window smaller than the largest must hold that much of it
 FADE = 0.2  # share of a window's side over which its weight rises from 0 at an edge inside the image
 PRIOR_REACH = 0.05  # of the height: how far from where the whole image sees a class a window may see it
@@ -39,6 +40,14 @@ def candidate_windows(height: int, width: int, sides: Sequence[float]) -> Tensor
     if bad := [side for side in sides if not STEP <= side < 1]:
         raise ValueError(f"a window of {bad[0]:g} of the sides: must be at least {STEP} and below 1")
     return torch.cat([window_boxes(height, width, size=side, step=STEP) for side in sides])
+
+
+def sides_that_show_more(sides: Sequence[float], own: int, seen: int) -> list[float]:
+    """Of the sides of windows those whose windows show detail: the largest, and what is not enlarged to a blur.
+
+    own: the shorter side of the image in its own pixels. seen: that of the network's input.
+    """
+    return [side for side in sides if side == max(sides) or side * own * BLUR >= seen]
 
 
 def finer_grid(size: tuple[int, int], window: tuple[int, int], most: tuple[int, int]) -> tuple[int, int]:

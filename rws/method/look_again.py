@@ -29,6 +29,7 @@ from rws.core.windows import (
     finer_grid,
     on_grid,
     put_in_place,
+    sides_that_show_more,
     uncertainty,
     with_prior,
 )
@@ -208,7 +209,8 @@ class _Windows:
 def _windows(image: Image.Image, options: LookAgain, budget: PassBudget, wanted: Tensor) -> _Windows:
     """The windows that are taken of what `wanted` says, of the network's input's size."""
     size = tuple(wanted.shape)
-    candidates = candidate_windows(*size, options.sides)
+    sides = sides_that_show_more(options.sides, min(image.size), min(size))
+    candidates = candidate_windows(*size, sides)
     chosen, worth = choose_windows(wanted, candidates, options.most_passes - 1)
     if options.choose == "random":
         chosen, worth = _random(image, candidates[:, 2:].tolist(), chosen), [1.0] * len(chosen)

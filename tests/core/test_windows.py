@@ -17,6 +17,7 @@ from rws.core.windows import (
     finer_grid,
     on_grid,
     put_in_place,
+    sides_that_show_more,
     uncertainty,
     with_prior,
 )
@@ -40,6 +41,13 @@ def test_candidates_lie_inside_have_their_sides_and_reach_every_corner():
     assert len(boxes) == len({tuple(box) for box in boxes}) == 25 + 16
     with pytest.raises(ValueError, match="a window of 1 of the sides"):
         candidate_windows(100, 61, (1.0,))
+
+
+def test_small_windows_need_an_image_that_has_pixels_for_them():
+    assert sides_that_show_more((0.7, 0.5), 375, 224) == [0.7, 0.5]
+    assert sides_that_show_more((0.7, 0.5), 299, 224) == [0.7, 0.5]
+    assert sides_that_show_more((0.7, 0.5), 298, 224) == [0.7]
+    assert sides_that_show_more((0.7, 0.5), 100, 224) == [0.7], "the largest stays"
 
 
 def by_loop(unsure, boxes, most):
