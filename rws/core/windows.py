@@ -43,7 +43,7 @@ def candidate_windows(height: int, width: int, sides: Sequence[float]) -> Tensor
 
 
 def sides_that_show_more(sides: Sequence[float], own: int, seen: int) -> list[float]:
-    """Of the sides of windows those whose windows show detail: the largest, and what is not enlarged to a blur.
+    """The sides whose windows show detail: the largest, and those that are not enlarged to a blur.
 
     own: the shorter side of the image in its own pixels. seen: that of the network's input.
     """
