@@ -3,6 +3,7 @@
 trained: what the arms differ from plain training. at-test-time: what other ways of prediction gain.
 again: what looking again gains, from headline.json, as the README shows it.
 losses, own-images: losses and class weights on CamVid; augmentation with thirty images.
+quarter: photographs without labels beside a quarter of the labels. films: ways to predict films.
 schedule: the paper's own accounting, epoch by epoch, beside the released row.
 `python -m tools.fill_tables` writes them into the pages.
 """
@@ -12,6 +13,7 @@ import statistics
 import sys
 from pathlib import Path
 
+from rws.compare.intervals import difference
 from rws.compare.tables import interval, mean_and_deviation, table
 
 FOLDER = Path(__file__).parents[1] / "experiments"
@@ -30,6 +32,18 @@ ARM_NAMES = {
     ("camvid_losses", "median_weights"): "`cross_entropy`, `class_weights median`",
     ("camvid_losses", "with_dice"): "`cross_entropy+dice`",
     ("camvid_losses", "with_lovasz"): "`cross_entropy+lovasz`",
+    ("quarter_animals", "plain"): "`plain`: as many steps more on the labels alone",
+    ("quarter_animals", "teacher_1"): "`teacher_1`: half of each batch photographs that one pass taught",
+    ("quarter_animals", "teacher_3"): "`teacher_3`: the same, taught by three passes",
+    ("quarter_animals", "annealed"): "`annealed`: all steps on the labels in one training",
+}
+FILM_WAYS = {
+    "plain": "one pass",
+    "flip": "`--ways flip`",
+    "before_2": "`--ways rws --passes 2`, by the frame before",
+    "same_2": "the same, by the same frame",
+    "before_3": "`--ways rws --passes 3`, by the frame before",
+    "same_3": "the same, by the same frame",
 }
 
 
@@ -158,11 +172,42 @@ def arms(name: str, classes: tuple[str, ...]) -> str:
     return table(["", "val mIoU", "difference", *classes], rows)
 
 
+def quarter(name: str = "quarter_animals") -> str:
+    """Each arm with its mIoU by seed, and what its teacher's windows pass on."""
+    found = json.loads((FOLDER / name / "results.json").read_text())
+    rows = []
+    for arm, each in found["arms"].items():
+        against = found["differences"]["plain"].get(arm)
+        by_seed = " ".join(f"{score:.2f}" for score in each["miou"]["each"])
+        gain = interval(against["miou"]) if against else "-"
+        rows.append([ARM_NAMES[name, arm], mean_and_deviation(each["miou"]), by_seed, gain])
+    scores = [found["arms"][arm]["miou"]["each"] for arm in ("teacher_3", "teacher_1")]
+    rows.append(["three passes - one pass", "", "", interval(difference(*scores))])
+    return table(["one pass", "mIoU", "seed by seed", "against plain"], rows)
+
+
+def films() -> str:
+    """J, F and speed of the ways to predict films, means over networks and sequences."""
+    found = json.loads((FOLDER / "films" / "films.json").read_text())["mean"]
+    rows = [
+        [
+            FILM_WAYS[way],
+            f"{each['passes']:.2f}",
+            *(f"{score:.2f}" for score in (each["j"], each["f"], (each["j"] + each["f"]) / 2)),
+            f"{1 / each['seconds']:.2f}",
+        ]
+        for way, each in found.items()
+    ]
+    return table(["", "passes", "J", "F", "J&F", "frames a second"], rows)
+
+
 TABLES = {
     "again": again,
     "schedule": schedule,
     "losses": lambda: arms("camvid_losses", RARE),
     "own-images": lambda: arms("own_images", ("sidewalk", "fence", "car")),
+    "quarter": quarter,
+    "films": films,
     "trained": trained,
     "at-test-time": at_test_time,
 }
