@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from rws.data import Split
 from rws.evaluate.groups import confusion_of, overlaps_of
@@ -55,7 +57,8 @@ class _Budgets:
 class LookedOnce:
     """`--ways rws` with several numbers of passes, good for one list: each image is looked at once for all.
 
-    The windows of few passes are the first ones of those of many.
+    The windows of few passes are the first ones of those of many. Where these alone would be put in place on
+    a coarser grid, as the smaller windows come later, the image is looked at again.
     """
 
     def __init__(self, passes: Sequence[int] = PASSES):
@@ -68,8 +71,16 @@ class LookedOnce:
         if self._photo is not photo:
             self._photo = photo
             self._seen = look_again(trained.network, trained.card, photo.image, self._options, self._budgets)
-        seen = first_windows(self._seen, self._budgets.counts[passes])
+        count = self._budgets.counts[passes]
+        seen = first_windows(self._seen, count)
+        if count and not torch.equal(_finest(seen), _finest(self._seen)):
+            seen = look_again(trained.network, trained.card, photo.image, LookAgain(count + 1, count + 1))
         return seen.label(), seen.units
+
+
+def _finest(seen: SeenAgain) -> Tensor:
+    """Height and width of the smallest window."""
+    return seen.places_yxhw[:, 2:].amin(0)
 
 
 def first_windows(seen: SeenAgain, count: int) -> SeenAgain:

@@ -58,7 +58,8 @@ def test_each_number_of_passes_gives_what_rws_val_gives_with_it(trained, split):
             assert np.array_equal(ours, theirs)
 
 
-def test_an_image_is_looked_at_once_for_all(trained, split):
+def test_an_image_is_looked_at_once_for_all_with_windows_of_one_size(trained, split, monkeypatch):
+    monkeypatch.setattr("rws.core.windows.HOLD", 1.1)
     most = max(units for _, units in labels(trained, split, make_ways(["rws"], max(PASSES)))["rws"])
     trained.network.seen = 0
     found = labels(trained, split, LookedOnce().ways)
@@ -70,7 +71,8 @@ def test_the_points_are_those_of_the_ways_alone(trained, split):
     first, *more = against_passes(trained, split, split.ids)
     assert (first.way, first.units, first.gain) == ("plain", 1, None)
     assert [point.way for point in more] == ["rws_2", "rws_3", "rws_4", RIVAL]
-    assert [point.units for point in more] == pytest.approx([2, 3, 4, 1 + 1.5**2])
+    assert [point.units for point in more] == pytest.approx([2, 3, 4, 1 + 1.5**2], abs=0.2)
+    assert all(point.units <= most for point, most in zip(more, (2, 3, 4)))
     for point in more:
         assert point.gain.mean == pytest.approx(point.miou - first.miou)
         assert point.gain.low <= point.gain.mean <= point.gain.high
