@@ -4,8 +4,10 @@
     rws bench cycle --config demo --images 96 --processor
 
 A run of one cycle trains, looks, selects and trains again on --images of the training images, and writes its
-report, in a folder that is removed. It takes the flags of `rws train`. Images are read and augmented in the
-same process, so that they count; --processor counts seconds of the processor, for a machine with other work.
+report, in a folder that is removed. From that follows what the run of all images and cycles takes: steps
+and images count as often as it has them, files and the report's pictures do not grow. It takes the flags of
+`rws train`. Images are read and augmented in the same process, so that they count; --processor counts
+seconds of the processor, for a machine with other work.
 """
 
 import time
@@ -46,10 +48,13 @@ def bench(arguments: list[str]) -> None:
     if command.config.model.name.startswith("sc_cam_"):
         raise UserError(f"model.name {command.config.model.name}: rws bench knows no rounds of SC-CAM")
     # Late, so that a wrong flag is answered without loading torch.
-    from rws.cost.parts import lines, time_cycle
+    from rws.cost.parts import time_cycle
+    from rws.cost.shares import lines
     from rws.runtime.signals import handled
 
     clock = time.process_time if chosen.processor else time.perf_counter
     with handled():
-        seconds = time_cycle(command.config, chosen.images, clock)
-    say(f"configuration: {command.source}, on {chosen.images} training images", *lines(seconds))
+        found = time_cycle(command.config, chosen.images, clock)
+    few, whole = found.few, found.all
+    said = f"on {few.train} of {whole.train} training images; the whole run: {whole.cycles} cycles at most"
+    say(f"configuration: {command.source}, {said}", *lines(found))

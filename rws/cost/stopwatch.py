@@ -8,6 +8,9 @@ from functools import wraps
 
 REST = "rest"
 
+# The name of a part, or what makes it of the arguments with which the function is called.
+Name = str | Callable[..., str]
+
 
 class Stopwatch:
     """Gives every second to the innermost part that runs, within the outermost one; to REST outside of all.
@@ -20,7 +23,7 @@ class Stopwatch:
         self._clock, self._stack, self._since = clock, [], 0.0
 
     @contextmanager
-    def running(self, *parts: tuple[object, str, str]) -> Iterator[None]:
+    def running(self, *parts: tuple[object, str, Name]) -> Iterator[None]:
         """Count while the block runs; each part is a class or module, a function there, and its name."""
         self._since = self._clock()
         with ExitStack() as restored:
@@ -29,16 +32,16 @@ class Stopwatch:
             yield
             self._turn()
 
-    def _replace(self, owner: object, name: str, part: str, restored: ExitStack) -> None:
+    def _replace(self, owner: object, name: str, part: Name, restored: ExitStack) -> None:
         function, own = getattr(owner, name), name in vars(owner)
         setattr(owner, name, self._counted(part, function))
         restored.callback(*((setattr, owner, name, function) if own else (delattr, owner, name)))
 
-    def _counted(self, part: str, function: Callable) -> Callable:
+    def _counted(self, part: Name, function: Callable) -> Callable:
         @wraps(function)
         def counted(*args: object, **kwargs: object) -> object:
             self._turn()
-            self._stack.append(part)
+            self._stack.append(part if isinstance(part, str) else part(*args, **kwargs))
             try:
                 return function(*args, **kwargs)
             finally:

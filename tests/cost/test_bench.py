@@ -1,10 +1,13 @@
 """`rws bench cycle`: seconds go to the innermost part, and a run's parts are all of it."""
 
+from dataclasses import replace
+
 import pytest
 from tiny import demo_set, tiny_config
 
 from rws.commands.main import main
-from rws.cost.parts import ORDER, REPORT, SELECT, TRAINING, lines, outside, time_cycle
+from rws.cost.parts import AGAIN, FIND, FIRST, REPORT, SELECT, TRAINING, Amounts, Measured, time_cycle
+from rws.cost.shares import ORDER, by_part, lines, outside
 from rws.cost.stopwatch import REST, Stopwatch
 
 pytestmark = pytest.mark.usefixtures("tiny_runs")
@@ -62,23 +65,88 @@ def test_an_error_ends_its_part():
     assert watch.seconds[REST, REST] == 3
 
 
+def test_a_part_may_be_named_by_what_its_function_is_given():
+    clock = Clock()
+    work, watch = Work(clock), Stopwatch(clock)
+    with watch.running((Work, "outer", lambda work, seconds: f"of {seconds}")):
+        work.outer(2)
+        work.outer(3)
+    assert watch.seconds == {(REST, REST): 0, ("of 2", "of 2"): 9, ("of 3", "of 3"): 11}
+
+
 def test_what_is_outside_is_neither_a_step_nor_evaluation_nor_what_they_read():
     inside = {(TRAINING, part): 1.0 for part in ("steps", "evaluation", "reading", "augmenting", "bank")}
     others = {(SELECT, "reading"): 1.0, (SELECT, "maps"): 2.0, (TRAINING, "checkpoints"): 1.0}
     assert outside({**inside, **others, (REPORT, REPORT): 1.0}) == pytest.approx(5 / 10)
+    assert outside({**inside, (FIRST, "steps"): 3.0, (AGAIN, "reading"): 2.0}) == pytest.approx(2 / 10)
+
+
+FEW = Amounts(cycles=1, steps=2, train=16, val=4, again=4)
+ALL = Amounts(cycles=3, steps=12, train=90, val=40, again=20)
+
+
+@pytest.mark.parametrize(
+    ("outer", "inner", "times"),
+    [
+        (FIRST, "steps", 6),
+        (FIRST, "evaluation", 10),
+        (FIRST, "checkpoints", 1),
+        (FIRST, FIRST, 1),
+        (TRAINING, "steps", 3 * 6),
+        (TRAINING, "reading", 3 * 6),
+        (TRAINING, "checkpoints", 3),
+        (TRAINING, TRAINING, 3),
+        (SELECT, "maps", 3 * 90 / 16),
+        (SELECT, SELECT, 3 * 90 / 16),
+        (FIND, "maps", 4 / 2 * 90 / 16),
+        (AGAIN, AGAIN, 5),
+        (REPORT, "maps", 1),
+        (REST, REST, 1),
+    ],
+)
+def test_the_whole_run_has_each_part_as_often_as_its_steps_images_and_cycles(outer, inner, times):
+    found = Measured({(outer, inner): 2.0}, FEW, ALL).whole_run()
+    assert found == {(outer, inner): pytest.approx(2 * times)}
+
+
+def test_a_run_of_all_images_and_cycles_is_the_whole_run(tmp_path):
+    config = tiny_config(demo_set(tmp_path / "demo", train=6, val=2), tmp_path / "runs")
+    ticks = iter(range(10**9))
+    found = time_cycle(replace(config, cycles=replace(config.cycles, limit=1)), 6, lambda: next(ticks))
+    assert found.few == found.all
+    assert found.whole_run() == found.seconds
 
 
 def test_every_part_of_a_run_is_in_the_table(tmp_path):
     root = demo_set(tmp_path / "demo", train=6, val=2)
     ticks = iter(range(10**9))
-    seconds = time_cycle(tiny_config(root, tmp_path / "runs"), 4, lambda: next(ticks))
-    assert {inner for _, inner in seconds} == set(ORDER)
-    assert {outer for outer, _ in seconds} >= {TRAINING, "finding", SELECT, REPORT, REST}
+    found = time_cycle(tiny_config(root, tmp_path / "runs"), 4, lambda: next(ticks))
+    assert {FIRST if inner == TRAINING else inner for _, inner in found.seconds} == {*ORDER, FIRST} - {
+        TRAINING
+    }
+    assert {outer for outer, _ in found.seconds} >= {FIRST, TRAINING, FIND, SELECT, AGAIN, REPORT, REST}
+    assert sum(by_part(found.seconds).values()) == sum(found.seconds.values())
     assert not (tmp_path / "runs").exists()
-    table = lines(seconds)
-    assert [line.split()[0] for line in table[1:-2]] == list(ORDER)
-    assert float(table[-2].split()[1]) == sum(seconds.values())
-    assert table[-1].endswith(f"{100 * outside(seconds):.1f} %")
+    table = lines(found)
+    assert [line.split()[0] for line in table[1:-2]] == [part.split()[0] for part in ORDER]
+    assert [float(value) for value in table[-2].split()[1:]] == [
+        sum(found.seconds.values()),
+        round(sum(found.whole_run().values())),
+    ]
+    shares = (
+        f"{100 * outside(found.whole_run()):.1f} % of the whole run, {100 * outside(found.seconds):.1f} %"
+    )
+    assert f": {shares} of this one" in table[-1]
+
+
+def test_without_cycles_nothing_is_looked_for_nor_selected(tmp_path):
+    config = tiny_config(demo_set(tmp_path / "demo", train=6, val=2), tmp_path / "runs")
+    fusion, cycles = replace(config.fusion, enabled=False), replace(config.cycles, limit=0, plain=False)
+    config = replace(config, fusion=fusion, cycles=cycles)
+    ticks = iter(range(10**9))
+    found = time_cycle(config, 4, lambda: next(ticks))
+    assert found.few.cycles == found.all.cycles == 0
+    assert {outer for outer, _ in found.seconds} == {FIRST, AGAIN, REPORT, REST}
 
 
 @pytest.mark.parametrize(
