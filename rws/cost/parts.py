@@ -16,6 +16,7 @@ from rws.data.eval_images import EvalImages
 from rws.data.sliced_images import SlicedImages
 from rws.data.split import Split
 from rws.data.views import TrainViews
+from rws.evaluate import passes
 from rws.look.cam_vis import pictures
 from rws.method.bank import Bank, BankWriter
 from rws.method.cams import CamNetwork
@@ -41,6 +42,7 @@ PARTS = (
     (steps, "score_images", FIND),
     (steps, "select_features", SELECT),
     (write, "look_again_at", AGAIN),
+    (passes, "bootstrap", REPORT),
     (write, "load_networks", REPORT),
     (write, "make_pictures", REPORT),
     (write, "page", REPORT),

@@ -72,8 +72,10 @@ def lines(measured: Measured) -> list[str]:
         meant = f"  {MEANT[part]}" if part in MEANT else ""
         rows.append(f"  {part:12}{here[part]:9.1f}{value:11.0f}{100 * value / total:6.1f} %{meant}")
     rows.append(f"  {'all':12}{sum(here.values()):9.1f}{total:11.0f}")
+    again = sum(s for (outer, _), s in whole.items() if outer == AGAIN) / total
     return [
         *rows,
         "outside steps and evaluation, and what these read: "
         f"{100 * outside(whole):.1f} % of the whole run, {100 * outside(measured.seconds):.1f} % of this one",
+        f"  of the whole run looking again at validation images takes {100 * again:.1f} %",
     ]
