@@ -2,7 +2,8 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from rws.config import Config
@@ -12,6 +13,7 @@ from rws.cycle import artifacts, steps, trainings
 from rws.cycle.loop import Run
 from rws.cycle.setup import Setup, prepare
 from rws.data.batches import steps_per_epoch
+from rws.data.boxes import Box
 from rws.data.eval_images import EvalImages
 from rws.data.sliced_images import SlicedImages
 from rws.data.split import Split
@@ -20,7 +22,7 @@ from rws.evaluate import passes
 from rws.look.cam_vis import pictures
 from rws.method.bank import Bank, BankWriter
 from rws.method.cams import CamNetwork
-from rws.method.score import RUN
+from rws.method.score import RUN, ScoringResult
 from rws.report import write
 from rws.runs import checkpoint
 from rws.training.training import Training
@@ -84,11 +86,15 @@ class Amounts:
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of a run on a few images, as a `Stopwatch` counts them, and what it and the whole run have."""
+    """Seconds of a run on a few images, as a `Stopwatch` counts them, and what it and the whole run have.
+
+    slices: that were kept of an image, on the average.
+    """
 
     seconds: Seconds
     few: Amounts
     all: Amounts
+    slices: float = 0.0
 
     def whole_run(self) -> Seconds:
         """What the parts take in the whole run: as often as it has the steps and images they are for."""
@@ -117,8 +123,12 @@ class Measured:
 OF_TRAINING = (FIRST, TRAINING)
 
 
-def time_cycle(config: Config, images: int, clock: Callable[[], float]) -> Measured:
+def time_cycle(
+    config: Config, images: int, clock: Callable[[], float], slices: float | None = None
+) -> Measured:
     """Seconds of a run of at most one cycle on some of the images.
+
+    slices: at most so many of an image are kept on the average; as many as are found if None.
 
     Raises: UserError for whatever would end the run as well.
     """
@@ -131,10 +141,35 @@ def time_cycle(config: Config, images: int, clock: Callable[[], float]) -> Measu
         few, watch = Amounts.of(setup, min(1, limit)), Stopwatch(clock)
         setup = replace(setup, config=_as_often_looked_at(setup.config, images / whole.train))
         read = [(_owner(type(setup.train), name), name, READ) for name in ("image", "label")]
-        with watch.running(*PARTS, *read):
-            Run(setup, pictures(config)).run()
+        with _keeping(slices), watch.running(*PARTS, *read):
+            run = Run(setup, pictures(config))
+            run.run()
             write.write_or_warn(setup.folder, config, (setup.train, setup.val))
-        return Measured(watch.seconds, few, whole)
+        kept = run.state.cycles[0].kept_slices or 0
+        return Measured(watch.seconds, few, whole, kept / few.train)
+
+
+@contextmanager
+def _keeping(slices: float | None) -> Iterator[None]:
+    """Inside the block scoring keeps at most so many slices of an image on the average."""
+    score = steps.score_images
+
+    def scored(*args: object) -> ScoringResult:
+        found = score(*args)
+        return found if slices is None else replace(found, boxes=thinned(found.boxes, slices))
+
+    steps.score_images = scored
+    try:
+        yield
+    finally:
+        steps.score_images = score
+
+
+def thinned(boxes: dict[str, list[Box]], each: float) -> dict[str, list[Box]]:
+    """At most so many boxes of an image on the average, and one at least, from as many images as can be."""
+    places = sorted((place, image_id) for image_id, own in boxes.items() for place in range(len(own)))
+    kept = Counter(image_id for _, image_id in places[: max(1, round(each * len(boxes)))])
+    return {image_id: own[: kept[image_id]] for image_id, own in boxes.items()}
 
 
 def _one_cycle(config: Config, folder: str) -> Config:

@@ -6,7 +6,18 @@ import pytest
 from tiny import demo_set, tiny_config
 
 from rws.commands.main import main
-from rws.cost.parts import AGAIN, FIND, FIRST, REPORT, SELECT, TRAINING, Amounts, Measured, time_cycle
+from rws.cost.parts import (
+    AGAIN,
+    FIND,
+    FIRST,
+    REPORT,
+    SELECT,
+    TRAINING,
+    Amounts,
+    Measured,
+    thinned,
+    time_cycle,
+)
 from rws.cost.shares import ORDER, by_part, lines, outside
 from rws.cost.stopwatch import REST, Stopwatch
 
@@ -149,9 +160,26 @@ def test_without_cycles_nothing_is_looked_for_nor_selected(tmp_path):
     assert {outer for outer, _ in found.seconds} == {FIRST, AGAIN, REPORT, REST}
 
 
+def test_slices_are_kept_of_as_many_images_as_can_be():
+    boxes = {"a": [(0, 0, 2, 2), (1, 1, 2, 2)], "b": [], "c": [(2, 2, 2, 2), (3, 3, 2, 2), (4, 4, 2, 2)]}
+    first = {"a": [(0, 0, 2, 2)], "b": [], "c": [(2, 2, 2, 2)]}
+    assert thinned(boxes, 2 / 3) == first
+    assert thinned(boxes, 1) == first | {"a": boxes["a"]}
+    assert thinned(boxes, 0.01) == first | {"c": []}
+    assert thinned(boxes, 9) == boxes
+
+
+def test_a_run_has_as_many_slices_as_it_was_told(tmp_path):
+    config = tiny_config(demo_set(tmp_path / "demo", train=6, val=2), tmp_path / "runs")
+    ticks = iter(range(10**9))
+    assert time_cycle(config, 4, lambda: next(ticks)).slices > 0.5
+    assert time_cycle(config, 4, lambda: next(ticks), 0.5).slices == 0.5
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
+        ("cycle --slices 0", "--slices 0: must be above 0"),
         ("cycle --images 0", "--images 0: must be 1 or more"),
         ("cycle --config sc_cam_voc", "rws bench knows no rounds of SC-CAM"),
         ("cycles", "invalid choice: 'cycles'"),
