@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge
 
+from rws.core.depthwise import QuickDepthwise
 from rws.core.norms import FrozenNorms
 from rws.core.stages import captured, evaluating, logits_of
 
@@ -103,7 +104,7 @@ def seg_grad_cam(
         captured(stages, with_gradient=True) as outputs,
     ):
         images = images.clone() if images.is_inference() else images.detach()
-        with FrozenNorms():
+        with FrozenNorms(), QuickDepthwise():
             logits = logits_of(network(images))
         if missing := [name for name in stages if name not in outputs]:
             raise RuntimeError(f"stage {missing[0]!r} did not run in the forward pass")
