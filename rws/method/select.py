@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+import torch
+from torch import Tensor
+
 from rws.core.advantage import BestSlices
 from rws.core.slices import parts_of
 from rws.data.sliced_images import SlicedImage
@@ -30,7 +33,7 @@ def select_features(
     barrier()
     writer: BankWriter | None = None
     for item in tracked(images, desc=title, unit="image", leave=False, disable=not is_first()):
-        mapped = whole.maps(item.image[None], item.label[None])
+        mapped = whole.maps(item.image[None], _of_windows(item, whole.classes.ignore_index)[None])
         shapes = [tuple(f.shape[1:]) for f in mapped.features]
         best = BestSlices(mapped.maps[0], shapes)
         for part in parts_of(len(item.boxes_yxhw), batch_size):
@@ -53,3 +56,14 @@ def select_features(
     if is_first():
         seal(folder)
     barrier()
+
+
+def _of_windows(item: SlicedImage, ignore_index: int) -> Tensor:
+    """The label of an image without the classes that none of its slices holds: their maps are never read.
+
+    A class that is left keeps all of its pixels, for they make its score.
+
+    Shape: (H, W).
+    """
+    held = torch.isin(item.label, item.slice_labels().unique())
+    return item.label.masked_fill(~held, ignore_index)

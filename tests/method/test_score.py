@@ -247,6 +247,34 @@ def test_features_of_a_slice_are_those_of_its_enlarged_view(whole, sliced, split
     torch.testing.assert_close(rows.f.float(), expected, rtol=2e-3, atol=2e-3)
 
 
+def test_classes_that_no_slice_holds_get_no_map_of_the_whole_and_the_bank_is_the_same(
+    whole, sliced, split, tmp_path, monkeypatch
+):
+    windows = window_boxes(120, 160).tolist()
+
+    def held(image_id, box):
+        y, x, h, w = box
+        label = split.label(image_id)
+        return len(np.unique(label)) - len(np.unique(label[y : y + h, x : x + w]))
+
+    boxes = {i: [tuple(max(windows, key=lambda box: held(i, box)))] for i in split.ids}
+    seen, maps = [], CamNetwork.maps
+
+    def noted(self, images, labels, **kwargs):
+        seen.append(labels.unique().tolist())
+        return maps(self, images, labels, **kwargs)
+
+    monkeypatch.setattr(CamNetwork, "maps", noted)
+    few = select(whole, sliced, split, boxes, tmp_path / "few")
+    passes, seen = seen, []
+    monkeypatch.setattr("rws.method.select._of_windows", lambda item, ignored: item.label)
+    select(whole, sliced, split, boxes, tmp_path / "all")
+    assert sum(map(len, passes)) < sum(map(len, seen))
+    assert any(few.fused_share(4).values())
+    for name in ("0.json", "0.rows"):
+        assert (tmp_path / "few" / name).read_bytes() == (tmp_path / "all" / name).read_bytes()
+
+
 def test_no_image_with_slices_writes_no_bank(whole, sliced, split, tmp_path):
     images = sliced_loader(SlicedImages(split, {}, TRANSFORM), 0)
     select_features(whole, sliced, images, tmp_path / "bank", 3)
