@@ -5,11 +5,10 @@ from rws.cycle.guidance import text
 from rws.cycle.mending import is_better
 from rws.runs import checkpoint
 from rws.runs.log import Reporter
-from rws.runs.summary import closing_line
 
 
 class Log(Hook):
-    """Writes the run's log and prints its table and its closing lines."""
+    """Writes the run's log and prints its table and why it stopped."""
 
     def __init__(self, reporter: Reporter):
         self.reporter = reporter
@@ -26,7 +25,7 @@ class Log(Hook):
             found = run.guidance()
             if found.rows:
                 self.reporter.say(text(found))
-            self.reporter.say(f"stopped: {summary['stopped']}\n{closing_line(summary)}")
+            self.reporter.say(f"stopped: {summary['stopped']}")
         self.reporter.close(summary)
 
 

@@ -15,6 +15,7 @@ from rws.report.page import page
 from rws.report.pictures import Pictures, make_pictures
 from rws.runs.checkpoint import write_text
 from rws.runs.splits import open_splits
+from rws.runs.summary import closing_line
 from rws.runtime.bars import say
 from rws.runtime.device import choose_device
 
@@ -41,8 +42,15 @@ def write_report(
     write_text(path, page(facts, pictures, note, again))
     size = path.stat().st_size / 1e6
     say(f"report: {path} ({size:.1f} MB, {time.monotonic() - start:.0f} s)")
-    say(*(closing_lines(again) if again else ()))
+    say(*_closing(facts, again))
     return path
+
+
+def _closing(facts: Facts, again: Again | None) -> list[str]:
+    """The last lines of a run: what was measured at its end, else its own scores; SC-CAM has said its own."""
+    if again:
+        return closing_lines(again)
+    return [] if facts.rounds else [closing_line(facts.summary)]
 
 
 def _seen(

@@ -94,13 +94,19 @@ def test_it_is_measured_again_where_it_is_no_longer_true(finished, change, monke
 def test_nothing_is_measured_where_nobody_asks(root, tmp_path, capsys):
     folder = run(tmp_path, root, look_again_images=0)
     assert not (folder / FILE).exists()
-    assert ": passes of each" not in capsys.readouterr().out
+    summary = json.loads((folder / "summary.json").read_text())
+    plain, rws = summary["plain"]["miou"], summary["rws"]["miou"]
+    *before, last = capsys.readouterr().out.rstrip().split("\n")
+    assert last == f"mIoU {rws:.2f}, of plain training {plain:.2f}, difference {rws - plain:+.2f}"
+    assert not [line for line in before if ": passes of each" in line]
     assert (folder / "report.html").is_file()
 
 
 def test_a_run_without_cycles_has_one_network(root, tmp_path, capsys):
     run(tmp_path, root, cycles={"limit": 0})
-    _, *rows = lines(capsys.readouterr().out)
+    said = capsys.readouterr().out
+    assert not [line for line in said.split("\n") if line.startswith("mIoU")]
+    _, *rows = lines(said)
     names = ["network, one pass", "network, with 1.5 times its size averaged in"]
     assert [row[0] for row in rows] == [*names, "network looked again (--ways rws)"]
 
