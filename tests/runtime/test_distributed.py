@@ -13,6 +13,7 @@ import torch
 from forks import run_in_processes
 from tiny import demo_set, same_tensors
 
+from rws.config import TrainConfig
 from rws.method.bank import Bank
 from rws.runs import checkpoint
 from rws.runtime import distributed
@@ -125,17 +126,24 @@ sys.path.append(str(Path(__file__).parents[1] / "training"))  # test_training, f
 
 
 def follow(folder: Path) -> None:
-    """Train with a teacher; each process writes the two networks."""
-    from test_training import following, make_training
+    """Train with an average of the weights; each process writes it, and the network after the last step."""
+    from test_training import make_training
 
     with distributed.processes(torch.device("cpu")):
-        teacher = following()
-        training = make_training(folder / "t.pt", teacher=teacher)
+        training = make_training(folder / "t.pt", TrainConfig(optimizer="adamw", lr=0.01, ema=0.9))
+        average, own = training.stepper.average, {}
+        real = average.update
+
+        def update(network):
+            real(network)
+            own.update({key: value.clone() for key, value in network.state_dict().items()})
+
+        average.update = update
         training.run()
-        torch.save([teacher.state_dict(), training.network.state_dict()], folder / f"{distributed.rank()}.pt")
+        torch.save([average.model.state_dict(), own], folder / f"{distributed.rank()}.pt")
 
 
-def test_a_teacher_is_the_same_in_all_processes(tmp_path):
+def test_an_average_of_weights_is_the_same_in_all_processes(tmp_path):
     """Also where each has batch statistics of its own images, as on CPUs."""
     run_in_processes(2, follow, tmp_path)
     one, two = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
