@@ -1,6 +1,8 @@
-"""cam, cam-classes, cam-last: maps of all stages at once against pytorch-grad-cam, called for each stage."""
+"""cam, cam-classes, cam-last, cam-dilated: heat maps of all stages, against pytorch-grad-cam and in part."""
 
+from contextlib import nullcontext
 from functools import partial
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -10,8 +12,15 @@ from torch import Tensor, nn
 from benchmarks.inputs import make_batch, make_network
 from benchmarks.rows import Context, Row, Target, make_row
 from benchmarks.timing import Samples, Work, alternate, peak_memory
+from rws.core import cam as cam_module
 from rws.core.cam import seg_grad_cam
 
+# The networks with dilated depthwise convolutions, and their names in rows.
+LIGHT = {
+    "deeplabv3_efficientnet_lite0": "lite0",
+    "deeplabv3plus_efficientnet_lite2": "lite2",
+    "deeplabv3_mobilenet_v3_large": "mobilenet",
+}
 SIZE, TINY_SIZE = (240, 320), (64, 64)
 
 
@@ -137,6 +146,33 @@ def cam_last(context: Context) -> list[Row]:
         note = "peer: ours for all stages"
         rows.append(make_row(f"cam-last-{classes}", samples, None, sizes, note=note))
     return rows
+
+
+def cam_dilated(context: Context) -> list[Row]:
+    """Maps of the light networks with the quick gradient of dilated depthwise convolutions, and without."""
+    size, batch, classes = (TINY_SIZE, 1, 2) if context.tiny else ((192, 256), 4, 9)
+    rows = []
+    for name, said in LIGHT.items():
+        network, stages = make_network(context.device, name)
+        case = (network.eval(), stages, *make_batch(batch, size, classes, context.device))
+        samples = alternate(
+            partial(seg_grad_cam, *case), partial(_usual_gradient, *case), context.repeats, context.device
+        )
+        sizes = {
+            "batch": batch,
+            "height": size[0],
+            "width": size[1],
+            "classes": classes,
+            "network": name,
+        }
+        note = "all stages; peer: with the gradient of torch"
+        rows.append(make_row(f"cam-dilated-{said}", samples, None, sizes, note=note))
+    return rows
+
+
+def _usual_gradient(*case: object) -> None:
+    with patch.object(cam_module, "QuickDepthwise", nullcontext):
+        seg_grad_cam(*case)
 
 
 def prepare_maps(device: str, name: str, size: tuple[int, int], classes: int) -> Work:

@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.backends import film, predict_backend
 from benchmarks.banks import bank
-from benchmarks.cams import cam, cam_classes, cam_last
+from benchmarks.cams import cam, cam_classes, cam_dilated, cam_last
 from benchmarks.cycles import cycle
 from benchmarks.loading import load
 from benchmarks.loops import train_light
@@ -42,6 +42,7 @@ BENCHMARKS = {
     "cam": cam,
     "cam-classes": cam_classes,
     "cam-last": cam_last,
+    "cam-dilated": cam_dilated,
     "refine": refine,
     "bank": bank,
     "step": step,

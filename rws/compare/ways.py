@@ -5,7 +5,8 @@
 Takes the finished runs of an experiment, predicts the list that it reports in every way, and writes ways.json
 and ways.md into experiments/<name>. A unit is one forward pass at the size of the network's input. An image
 at s times that size costs s^2, a window 1. `--half first` takes the first of every two images by id, `second`
-the others: what is chosen is chosen on other images than what is reported. `--ways` measures some alone.
+the others: what is chosen is chosen on other images than what is reported. `--ways` measures some alone,
+`--add` beside those that the record has.
 """
 
 import sys
@@ -122,13 +123,11 @@ def joined(records: list[dict]) -> dict:
 
 
 def added(before: dict, record: dict) -> dict:
-    """A record with the ways of an earlier one that it did not measure anew.
+    """A record with the ways of an earlier one, of the same seeds, that it did not measure anew.
 
-    Raises: UserError for records of other seeds or images, and of networks that predict otherwise.
+    Raises: UserError for records of other images, and of networks that predict otherwise.
     """
     runs = []
-    if before["seeds"] != record["seeds"]:
-        raise UserError(f"--add: the record has seeds {before['seeds']}, not {record['seeds']}")
     for seed, old, new in zip(record["seeds"], before["runs"], record["runs"], strict=True):
         if old["ids"] != new["ids"] or old["overlaps"]["plain"] != new["overlaps"]["plain"]:
             raise UserError(f"--add: the record of seed {seed} is of other images or another network")
@@ -209,13 +208,28 @@ def run(plan: Plan, out: Path, half: str, names: Sequence[str], *, add: bool = F
     add: to those that `out` has already.
     """
     experiment = plan.experiment
+    before = _before(plan, out) if add else None
     configs = [plan.config("plain", seed) for seed in plan.seeds]
     runs = [measure_run(c, experiment.report_list or c.data.val_list, half, names) for c in configs]
     where = environment(choose_device(configs[0].device))
     record = {"seeds": plan.seeds, "results": results(runs), "runs": runs, "environment": where}
-    if add:
-        record = added(read_json(out / "ways.json"), record)
+    if before:
+        record = added(before, record)
     write(experiment.name, record, out)
+
+
+def _before(plan: Plan, out: Path) -> dict:
+    """The record in `out`, before anything is measured for it.
+
+    Raises: UserError where there is none, and for one of other seeds.
+    """
+    path = out / "ways.json"
+    if not path.is_file():
+        raise UserError(f"--add: {path} does not exist; leave out --add to begin it")
+    before = read_json(path)
+    if before["seeds"] != plan.seeds:
+        raise UserError(f"--add: {path} has seeds {before['seeds']}, not {plan.seeds}; give its --seeds")
+    return before
 
 
 def make_parser() -> Parser:

@@ -13,10 +13,10 @@ class LookAgain:
     """RWS at test time: the whole image, and enlarged windows over what the network is unsure of.
 
     passes: forward passes an image, the first one included; over a folder or a film their mean. most: passes
-    of one image at most. sides: of the windows over the image's; a smaller one
-    is taken where it holds much of what is unsure. prior: a window sees a class only as far as
-    the whole image finds it likely nearby. choose: by what else the windows are chosen, for a comparison:
-    what the last stage's heat map misses, or chance.
+    of one image at most. sides: of the windows over the image's; a smaller one is taken where it holds much
+    of what is unsure. prior: a window sees a class only as far as the whole image finds it likely nearby.
+    choose: by what else the windows are chosen, for a comparison: what the last stage's heat map misses, or
+    chance.
 
     Raises: UserError for numbers that cannot be.
     """

@@ -70,11 +70,11 @@ def on_grid(boxes_yxhw: Tensor, size: tuple[int, int], grid: tuple[int, int]) ->
 def choose_windows(unsure: Tensor, boxes_yxhw: Tensor, most: int) -> tuple[list[int], list[float]]:
     """Greedily the windows that are worth a pass most, and what each is worth.
 
-    Of the windows of the smallest size of which one holds HOLD of what is unsure, else of the largest, it is
-    the one that holds most: a small window is enlarged more, but of a large object it sees a part that may
-    not tell its class. What lies in a window that is taken counts for little in those after it. A window is
-    worth the uncertainty that it holds, a mean over the image, times the doublings by which it is enlarged,
-    and never more than the one before it.
+    A small window is enlarged more, but of a large object it sees a part that may not tell its class. So a
+    window of the smallest size is taken where one holds HOLD of what is unsure, and of the largest elsewhere.
+    Of that size it is the one that holds most. What lies in a window that is taken counts for little in those
+    after it. A window is worth the uncertainty that it holds, a mean over the image, times the doublings by
+    which it is enlarged, and never more than the one before it.
 
     Shape: unsure (H, W), boxes (K, 4) -> at most `most` indices and values.
     """

@@ -110,7 +110,9 @@ def test_a_way_is_added_to_a_record_and_the_others_stay(finished, tmp_path, caps
     assert found["results"] == once["results"]
     assert len(found["environment"]) == 3
     assert ways.main([*flags, *out, "--add", "--seeds", "0", "--ways", "flip"]) == 2
-    assert "--add: the record has seeds [0, 1], not [0]" in capsys.readouterr().err
+    assert "ways.json has seeds [0, 1], not [0]; give its --seeds" in capsys.readouterr().err
+    assert ways.main([*flags, "--out", str(tmp_path / "none"), "--add", "--ways", "flip"]) == 2
+    assert "ways.json does not exist; leave out --add to begin it" in capsys.readouterr().err
     once["runs"][1]["overlaps"]["plain"][0][0][0] += 1
     (tmp_path / "ways.json").write_text(json.dumps(once))
     assert ways.main([*flags, *out, "--add", "--ways", "flip"]) == 2
