@@ -18,6 +18,7 @@ from rws.runtime.bars import tracked
 
 Work = Callable[[], object]
 Clock = Callable[[], float]
+Measure = Callable[[Work, torch.device, Clock], float]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ def seconds(work: Work, device: torch.device, clock: Clock = time.perf_counter) 
     return clock() - start
 
 
+def told_by_itself(work: Work, device: torch.device, clock: Clock) -> float:
+    """Seconds that the work itself counts and returns, by the wall clock."""
+    return work()
+
+
 def _synchronise(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -55,6 +61,7 @@ def alternate(
     warm_up: bool = True,
     rehearse: bool = False,
     clock: Clock = time.perf_counter,
+    measure: Measure = seconds,
 ) -> Samples:
     """Seconds of A B A B ... in this process, after a warm-up of each.
 
@@ -69,23 +76,27 @@ def alternate(
     for _ in tracked(range(repeats), desc="A B", leave=False):
         if rehearse:
             ours()
-        samples.ours.append(seconds(ours, device, clock))
-        samples.peer.append(seconds(peer, device, clock))
+        samples.ours.append(measure(ours, device, clock))
+        samples.peer.append(measure(peer, device, clock))
     return samples
 
 
 def as_the_system_has_it(work: Work) -> Work:
     """Work without `keep_freed_memory`: of what is freed the C library keeps no more than by itself."""
 
-    def usual() -> None:
+    def usual() -> object:
         with usual_memory():
-            work()
+            return work()
 
     return usual
 
 
 def in_turns(
-    works: dict[str, Work], repeats: int, device: torch.device, clock: Clock = time.perf_counter
+    works: dict[str, Work],
+    repeats: int,
+    device: torch.device,
+    clock: Clock = time.perf_counter,
+    measure: Measure = seconds,
 ) -> dict[str, list[float]]:
     """Seconds of A B C A B C ... in this process, after a warm-up of each."""
     for work in works.values():
@@ -93,7 +104,7 @@ def in_turns(
     samples: dict[str, list[float]] = {name: [] for name in works}
     for _ in tracked(range(repeats), desc=" ".join(works), leave=False):
         for name, work in works.items():
-            samples[name].append(seconds(work, device, clock))
+            samples[name].append(measure(work, device, clock))
     return samples
 
 

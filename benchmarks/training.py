@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,8 +32,8 @@ from rws.training.training import Job, Training
 BF16_PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
 
 
-def _reference_loop(network: nn.Module, loader, steps: int, config: TrainConfig, path: Path) -> None:
-    """One epoch as torchvision's references/segmentation trains it, written anew.
+def _reference_loop(network: nn.Module, loader, steps: int, config: TrainConfig, path: Path) -> float:
+    """One epoch as torchvision's references/segmentation trains it, written anew; seconds after step one.
 
     Cross-entropy plus half of the auxiliary one, SGD with the auxiliary head at ten times the rate, a
     polynomial schedule stepped each iteration, and a checkpoint at the end.
@@ -47,7 +48,7 @@ def _reference_loop(network: nn.Module, loader, steps: int, config: TrainConfig,
     )
     schedule = torch.optim.lr_scheduler.PolynomialLR(optimizer, total_iters=steps, power=0.9)
     network.train()
-    losses = []
+    losses, ends = [], []
     for batch in loader:
         images, labels = batch.images.to(device), batch.labels.to(device)
         output = network(images)
@@ -58,8 +59,10 @@ def _reference_loop(network: nn.Module, loader, steps: int, config: TrainConfig,
         optimizer.step()
         schedule.step()
         losses.append(loss.item())
+        ends.append(time.perf_counter())
     state = {"model": network.state_dict(), "optimizer": optimizer.state_dict()}
     torch.save({**state, "lr_scheduler": schedule.state_dict()}, path)
+    return ends[-1] - ends[0]
 
 
 def views_of(root: Path, crop: tuple[int, int], count: int, cache: Path | None = None) -> TrainViews:
@@ -112,10 +115,10 @@ def ours_of(network: nn.Module, scene: Scene, config: TrainConfig) -> Work:
 def reference_of(network: nn.Module, scene: Scene) -> Work:
     """torchvision's loop over the scene."""
 
-    def work() -> None:
+    def work() -> float:
         batches = SeededBatches(len(scene.views), scene.batch, scene.steps, seed=0)
         loader = train_loader(scene.views, batches, scene.workers)
-        _reference_loop(network, loader, scene.steps, TrainConfig(), scene.folder / "peer.pt")
+        return _reference_loop(network, loader, scene.steps, TrainConfig(), scene.folder / "peer.pt")
 
     return work
 

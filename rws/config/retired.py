@@ -1,13 +1,13 @@
 """What configurations of old runs hold and those of today do not: experiments that did not help, and flags.
 
-The code of the experiments is tagged; docs/findings.md has what they showed.
+The code of the experiments is in the history; docs/findings.md has what they showed.
 """
 
 import yaml
 
 from rws.errors import UserError
 
-FIRST_FINDINGS, LATER_FINDINGS = "findings-1", "findings-2"  # tags of the commits that have them
+FIRST_FINDINGS, LATER_FINDINGS = "b5014ca", "fbeba0b"  # the commits that have them
 # The options of these experiments, with the value at which each changes nothing.
 RETIRED = {
     "train.slice_aim": 0.0,
@@ -37,8 +37,8 @@ def is_retired(key: str, value: object) -> bool:
     return several_sizes or (key == "cycles.start" and value in _RETIRED_STARTS)
 
 
-def tag_of(key: str) -> str:
-    """The tag of the commit that has a retired option."""
+def commit_of(key: str) -> str:
+    """The commit that has a retired option."""
     return LATER_FINDINGS if key in _LATER else FIRST_FINDINGS
 
 
@@ -48,10 +48,10 @@ def _typed(value: object) -> object:
 
 
 def refusal(key: str, value: object, where: str) -> UserError:
-    """The error for a retired option; it names the tag."""
+    """The error for a retired option; it names the commit."""
     return UserError(
         f"{where}: {key} {value!r} is retired, for it did not help (docs/findings.md); "
-        f"the code that has it is tagged {tag_of(key)}"
+        f"the code that has it is commit {commit_of(key)}"
     )
 
 
@@ -72,7 +72,7 @@ def without_flags(values: dict[str, object]) -> dict[str, object]:
 def without_retired(values: dict[str, object], where: str, *, of_old_run: bool = False) -> dict[str, object]:
     """Values by dotted key without what is no longer an option; an old run's file may ask for such a thing.
 
-    Raises: UserError that names the tag, or the flag.
+    Raises: UserError that names the commit, or the flag.
     """
     kept = {}
     for key, value in without_flags(values).items():

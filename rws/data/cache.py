@@ -4,6 +4,7 @@ import hashlib
 import io
 import zlib
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +62,15 @@ class Cache:
 
     def _entry(self, path: Path, kind: str) -> Path:
         state = path.stat()
-        key = f"{kind}|{path.resolve()}|{state.st_size}|{state.st_mtime_ns}"
+        key = f"{kind}|{_real(path.parent) / path.name}|{state.st_size}|{state.st_mtime_ns}"
         name = hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
         return self.folder / name[:2] / f"{name}.array"
+
+
+@lru_cache(maxsize=1024)
+def _real(folder: Path) -> Path:
+    """A folder without links, found once: a set has few, and each of its files is read in every epoch."""
+    return folder.resolve()
 
 
 def _packed(array: np.ndarray) -> bytes:

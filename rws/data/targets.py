@@ -15,6 +15,7 @@ from torchvision.transforms import v2
 from rws.data.split import Split
 from rws.data.transforms import to_tensors
 from rws.data.views import TrainViews
+from rws.runtime.seeding import drawn_from
 
 PLANES = 4
 
@@ -66,8 +67,7 @@ class TaughtViews(Dataset):
             return image_id, [image, label], None, self._ignored(PLANES, *label.shape)
         image_id = self.photographs.ids[index - len(self.labelled)]
         image, target = self._read(image_id)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with drawn_from(seed):
             image, target = (each.as_subclass(Tensor) for each in self.transform(image, target))
         return image_id, [image, self._ignored(*target.shape[-2:])], None, target
 

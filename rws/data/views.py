@@ -14,6 +14,7 @@ from rws.data.copy_paste import pasted
 from rws.data.split import Split
 from rws.data.transforms import CoordinateMap, to_tensors
 from rws.runtime.loading import Loader
+from rws.runtime.seeding import drawn_from
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,7 @@ class TrainViews(Dataset):
         moved = [image, label]
         if self.coordinates is not None:
             moved.append(CoordinateMap(self.coordinates(*image.shape[-2:])))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with drawn_from(seed):
             plain = self._augmented(*moved)
             if self.copy_paste and torch.rand(()) < self.copy_paste:
                 donor = self.views[int(torch.randint(len(self.views), ()))]

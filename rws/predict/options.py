@@ -124,7 +124,7 @@ def parse(flags: Sequence[str], description: str | None = None, prog: str = PROG
     if args.refine:
         raise UserError(
             "command line: --refine is retired, for --ways rws gains more with fewer passes "
-            f"(docs/findings.md); the code that has it is tagged {LATER_FINDINGS}"
+            f"(docs/findings.md); the code that has it is commit {LATER_FINDINGS}"
         )
     return PredictCommand(
         _networks(parser, args.model, args.checkpoint, args.compare),

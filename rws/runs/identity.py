@@ -7,7 +7,7 @@ import yaml
 
 from rws.cli import dump, flatten
 from rws.config import OPTIONS, Config
-from rws.config.retired import as_it_was, is_retired, tag_of
+from rws.config.retired import as_it_was, commit_of, is_retired
 from rws.errors import DamagedFile, UserError
 from rws.runs import begun
 from rws.runs.checkpoint import read_sealed, write_sealed
@@ -119,8 +119,8 @@ def _compare(config: Config, before: dict, path: Path) -> None:
     if retired := [key for key, value in before.items() if is_retired(key, value)]:
         key = retired[0]
         raise UserError(
-            f"{path}: the run has {key} {before[key]!r}, which is retired; the code that has it is tagged "
-            f"{tag_of(key)}"
+            f"{path}: the run has {key} {before[key]!r}, which is retired; the code that has it is commit "
+            f"{commit_of(key)}"
         )
     for key in now.keys() - FREE:
         if now[key] != before[key]:

@@ -1,7 +1,6 @@
 """Images with what image-level supervision knows of them: which classes they hold."""
 
 import numpy as np
-import torch
 from torch import Tensor
 from torchvision.transforms import v2
 
@@ -11,6 +10,7 @@ from rws.data.transforms import to_tensors
 from rws.data.views import TrainViews, View
 from rws.runtime.bars import tracked
 from rws.runtime.distributed import is_first
+from rws.runtime.seeding import drawn_from
 
 
 def classes_in(label: np.ndarray, classes: ClassSet) -> np.ndarray:
@@ -44,7 +44,6 @@ class ClassifiedImages(TrainViews):
         index, seed = index_and_seed
         image_id = self.split.ids[index]
         image, _ = to_tensors(self.split.image(image_id), np.zeros((1, 1), np.uint8))
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with drawn_from(seed):
             image = self.transform(image).as_subclass(Tensor)
         return image_id, [image, self.labels[index]], None
