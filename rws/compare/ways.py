@@ -48,6 +48,7 @@ MEANINGS = {
     "flip, ms_flip, quarters, quarters_flip": "as `--ways`",
     "at_S": "the image at S times the size, alone",
     "with_S": "the mean of the image's own size and S times it",
+    "weighed_S": "both, S times its size believed as far as the own size is unsure, as windows are",
     "rws_K": "whole and windows by uncertainty, as `--ways rws`, but K passes for each image",
     "rws_mean_K": "the same, K passes on the average over the list",
     "_large, _half": "windows of 0.7 of the sides alone, of 0.5 alone",

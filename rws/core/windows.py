@@ -141,15 +141,20 @@ def with_prior(slices: Tensor, prior: Tensor) -> Tensor:
 
 
 def put_in_place(
-    whole: Tensor, slices: Iterable[Tensor], boxes_yxhw: Tensor, *, overwrite: bool = False
+    whole: Tensor,
+    slices: Iterable[Tensor],
+    boxes_yxhw: Tensor,
+    *,
+    share: Tensor | float = 0.5,
+    overwrite: bool = False,
 ) -> Tensor:
-    """The mean of what the whole image and the slices show: half each where slices lie, else the whole.
+    """What the whole image and the slices show together: the slices' share where they lie, else the whole.
 
     Towards a slice's edges its share falls to 0, so that there are no seams. With `overwrite` the result
     takes the memory of the whole.
 
-    Shape: whole (..., C, H, W); slices K times (..., C, h, w), at the size of their boxes (K, 4) ->
-        (..., C, H, W), in the memory format of the whole.
+    Shape: whole (..., C, H, W); slices K times (..., C, h, w), at the size of their boxes (K, 4); share
+        (H, W) or one for all -> (..., C, H, W), in the memory format of the whole.
     """
     boxes = boxes_yxhw.tolist()
     size = tuple(whole.shape[-2:])
@@ -157,7 +162,7 @@ def put_in_place(
     weight = whole.new_zeros(size)
     for own, (y, x, h, w) in zip(weights, boxes):
         weight[y : y + h, x : x + w] += own
-    share = 0.5 * weight.clamp_max(1)
+    share = share * weight.clamp_max(1)
     # In place, one pass over the classes for each slice: of large images this is what takes the time.
     found = whole.mul_(1 - share) if overwrite else whole * (1 - share)
     share /= weight.clamp_min(1e-12)

@@ -12,4 +12,4 @@ SCALES = (1.25, 1.5, 2.0)
 # Of those that see windows again, and by what these are chosen.
 CHOSEN = {"rws": "uncertainty", "attention": "attention", "random": "random"}
 ORACLE = "oracle"
-NAMES = (*AVERAGED, *(f"{kind}_{s:g}" for s in SCALES for kind in ("at", "with")), *CHOSEN, ORACLE)
+NAMES = (*AVERAGED, *(f"{kind}_{s:g}" for s in SCALES for kind in ("at", "with", "weighed")), *CHOSEN, ORACLE)

@@ -16,6 +16,7 @@ from torchvision.transforms.v2 import functional as TF
 
 from rws.core.labels import likeliest, resized_scores
 from rws.core.stages import logits_of
+from rws.core.windows import uncertainty
 from rws.errors import UserError
 from rws.evaluate.names import AVERAGED, CHOSEN, NAMES, ORACLE, SCALES
 from rws.method.look_again import PassBudget, look_again
@@ -66,6 +67,14 @@ def enlarged(scales: Sequence[float], trained: Trained, photo: Photo) -> Predict
     return likeliest(torch.stack(seen).mean(0), size).cpu().numpy(), sum(s * s for s in scales)
 
 
+def weighed(scale: float, trained: Trained, photo: Photo) -> Predicted:
+    """The image at a scale believed as far as the image itself is unsure: how RWS weighs, without windows."""
+    size = (photo.image.height, photo.image.width)
+    whole, large = (resized_scores(_at_scale(trained, photo.image, s), size) for s in (1.0, scale))
+    share = uncertainty(whole[0])
+    return likeliest(whole * (1 - share) + large * share, size).cpu().numpy(), 1 + scale * scale
+
+
 def _at_scale(trained: Trained, image: Image.Image, scale: float) -> Tensor:
     """Probabilities of an image at a multiple of the network's input; shape (1, C, h, w)."""
     height, width = network_input(trained.card, image).shape[-2:]
@@ -102,6 +111,7 @@ def uniform_ways() -> dict[str, Way]:
     for scale in SCALES:
         ways[f"at_{scale:g}"] = partial(enlarged, (scale,))
         ways[f"with_{scale:g}"] = partial(enlarged, (1.0, scale))
+        ways[f"weighed_{scale:g}"] = partial(weighed, scale)
     return ways
 
 

@@ -1,5 +1,7 @@
 """RWS at test time (`--ways rws`): windows over what the network is unsure of, seen enlarged, put in place.
 
+A window is believed as far as the whole image is unsure: in each pixel its share is the whole's uncertainty.
+
 The first pass sees the whole image, the windows are seen in one batch. Where the frame before has chosen the
 windows of a film's frame, whole and windows are one batch. There is no backward pass and no stage is needed,
 so any network will do; windows chosen by attention alone need both.
@@ -139,7 +141,9 @@ class SeenAgain:
             for s, (_, _, h, w) in zip(self.slices.split(1), self.places_yxhw.tolist())
         )
         whole = resized_scores(self.whole, self.grid)
-        return put_in_place(whole, parts, self.places_yxhw, overwrite=whole is not self.whole)
+        # Where the whole is sure a part of it, which lacks what lies around, would only add errors.
+        share = resized_scores(uncertainty(self.whole[0])[None, None], self.grid)[0, 0]
+        return put_in_place(whole, parts, self.places_yxhw, share=share, overwrite=whole is not self.whole)
 
 
 Look = Callable[[nn.Module, Card, Image.Image], SeenAgain]

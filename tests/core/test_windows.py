@@ -141,6 +141,16 @@ def test_what_is_seen_alike_stays_and_what_no_slice_holds_is_the_wholes():
     assert torch.equal(found[:, 0, 0], whole[:, 0, 0] / 2)
 
 
+def test_in_each_pixel_slices_have_the_share_that_they_are_given():
+    whole = torch.zeros(1, 20, 24)
+    box = torch.tensor([[0, 0, 20, 24]])  # the image's own edges: the share falls nowhere
+    share = torch.rand(20, 24, generator=torch.Generator().manual_seed(0))
+
+    found = put_in_place(whole, [torch.ones(1, 20, 24)], box, share=share)
+
+    torch.testing.assert_close(found[0], share)
+
+
 def test_put_in_place_takes_the_memory_of_the_whole_where_it_may_and_else_leaves_it():
     whole = probabilities(4, 20, 24)
     boxes = torch.tensor([[0, 0, 10, 12], [5, 6, 12, 12]])

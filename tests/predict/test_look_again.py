@@ -8,9 +8,10 @@ from tiny import STAGES, TinyNetwork
 from torch import nn
 
 from rws.core.cam import seg_grad_cam
+from rws.core.windows import uncertainty
 from rws.data.classes import DEMO
 from rws.errors import UserError
-from rws.method.look_again import PassBudget, look_again
+from rws.method.look_again import PassBudget, SeenAgain, look_again
 from rws.predict.inference import network_input, predict_label
 from rws.predict.options import parse
 from rws.predict.ways import LookAgain, PredictOptions, Windows
@@ -51,6 +52,31 @@ def test_the_windows_go_through_in_one_batch_and_count_as_passes(network, passes
     assert network.seen == [(1, 3, 32, 42), (passes - 1, 3, 32, 42)]
     assert found.passes == passes
     assert found.slices.shape == (passes - 1, DEMO.num_classes, 32, 42)
+
+
+def seen(whole: torch.Tensor, part: torch.Tensor) -> SeenAgain:
+    """One window that holds the whole image, of whose edges none fades."""
+    size = tuple(whole.shape[-2:])
+    return SeenAgain(whole, part, torch.tensor([[0, 0, *size]]), size, uncertainty(whole[0]), size)
+
+
+@pytest.mark.parametrize(
+    ("whole", "expected"),
+    [
+        ([0.5, 0.5], [0.1, 0.9]),  # knows nothing: the window alone
+        ([1.0, 0.0], [1.0, 0.0]),  # is sure: itself alone
+        # An entropy of 0.881 bits, of at most 1: 0.3 + 0.881 * (0.9 - 0.3) of the second class.
+        ([0.7, 0.3], [0.171, 0.829]),
+    ],
+)
+def test_a_window_is_believed_as_far_as_the_whole_is_unsure(whole, expected):
+    whole = torch.tensor(whole)[None, :, None, None].expand(1, 2, 6, 8)
+    part = torch.tensor([0.1, 0.9])[None, :, None, None].expand(1, 2, 6, 8)
+
+    found = seen(whole, part).probabilities()
+
+    wanted = torch.tensor(expected)[:, None, None].expand(2, 6, 8)
+    torch.testing.assert_close(found, wanted, atol=5e-4, rtol=0)
 
 
 def test_one_pass_is_the_plain_prediction(network):
