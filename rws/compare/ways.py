@@ -60,7 +60,7 @@ MEANINGS = {
 
 def make_ways() -> dict[str, Way]:
     """Every way by name; those with a budget are good for one list."""
-    ways = uniform_ways()
+    ways = uniform_ways(keep=True)
     for kind, sides in SIDES.items():
         for passes in PASSES:
             looks = {name: LookAgain(passes, passes, sides, choose=how) for name, how in CHOSEN.items()}
