@@ -236,7 +236,8 @@ def _before(plan: Plan, out: Path) -> dict:
 def make_parser() -> Parser:
     """What reads the flags of the command that are not those of `rws train`."""
     parser = experiment_parser("rws compare ways", __doc__)
-    parser.add_argument("--ways", nargs="+", choices=NAMES, default=list(NAMES), help="default: all")
+    some = f"of {', '.join(NAMES)}; default: all"
+    parser.add_argument("--ways", nargs="+", choices=NAMES, default=list(NAMES), metavar="WAY", help=some)
     parser.add_argument("--add", action="store_true", help="to the ways that the record in --out has")
     parser.add_argument("--half", choices=HALVES, default="all", help="of the list; default: all of it")
     return parser
