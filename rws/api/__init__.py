@@ -1,1 +1,1 @@
-"""The functions that `import rws` gives out: load, see and train."""
+"""The functions that `import rws` gives out: load, see, train and val."""

@@ -84,7 +84,7 @@ def measure(config: Config) -> Costs:
 
 
 def _trial_of(config: Config, folder: str) -> Config:
-    """The configuration with two epochs, no training on slices, and whatever it writes below the folder."""
+    """The configuration with four epochs, no training on slices, and whatever it writes below the folder."""
     train = replace(
         config.train,
         epochs=2,
