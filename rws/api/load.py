@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from torch import nn
 
 from rws.api.network import Network
@@ -89,6 +90,10 @@ def _of_module(module: nn.Module, normalisation: tuple[Levels3, Levels3]) -> tup
     Raises: UserError for a module that cannot be copied or used.
     """
     name = type(module).__name__
+    if not _is_normalisation(normalisation):
+        raise UserError(
+            f"normalisation {normalisation!r}: needed is (mean, std), three numbers each, std above 0"
+        )
     try:
         network = copy.deepcopy(module).cpu()
     except Exception as error:  # what a module holds may refuse in any way
@@ -103,6 +108,15 @@ def _of_module(module: nn.Module, normalisation: tuple[Levels3, Levels3]) -> tup
     return network, ModuleCard(name, False, found_stages(network), classes, BASE_SIZE, None, normalisation)
 
 
+def _is_normalisation(given: object) -> bool:
+    """Whether it is the mean and deviation of three colours."""
+    try:
+        numbers = np.asarray(given, float)
+    except (TypeError, ValueError):
+        return False
+    return numbers.shape == (2, 3) and bool(np.isfinite(numbers).all() and (numbers[1] > 0).all())
+
+
 def _with(
     card: Card, title: str, classes: Sequence[str] | None, stages: Sequence[str] | None, base_size: int | None
 ) -> Card:
@@ -111,6 +125,8 @@ def _with(
     Raises: UserError for another number of classes.
     """
     changes: dict[str, object] = {}
+    if isinstance(classes, str):
+        raise UserError(f"classes {classes!r}: needed is a list of names")
     if classes is not None:
         if len(classes) != card.classes.num_classes:
             raise UserError(f"classes: {len(classes)} names for the {card.classes.num_classes} of {title}")

@@ -37,7 +37,11 @@ class _Way:
     def of(cls, name: str, passes: float, look: Callable[[LookAgain], LookOnce] = look_at_images) -> "_Way":
         """Raises: UserError for an unknown way, and for passes that cannot be."""
         if name == AGAIN:
-            return cls("none", look(LookAgain(passes)))
+            try:
+                again = LookAgain(passes)
+            except UserError as error:
+                raise UserError(str(error).removeprefix("command line: --")) from None
+            return cls("none", look(again))
         if name not in (*TTA, PLAIN):
             raise UserError(f"ways {name!r}: must be one of {', '.join((*TTA, PLAIN, AGAIN))}")
         return cls("none" if name == PLAIN else name)

@@ -43,7 +43,7 @@ def train(command: Command) -> None:
     from rws.cycle.loop import Run
     from rws.cycle.setup import prepare
     from rws.models import sc_cam
-    from rws.runs.identity import check_folder
+    from rws.runs.identity import check_folder, is_run
     from rws.runs.lock import only_one
     from rws.runtime import distributed
     from rws.runtime.device import choose_device
@@ -56,6 +56,7 @@ def train(command: Command) -> None:
     if config.deterministic:
         take_deterministic_kernels()
     folder = check_folder(config, **existing)
+    unbegun = existing["resume"] and not is_run(folder)
     with (
         handled(),
         distributed.processes(choose_device(config.device)),
@@ -63,6 +64,8 @@ def train(command: Command) -> None:
     ):
         setup, loaded = prepare(config, **existing)
         if distributed.is_first():
+            if unbegun:
+                say(f"{folder}: no run is there to go on with; it begins")
             say(*describe(command, setup, loaded).split("\n"))
         if config.model.name in sc_cam.FAMILIES:
             Rounds(setup).run()

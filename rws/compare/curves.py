@@ -3,18 +3,18 @@
 from pathlib import Path
 
 from rws.errors import safe
-from rws.look.names import PLAIN_TEXT, label
+from rws.look.names import label, plain_text
 from rws.runtime.files import written
 
 FEW = 5  # arms whose ranges can be told apart, and whose legend leaves room for the lines
 
 
+@plain_text()
 def draw(found: dict, path: Path) -> None:
     """Means over seeds; with few arms and several seeds the range of the seeds, too."""
     import matplotlib
 
     matplotlib.use("Agg")
-    matplotlib.rcParams.update(PLAIN_TEXT)
     from matplotlib import colormaps, pyplot
 
     few, seeds = len(found["arms"]) <= FEW, len(found["seeds"])

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from numbers import Real
 
 from rws.errors import UserError
 
@@ -30,6 +31,8 @@ class LookAgain:
     def __post_init__(self) -> None:
         if self.choose not in CHOICES:
             raise UserError(f"choose {self.choose!r}: must be one of {', '.join(CHOICES)}")
+        if not isinstance(self.passes, Real):
+            raise UserError(f"command line: --passes {self.passes!r}: must be a number from 1 to 26")
         if not 1 <= self.passes <= 26:
             raise UserError(f"command line: --passes {self.passes:g}: must be 1 to 26, the whole included")
         if self.most is not None and self.most < self.passes:

@@ -2,6 +2,7 @@
 
 from rws.config import Config
 from rws.cost.reckon import Plan
+from rws.runs.record import STEPS
 
 FULL = 0.9  # of the memory or the disk
 # What makes each step of a cycle cheaper.
@@ -28,5 +29,5 @@ def advice(config: Config, plan: Plan, memory: float, disk: float) -> list[str]:
         way = "--bank.online true (slower, hardly any disk)" if plan.bank > plan.files else "another --runs"
         found.append(f"disk: {needed / 1e9:.1f} of {disk / 1e9:.1f} GB that are free; take {way}")
     most = max(plan.seconds, key=plan.seconds.get)
-    found.append(f"most of the time is for {most}; less takes: {CHEAPER[most]}")
+    found.append(f"most of the time is for {STEPS[most]}; less takes: {CHEAPER[most]}")
     return found

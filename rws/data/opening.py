@@ -112,13 +112,20 @@ def _refuse_pages(image: Image.Image, path: str | Path) -> None:
 def _damaged(path: str | Path, what: str, error: Exception) -> FileError:
     """What is to be told of a file that Pillow cannot decode."""
     kind = "a label that cannot be decoded" if what == "label " else "an image that cannot be decoded"
-    sign = _sign(path)
+    sign = _no_file(Path(path)) or _sign(path)
     if sign is None:
         message = f"{path}: {what}cannot be decoded ({said(error)}); {_REPLACE}"
         return FileError.of(path, kind, "", "replace these files", message)
     reason, way_out = sign
     message = f"{path}: {what}cannot be decoded ({reason}); {way_out}"
     return FileError.of(path, kind, reason, way_out, message)
+
+
+def _no_file(path: Path) -> tuple[str, str] | None:
+    """Why there is no file to decode at a path, and the way out; None where there is one."""
+    if path.is_dir():
+        return "it is a folder", "give the files in it"
+    return None if os.path.lexists(path) else ("there is no such file", "check the path")
 
 
 def _sign(path: str | Path) -> tuple[str, str] | None:

@@ -103,6 +103,8 @@ def describe(split: Split, report: SplitReport) -> str:
     sizes = ", ".join(f"{h}x{w} ({count})" for (h, w), count in report.sizes.most_common(4))
     more = f" and {len(report.sizes) - 4} more sizes" if len(report.sizes) > 4 else ""
     counted = f"{split.split}: {report.images} images{published}"
+    if not report.good:
+        return f"{counted}, none of which can be used"
     first = f"{counted}, height x width {sizes}{more}; {ignored:.1%} ignored"
     modes = (report.image_modes, report.label_modes)
     kinds = (", ".join(f"{mode} ({count})" for mode, count in found.most_common()) for found in modes)

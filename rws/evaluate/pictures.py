@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -12,7 +11,7 @@ from PIL import Image
 from rws.data.classes import ClassSet
 from rws.evaluate.ways import Photo
 from rws.look.guidance_plot import matrix
-from rws.look.names import PLAIN_TEXT, label
+from rws.look.names import label, plain_text
 from rws.look.viz import sheet_figure, with_label
 from rws.runtime.files import written
 
@@ -73,7 +72,7 @@ def draw_confusion(confusion: list[list[int]], names: tuple[str, ...], path: Pat
     pixels = counts.sum(1, keepdims=True)
     shares = np.divide(counts, pixels, out=np.full_like(counts, np.nan), where=pixels > 0)
     side, few = 3 + 0.5 * min(len(names), MOST_NUMBERS), len(names) <= MOST_NUMBERS
-    with rc_context(PLAIN_TEXT), written(path) as file:
+    with plain_text(), written(path) as file:
         figure = Figure(figsize=(side, side), dpi=100, layout="constrained")
         FigureCanvasAgg(figure)
         axes, shown = figure.subplots(), [*map(label, names)]

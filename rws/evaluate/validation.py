@@ -63,7 +63,7 @@ def val(
     *,
     data: Mapping[str, object] | None = None,
     list: str | None = None,
-    ways: Sequence[str] = ("plain",),
+    ways: str | Sequence[str] = ("plain",),
     passes: float = 3.0,
     output: str | Path | None = None,
     trusted: Sequence[str] = (),
@@ -71,20 +71,21 @@ def val(
 ) -> Evaluation:
     """A trained network, or several side by side, scored on a list of a data set.
 
-    networks: one or several, each a checkpoint, a published network, or `module:factory`. data:
-    options of the data by name, as {"name": "camvid", "root": "data/camvid"}; what is not there is as in the
-    configuration beside the first checkpoint. list: its list of validation unless another is named. ways: to
-    predict, by name. passes: forward passes an image on the average, of the ways that see windows again.
-    output: a folder for val.json and pictures; nothing is written without it. trusted: networks of your own,
-    `module:factory`, that a checkpoint may ask for. backend: the program that runs the networks, "torch",
-    "onnxruntime", "openvino" or "openvino-bf16"; the others are faster on a CPU.
+    networks: one or several, each a checkpoint, a published network, or `module:factory`. data: options of
+    the data by name, as {"name": "camvid", "root": "data/camvid"}; what is not there is as in the
+    configuration beside the first checkpoint. list: its list of validation unless another is named. ways: one
+    way to predict or several, by name. passes: forward passes an image on the average, of the ways that see
+    windows again. output: a folder for val.json and pictures; nothing is written without it. trusted:
+    networks of your own, `module:factory`, that a checkpoint may ask for. backend: the program that runs the
+    networks, "torch", "onnxruntime", "openvino" or "openvino-bf16"; the others are faster on a CPU.
 
     Raises: UserError for a network, data, a list or a way that cannot be used.
     """
     several = (networks,) if isinstance(networks, str | Path) else tuple(networks)
     flags = tuple(f"--data.{key}={_text(value)}" for key, value in (data or {}).items())
     folder = None if output is None else Path(output)
-    command = ValCommand(several, flags, list, tuple(ways), passes, folder, WORST, tuple(trusted), backend)
+    ways = (ways,) if isinstance(ways, str) else tuple(ways)
+    command = ValCommand(several, flags, list, ways, passes, folder, WORST, tuple(trusted), backend)
     return validate(command)
 
 

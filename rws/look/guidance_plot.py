@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from matplotlib import colormaps, rc_context
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from rws.cycle.guidance import Guidance, by_class, guidance
 from rws.data.object_sizes import LARGE, SIZES, SMALL
 from rws.errors import safe
-from rws.look.names import PLAIN_TEXT, label, short
+from rws.look.names import label, plain_text, short
 from rws.method.missing_weights import mean_missing
 from rws.runs.record import CycleRecord
 from rws.runtime.files import written
@@ -125,7 +125,7 @@ def _height(rows: int) -> float:
 
 def save(cycles: Sequence[CycleRecord], path: Path, title: str) -> None:
     """Write all panels side by side as a PNG."""
-    with rc_context(PLAIN_TEXT):
+    with plain_text():
         draw = panels(cycles)
         size = (5.4 * len(draw) + 0.6, max(height for height, _ in draw))
         drawn = Figure(figsize=size, dpi=110, layout="constrained")

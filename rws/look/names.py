@@ -1,10 +1,22 @@
 """Names of files, classes and modules as matplotlib is to show them: as they are."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from rws.errors import safe
 
 PLAIN_TEXT = {"text.parse_math": False}  # a class may be called US$ or $x$
+
+
+@contextmanager
+def plain_text(style: Mapping[str, object] = PLAIN_TEXT) -> Iterator[None]:
+    """While matplotlib draws names; a letter that its font lacks becomes a box, of which it does not warn."""
+    from matplotlib import rc_context
+
+    with warnings.catch_warnings(), rc_context(style):
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
+        yield
 
 
 def short(names: Sequence[str]) -> list[str]:

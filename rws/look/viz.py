@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib import colormaps, rc_context
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
@@ -15,8 +15,8 @@ from PIL import Image
 from rws.data.classes import ClassSet
 from rws.data.label_images import colour_label
 from rws.errors import safe
-from rws.look.names import PLAIN_TEXT
 from rws.look.names import label as label_of
+from rws.look.names import plain_text
 from rws.look.overlay import contours, is_foreground
 
 # Perceptually uniform, and readable for all common kinds of colour blindness.
@@ -112,7 +112,7 @@ def samples_figure(
     return sheet_figure(pairs, present, classes, title)
 
 
-@rc_context(PLAIN_TEXT)
+@plain_text()
 def sheet_figure(
     groups: Sequence[Sequence[tuple[str, Image.Image]]], present: np.ndarray, classes: ClassSet, title: str
 ) -> Image.Image:
@@ -154,7 +154,7 @@ class Planes:
     panel: float = MIN_PANEL_INCHES
 
 
-@rc_context(PLAIN_TEXT)
+@plain_text()
 def stage_figure(
     image: Image.Image, label: np.ndarray, classes: ClassSet, planes: Planes, title: str
 ) -> Image.Image:

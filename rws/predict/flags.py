@@ -20,14 +20,18 @@ ANNOTATION_FORMS = ("coco", "labelme")
 LEGENDS = ("strip", "none")
 CAM_METHODS = get_type_hints(Config)["cam_method"].__args__
 EXPORT_FLAGS = ("--export", "--export-size")
+FASTEST = 1000  # frames a second of a film
 DEFAULT_NETWORK, DEFAULT_OUTPUT = "deeplabv3_resnet50", Path("seen")
 
 
 def positive(text: str) -> Fraction:
     """A rate such as 24, 23.976 or 30000/1001."""
-    rate = Fraction(text).limit_denominator(1001)
-    if not 0 < rate <= 1000:
-        raise ValueError
+    try:
+        rate = Fraction(text if "/" in text else str(float(text))).limit_denominator(1001)
+    except (ValueError, ZeroDivisionError):
+        rate = None
+    if rate is None or not 0 < rate <= FASTEST:
+        raise argparse.ArgumentTypeError(f"{text} given, needed is a number above 0, at most {FASTEST}")
     return rate
 
 

@@ -4,14 +4,13 @@ import io
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from rws.evaluate.passes import Point
 from rws.look.guidance_plot import panels
-from rws.look.names import PLAIN_TEXT
+from rws.look.names import PLAIN_TEXT, plain_text
 from rws.runs.record import CycleRecord
 
 # Okabe and Ito's; the arms differ in dashes and markers too.
@@ -28,7 +27,7 @@ _STYLE = {
 
 def svg(draw: Callable[[], Figure], label: str) -> str:
     """What `draw` draws, with `label` for those who do not see it."""
-    with rc_context(_STYLE):
+    with plain_text(_STYLE):
         drawn = draw()
         FigureCanvasSVG(drawn)
         text = io.StringIO()

@@ -129,7 +129,7 @@ def load(path: Path) -> dict:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"{path}: no such checkpoint; training writes best.pt and last.pt into runs/<name>/")
+        raise UserError(f"{path}: {no_checkpoint(path)}")
     try:
         content = _read(path)
     except Exception as error:
@@ -142,6 +142,14 @@ def load(path: Path) -> dict:
     if not _is_as_written(content):
         raise DamagedFile(f"{path}: its checksum is wrong, it has changed since it was written; take another")
     return content
+
+
+def no_checkpoint(path: Path) -> str:
+    """Why there is no checkpoint at a path where no file is, and which to give."""
+    if not path.is_dir():
+        return "no such checkpoint; training writes best.pt and last.pt into runs/<name>/"
+    there = [str(path / name) for name in ("best.pt", "last.pt") if (path / name).is_file()]
+    return f"a folder, no checkpoint; give {' or '.join(there) or 'a file'}"
 
 
 def _read(path: Path) -> object:

@@ -12,6 +12,7 @@ from rws.errors import UserError
 from rws.models import FAMILIES, find_family, is_own
 from rws.models.own_networks import FORM, used_network
 from rws.runs.card import Card
+from rws.runs.checkpoint import no_checkpoint
 from rws.runs.model_file import load_trained
 from rws.runs.published import BASE_SIZE, PUBLISHED, load_published
 
@@ -51,6 +52,8 @@ def _unknown(name: str) -> str:
     there = f"give the checkpoint of a run, {FORM}, or one of {', '.join(PUBLISHED)}"
     if name in FAMILIES or name.startswith(("smp:", "timm:")):
         return f"has no published weights for all of its layers; train it, or {there}"
+    if Path(name).is_dir():
+        return no_checkpoint(Path(name))
     near = difflib.get_close_matches(name, PUBLISHED, n=1, cutoff=0.0)[0]
     return f"no file and no network of this name; did you mean {near}? Else {there}"
 

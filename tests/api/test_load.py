@@ -123,7 +123,8 @@ REFUSED = {
     "not a number": (torch.full((3, 4, 5), float("nan")), "needed is"),
     "integers": (torch.zeros(3, 4, 5, dtype=torch.long), r"a tensor of torch\.int64"),
     "a number": (3, "a int is no image: give a path"),
-    "no file": ("gone.jpg", r"gone\.jpg"),
+    "no file": ("gone.jpg", r"gone\.jpg: image cannot be decoded \(there is no such file\); check the path"),
+    "a folder": (".", r"\.: image cannot be decoded \(it is a folder\); give the files in it"),
     "a strip": (np.zeros((3, 400, 3), np.uint8), "image: 400 x 3 pixels: longer than"),
 }
 
@@ -138,8 +139,10 @@ def test_what_is_no_image_is_told(net, case):
 def test_unknown_ways_and_passes_are_told(net):
     with pytest.raises(rws.UserError, match="ways 'twice': must be one of none, flip"):
         net(picture(), ways="twice")
-    with pytest.raises(rws.UserError, match="must be 1 to 26"):
+    with pytest.raises(rws.UserError, match=r"^passes 99: must be 1 to 26"):
         net(picture(), ways="rws", passes=99)
+    with pytest.raises(rws.UserError, match=r"^passes '3': must be a number from 1 to 26"):
+        net(picture(), ways="rws", passes="3")
     with pytest.raises(rws.UserError, match="ways 'twice'"):
         net.film("gone.mp4", ways="twice")
 
@@ -243,6 +246,9 @@ def test_what_cannot_be_loaded_is_told(checkpoint, tmp_path):
     for what, options, said in (
         (Bare(3), {"classes": ["a", "b"]}, "classes: 2 names for the 3 of Bare"),
         (Bare(2), {"classes": ["a", "a"]}, "classes: 'a' stands there twice"),
+        (Bare(3), {"classes": "abc"}, "classes 'abc': needed is a list of names"),
+        (Bare(2), {"normalisation": (0.5, 0.5, 0.5)}, "normalisation (0.5, 0.5, 0.5): needed is (mean, std)"),
+        (Bare(2), {"normalisation": ((0,) * 3, (0,) * 3)}, "three numbers each, std above 0"),
         (nn.Linear(3, 2), {}, r"^Linear: the network takes no image \(1, 3, H, W\)"),
         (checkpoint, {"normalisation": ((0,) * 3, (1,) * 3)}, "normalisation: is for a torch.nn.Module"),
         (checkpoint, {"device": "warp"}, "device 'warp' cannot be used"),

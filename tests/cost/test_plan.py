@@ -136,7 +136,7 @@ def test_batches_are_timed_after_the_first(monkeypatch):
 def test_what_does_not_fit_is_told_with_the_way_out(config):
     plan = reckon(config, COSTS)
     (most,) = advice(config, plan, memory=16e9, disk=1e9)
-    assert most.startswith("most of the time is for whole; less takes: fewer --train.epochs")
+    assert most.startswith("most of the time is for train; less takes: fewer --train.epochs")
     memory, disk, _ = advice(config, plan, memory=8e9, disk=100)
     assert memory.startswith("memory: 8.0 of 8.0 GB; take --train.batch_size 1 for 2")
     assert disk.endswith("take another --runs")

@@ -1,13 +1,16 @@
 """Pictures: exact where they hold data, plain properties where they are for the eye."""
 
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from rws.data.classes import CAMVID, DEMO, VOC2012
 from rws.data.label_images import colour_label
+from rws.look.names import plain_text
 from rws.look.overlay import contours, overlay
-from rws.look.viz import Planes, heat, stage_figure
+from rws.look.viz import Planes, heat, samples_figure, stage_figure
 
 STAGES = ("stage1", "stage2", "stage3", "stage4")
 
@@ -48,6 +51,16 @@ def test_overlay_tints_and_outlines(scene):
 def test_overlay_of_nothing_is_the_image(scene):
     image, label = scene
     assert np.array_equal(np.asarray(overlay(image, np.zeros_like(label), DEMO)), np.asarray(image))
+
+
+def test_letters_that_the_font_lacks_bring_no_warning(scene):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        samples_figure([("日本", *scene)], DEMO, "猫 of US$")
+        with plain_text():
+            pass
+        with pytest.raises(UserWarning, match="another"):
+            warnings.warn("another", UserWarning, stacklevel=1)
 
 
 def test_contours_by_a_plain_loop():

@@ -377,7 +377,7 @@ BAD = {
     "output under a file": (["--output", "a.mp4/b.mp4"], "a.mp4/b.mp4: cannot be written"),
     "form and ending": (["--format", "gif"], "b.mp4: ends in .mp4 but --format is gif"),
     "rate of a film": (["--fps", "10"], "--fps: only images are given a rate"),
-    "no rate": (["--fps", "0"], "argument --fps: invalid"),
+    "no rate": (["--fps", "0"], "argument --fps: 0 given, needed is a number above 0"),
     "heat maps": (["--cam", "spider"], "--cam: heat maps are drawn of photographs, not of films"),
     "a legend": (["--legend", "strip"], "--legend strip: is of photographs; --titles gives a film its"),
     "no truth": (["--truth"], "--truth: a has no masks; it is for sequences of DAVIS that have"),

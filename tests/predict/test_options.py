@@ -107,7 +107,12 @@ REFUSED = {
     "--compare a.pt b.pt": "give one of --model, --checkpoint and --compare",
     "--model fcn_resnet50": "give one of --model, --checkpoint and --compare",
     "b.jpg": "give what to look at once",
-    "--fps 0": "argument --fps: invalid positive value: '0'; see python predict.py --help",
+    "--fps 0": "argument --fps: 0 given, needed is a number above 0",
+    "--fps 1e9": "argument --fps: 1e9 given, needed is a number above 0, at most 1000; see python",
+    "--fps 1e999999999": "argument --fps: 1e999999999 given, needed is a number above 0",
+    "--fps nan": "argument --fps: nan given, needed is a number above 0",
+    "--fps inf": "argument --fps: inf given, needed is a number above 0",
+    "--fps 1/0": "argument --fps: 1/0 given, needed is a number above 0",
 }
 
 

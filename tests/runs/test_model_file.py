@@ -90,7 +90,14 @@ def refusal(path) -> str:
 
 def test_a_missing_file(tmp_path):
     assert "no such checkpoint" in refusal(tmp_path / "a.pt")
-    assert "no such checkpoint" in refusal(tmp_path)
+    assert f"{tmp_path}: a folder, no checkpoint; give a file" in refusal(tmp_path)
+
+
+def test_the_folder_of_a_run_comes_with_its_checkpoints(tmp_path):
+    (tmp_path / "best.pt").touch()
+    assert refusal(tmp_path) == f"{tmp_path}: a folder, no checkpoint; give {tmp_path / 'best.pt'}"
+    (tmp_path / "last.pt").touch()
+    assert refusal(tmp_path).endswith(f"; give {tmp_path / 'best.pt'} or {tmp_path / 'last.pt'}")
 
 
 @pytest.mark.parametrize("kept", [0, 10, 0.5, 0.99])

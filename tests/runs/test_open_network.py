@@ -161,6 +161,16 @@ def test_a_network_of_ones_own_that_cannot_be_used(hub, tmp_path, monkeypatch):
         open_network("own_missing:make")
 
 
+def test_a_folder_is_told_from_a_name(hub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("demo").mkdir()
+    Path("demo/last.pt").touch()
+    for named in ("demo", Path("demo"), "./demo"):
+        with pytest.raises(UserError) as error:
+            open_network(named)
+        assert str(error.value).endswith("demo: a folder, no checkpoint; give demo/last.pt")
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

@@ -173,6 +173,16 @@ def test_label_values_outside_the_classes(trial, refused):
     assert "0..20 and 255" in said
 
 
+def test_a_list_of_which_nothing_can_be_used_shows_no_empty_table(trial, capsys):
+    for image_id in trial.ids[:6]:
+        Image.fromarray(np.full((12, 16), 21, np.uint8)).save(trial.label(image_id))
+    assert train.main(trial.command("--check-data")) == 2
+    lines = capsys.readouterr().out.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("train: "))
+    assert lines[at].endswith(", none of which can be used")
+    assert lines[at + 1].startswith("val: ")
+
+
 def test_rgb_label(trial, refused):
     Image.new("RGB", (16, 12), (128, 0, 0)).save(trial.label("im4"))
     said = refused()
@@ -384,6 +394,14 @@ def test_a_damaged_state_of_a_run(trial, capsys):
     (trial.folder / "runs/run/state.json").write_text("{")
     assert train.main(trial.command("--resume")) == 0
     assert "state.json: damaged" in capsys.readouterr().out
+
+
+def test_a_run_that_is_not_there_begins_and_says_so(trial, capsys):
+    assert train.main(trial.command("--resume")) == 0
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first == f"{trial.folder / 'runs/run'}: no run is there to go on with; it begins"
+    assert train.main(trial.command("--resume")) == 0
+    assert "no run is there" not in capsys.readouterr().out
 
 
 def test_resume_and_overwrite_exclude_each_other(refused):
