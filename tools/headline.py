@@ -34,6 +34,7 @@ QUARTER = "teacher_3", ("teacher_1", "annealed")  # ours, and the same without s
 FAMILIES = {
     "mirrored": ("flip", "ms_flip"),
     "enlarged, averaged in": ("with_",),
+    "enlarged, believed where unsure": ("weighed_",),
     "quarters": ("quarters",),
     "random windows": ("random_2", "random_3", "random_4"),
 }
@@ -58,10 +59,18 @@ def rivals_of(record: dict) -> dict[str, dict]:
     return {name: entry(found[name], record["seeds"]) for name in names}
 
 
+def _of_the_same_networks(fewer: dict, record: dict) -> bool:
+    """Whether the networks of a record of more ways are among those of another."""
+    known = dict(zip(record["seeds"], record["results"]["plain"]["miou"]["each"]))
+    scores = fewer["results"]["plain"]["miou"]["each"]
+    return all(known.get(seed) == score for seed, score in zip(fewer["seeds"], scores))
+
+
 def looked_again(name: str, record: dict) -> dict:
     """What the accounting training_free says of one set; some rivals were measured on fewer networks."""
     found = record["results"]
     fewer = read(f"fair_{name}/{FEWER}")
+    fewer = fewer if fewer and _of_the_same_networks(fewer, record) else None
     ours = [name for name in OURS if name in found]
     return {
         "list": record["runs"][0]["list"],
