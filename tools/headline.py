@@ -171,7 +171,8 @@ def figure(facts: dict) -> Figure:
     for axes, (name, each) in zip(panels, sets.items()):
         axes.axhline(0, color="0.7", linewidth=1)
         for label, starts in FAMILIES.items():
-            _draw(axes, _points(each["rivals"], starts), len(each["seeds"]), 4, linewidth=1, label=label)
+            if found := _points(each["rivals"], starts):
+                _draw(axes, found, len(each["seeds"]), 4, linewidth=1, label=label)
         points, seeds = _points(each["rws"], ("rws",)), len(each["seeds"])
         _draw(axes, points, seeds, 5, marker="s", linewidth=2.4, color="black", label="RWS")
         axes.set_title(f"{name}: {each['images']} images, {seeds} seed{'s' if seeds > 1 else ''}", fontsize=9)
@@ -179,9 +180,11 @@ def figure(facts: dict) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
     drawn.axes[0].set_ylabel("mIoU over one pass", fontsize=9)
     drawn.axes[0].legend(fontsize=7, frameon=False)
-    drawn.axes[0].text(
-        0.98, 0.02, "hollow: seed 0 alone", transform=drawn.axes[0].transAxes, ha="right", fontsize=7
-    )
+    if any(
+        len(way["seeds"]) < len(each["seeds"]) for each in sets.values() for way in each["rivals"].values()
+    ):
+        corner = {"transform": drawn.axes[0].transAxes, "ha": "right", "fontsize": 7}
+        drawn.axes[0].text(0.98, 0.02, "hollow: seed 0 alone", **corner)
     return drawn
 
 
