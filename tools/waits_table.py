@@ -8,6 +8,7 @@ from tools.benchmark_table import amount
 
 RECORDS = Path(__file__).parents[1] / "benchmarks" / "results"
 FIRST, LAST = "amd-epyc-2-cores-2026-11-23", "amd-epyc-2-cores-2026-11-29"
+OTHER = "intel-r-xeon-r-processor-2-cores-2026-11-29"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ WAITS = (
     Wait("film", "24 frames of a film, two networks, `--backend openvino`", "the same with torch"),
     Wait("predict-backend-resnet50-openvino-bf16", "16 photographs, ResNet-50, `openvino-bf16`", "torch"),
     Wait("cam-8", "heat maps of four stages, ResNet-50, 8 images", "pytorch-grad-cam", FIRST),
-    Wait("train-light", "30 training steps of a light network", "torchvision's reference loop"),
+    Wait("train-light", "30 training steps of a light network", "torchvision's reference loop", OTHER),
 )
 
 
