@@ -36,7 +36,7 @@ def line(wait: Wait) -> str:
     rows = json.loads((RECORDS / f"{wait.record}.json").read_text())["rows"]
     row = next(row for row in rows if row["name"] == wait.benchmark)
     ours, peer = (amount(row[side], row["unit"]) for side in ("ours", "peer"))
-    return f"| {wait.what} | {ours} | {peer}: {wait.beside} | {row['peer'] / row['ours']:.1f}x |"
+    return f"| {wait.what} | {ours} | {peer}: {wait.beside} | {row['peer'] / row['ours']:.2f}x |"
 
 
 if __name__ == "__main__":
