@@ -34,16 +34,20 @@ class _Way:
     again: LookOnce | None = None
 
     @classmethod
-    def of(cls, name: str, passes: float, look: Callable[[LookAgain], LookOnce] = look_at_images) -> "_Way":
-        """Raises: UserError for an unknown way, and for passes that cannot be."""
+    def of(
+        cls, name: str, passes: float | None, look: Callable[[LookAgain], LookOnce] = look_at_images
+    ) -> "_Way":
+        """Raises: UserError for an unknown way, and for passes that cannot be or belong to another way."""
         if name == AGAIN:
             try:
-                again = LookAgain(passes)
+                again = LookAgain() if passes is None else LookAgain(passes)
             except UserError as error:
                 raise UserError(str(error).removeprefix("command line: --")) from None
             return cls("none", look(again))
         if name not in (*TTA, PLAIN):
             raise UserError(f"ways {name!r}: must be one of {', '.join((*TTA, PLAIN, AGAIN))}")
+        if passes is not None:
+            raise UserError(f"passes {passes!r}: only ways={AGAIN!r} shares out passes, not {name!r}")
         return cls("none" if name == PLAIN else name)
 
 
@@ -72,19 +76,21 @@ class Network:
         return self._predictor.card.stages
 
     @overload
-    def __call__(self, source: Source, ways: str = "none", passes: float = 3) -> Seen: ...
+    def __call__(self, source: Source, ways: str = "none", passes: float | None = None) -> Seen: ...
 
     @overload
-    def __call__(self, source: Sequence[Source], ways: str = "none", passes: float = 3) -> list[Seen]: ...
+    def __call__(
+        self, source: Sequence[Source], ways: str = "none", passes: float | None = None
+    ) -> list[Seen]: ...
 
     def __call__(
-        self, source: Source | Sequence[Source], ways: str = "none", passes: float = 3
+        self, source: Source | Sequence[Source], ways: str = "none", passes: float | None = None
     ) -> Seen | list[Seen]:
         """What the network sees of a photograph; of a list of them a list.
 
         ways: how it looks, as `--ways` of `rws predict`: once ("none"), several times and averaged ("flip",
         "ms_flip", "quarters", "quarters_flip"), or again where it is unsure ("rws"), in as many forward
-        `passes` a photograph, over a list their mean.
+        `passes` a photograph, over a list their mean; 3 unless given.
 
         Shape: an array (H, W, 3) uint8 in RGB; a tensor (3, H, W), uint8, or floating in [0, 1].
         Raises: UserError for what is no image, for a file that cannot be read, and for an unknown way.
@@ -94,7 +100,7 @@ class Network:
             return [self._seen(each, way, _name(each, f"image_{n}")) for n, each in enumerate(source)]
         return self._seen(source, way, _name(source, "image"))
 
-    def film(self, path: str | Path | int, ways: str = "none", passes: float = 3) -> Iterator[Seen]:
+    def film(self, path: str | Path | int, ways: str = "none", passes: float | None = None) -> Iterator[Seen]:
         """What the network sees of each frame of a film, one after the other; each knows its `time`.
 
         path: a film, a picture that moves, a folder of images, or the number of a camera, which never ends.

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from rws.errors import UserError
 from rws.evaluate.evaluation import Evaluation
 from rws.evaluate.groups import size_masks
 from rws.evaluate.intervals import bootstrap
+from rws.evaluate.names import NAMES
 from rws.evaluate.pictures import Worst, draw_confusion
 from rws.evaluate.predictions import predictions
 from rws.evaluate.scores import miou
@@ -27,7 +28,7 @@ from rws.predict.images import make_output
 from rws.predict.inference import prepare_for_prediction
 from rws.predict.predictor import titles_of
 from rws.predict.ways import TORCH, backend_device, require_torch
-from rws.runs.checkpoint import write_result, write_text
+from rws.runs.checkpoint import read_json, write_result, write_text
 from rws.runs.log import environment
 from rws.runs.open_network import as_file, open_network
 from rws.runs.splits import open_list
@@ -196,17 +197,38 @@ def _difference(ours: Tally, theirs: Tally) -> dict | None:
 
 
 def write(found: Evaluation, sheets: dict[str, dict[str, Worst]], folder: Path) -> None:
-    """val.json, and of each network and way the confusion as CSV and PNG and a sheet of the worst images."""
+    """val.json, and of each network and way the confusion as CSV and PNG and a sheet of the worst images.
+
+    Those that an earlier val.json of the folder tells of are taken away first: they may be of other weights.
+    """
+    _take_away_earlier(folder)
     write_result(folder / "val.json", found.as_dict())
     for title, ways in found.networks.items():
         for way, scores in ways.items():
-            name = way if len(found.networks) == 1 else f"{title.replace('/', '_')}_{way}"
+            name = _file_name(title, way, found.networks)
             said = f"{title}: {way} on {found.data}, list {found.list}"
             write_text(folder / f"confusion_{name}.csv", _csv(scores.confusion, found.classes))
             draw_confusion(scores.confusion, found.classes, folder / f"confusion_{name}.png", said)
             if sheets[title][way].shown:
                 sheet = sheets[title][way].sheet(f"worst images of {said}")
                 save_picture(sheet, folder / f"worst_{name}.jpg")
+
+
+def _file_name(title: str, way: str, networks: Collection[str]) -> str:
+    """What the files of a network and a way are called, after their kind."""
+    return way if len(networks) == 1 else f"{title.replace('/', '_')}_{way}"
+
+
+def _take_away_earlier(folder: Path) -> None:
+    try:
+        networks = read_json(folder / "val.json")["networks"]
+        found = [(title, way) for title, ways in networks.items() for way in ways if way in NAMES]
+    except (OSError, UserError, LookupError, TypeError, AttributeError):
+        return  # none, or another's
+    for title, way in found:
+        name = _file_name(title, way, networks)
+        for file in (f"confusion_{name}.csv", f"confusion_{name}.png", f"worst_{name}.jpg"):
+            (folder / file).unlink(missing_ok=True)
 
 
 def _csv(confusion: list[list[int]], names: tuple[str, ...]) -> str:

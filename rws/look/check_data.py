@@ -6,7 +6,7 @@ from pathlib import Path
 from rws.config import Config
 from rws.cycle.setup import check_pipeline
 from rws.data import Split, require_official
-from rws.data.check import all_cores, scan_splits
+from rws.data.check import pool_for, scan_splits
 from rws.data.split_report import SplitReport, describe
 from rws.data.unlabelled import check_photographs
 from rws.errors import UserError
@@ -31,7 +31,7 @@ def check_data(config: Config) -> None:
     *splits, photographs = open_all(replace(config.data, partial=True))
     folder = _folder(config, splits[0])
     check_pipeline(config.data, splits[0])
-    with told(), all_cores() as pool:
+    with told(), pool_for(sum(map(len, splits))) as pool:
         reports, faults = scan_splits(*splits, pool, allow_leak=config.data.allow_leak)
     faults = [*(fault for split in splits for fault in _not_whole(config, split)), *faults]
     if photographs is not None:

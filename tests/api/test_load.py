@@ -143,6 +143,8 @@ def test_unknown_ways_and_passes_are_told(net):
         net(picture(), ways="rws", passes=99)
     with pytest.raises(rws.UserError, match=r"^passes '3': must be a number from 1 to 26"):
         net(picture(), ways="rws", passes="3")
+    with pytest.raises(rws.UserError, match=r"^passes 3: only ways='rws' shares out passes, not 'flip'"):
+        net(picture(), ways="flip", passes=3)
     with pytest.raises(rws.UserError, match="ways 'twice'"):
         net.film("gone.mp4", ways="twice")
 

@@ -1,7 +1,5 @@
 """An export of each format, made of one scene set: read to the pixel, checked, and trained on."""
 
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 import yaml
@@ -43,7 +41,6 @@ def test_check_and_three_steps_of_training(tmp_path, monkeypatch, capsys, key):
     form, make = EXPORTS[key]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("rws.report.write.write_or_warn", lambda *args: None)
-    monkeypatch.setattr("rws.look.check_data.all_cores", lambda: ThreadPoolExecutor(1))  # no processes
     assert main([form, str(make(tmp_path / "export")), "--output", "mine"]) == 0
     tree = {**TREE, "data": {**TREE["data"], "root": "mine"}}
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(tree))

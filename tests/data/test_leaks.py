@@ -1,7 +1,6 @@
 """Images in two lists, and images too large: what the check refuses training refuses too."""
 
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -24,7 +23,6 @@ train = load_script("train")
 def both(tmp_path, monkeypatch, capsys):
     """Runs the check and the training on a set; the exit code and the line, the same of both."""
     monkeypatch.setitem(FAMILIES, "tiny", TINY)
-    monkeypatch.setattr("rws.look.check_data.all_cores", lambda: ThreadPoolExecutor(2))
     config = tmp_path / "c.yaml"
     config.write_text(
         f"runs: {tmp_path / 'runs'}\ndevice: cpu\nmodel: {{name: tiny, weights: none}}\n"

@@ -226,6 +226,15 @@ def test_another_list_lies_in_another_folder(finished):
     assert not list((finished / "val_train").glob("worst*"))
 
 
+def test_pictures_of_an_earlier_scoring_are_taken_away_and_no_other_file(finished):
+    command = ["--checkpoint", str(finished / "last.pt"), "--worst", "1", "--ways"]
+    assert main([*command, "plain", "flip"]) == 0
+    (finished / "val/confusion_mine.png").write_bytes(b"mine")
+    assert main([*command, "flip"]) == 0
+    names = {"val.json", "confusion_flip.csv", "confusion_flip.png", "worst_flip.jpg", "confusion_mine.png"}
+    assert {path.name for path in (finished / "val").iterdir()} == names
+
+
 def test_a_resumed_run_does_not_mind_its_scores(finished):
     train = load_script("train")
     assert main(["--checkpoint", str(finished / "last.pt")]) == 0
@@ -264,7 +273,12 @@ def test_wrong_input_is_one_line(wild, finished, root, tmp_path, capsys):
     assert "nearest known one is --ways" in refused(capsys, "--checkpoint", a, "--wais", "plain")
     assert "invalid choice: 'flop'" in refused(capsys, "--checkpoint", a, "--ways", "flop")
     assert "--worst -1: must be" in refused(capsys, "--checkpoint", a, "--worst", "-1")
-    assert "--passes 0: must be 1 to 26" in refused(capsys, "--checkpoint", last, "--passes", "0")
+    assert "--passes 0: must be 1 to 26" in refused(
+        capsys, "--checkpoint", last, "--passes", "0", "--ways", "rws"
+    )
+    assert "--passes 3 is of --ways rws, attention, random, oracle; give that as well" in refused(
+        capsys, "--checkpoint", last, "--passes", "3", "--ways", "plain", "flip"
+    )
     assert "no such checkpoint" in refused(capsys, "--checkpoint", tmp_path / "no.pt", *flags(root))
     assert "name the data set with --data.name" in refused(capsys, "--checkpoint", a)
     assert "is there twice" in refused(capsys, "--checkpoint", last, last)

@@ -104,24 +104,6 @@ def asked_to_train(rng: random.Random, place: Path, *flags: str) -> str:
     return wrong(train.main, "--config", place / "c.yaml", *looking, *flags)
 
 
-class InProcess:
-    """In place of a pool of processes."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        pass
-
-    def map(self, function, items, chunksize=1):
-        return map(function, items)
-
-
-@pytest.fixture(autouse=True)
-def no_pool(monkeypatch):
-    monkeypatch.setattr("rws.look.check_data.all_cores", InProcess)
-
-
 @sample_and_all(10, 600)
 def test_images_of_a_set(numbers, tmp_path, spoilable):
     def attempt(rng: random.Random, place: Path) -> str:

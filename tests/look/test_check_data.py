@@ -1,6 +1,7 @@
 """--check-data as a person runs it: what it says and writes, for good sets and for each known trap."""
 
 import json
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from tiny import load_script
 
 from rws.core.cam import seg_grad_cam
 from rws.data import DATASETS, Reading, open_split
-from rws.data.check import all_cores, check_split, scan_split
+from rws.data.check import WORTH_PROCESSES, check_split, pool_for, scan_split
 from rws.data.transforms import Geometry, Normalisation, to_tensors, train_transform
 from rws.method.cams import CamNetwork
 from rws.training.evaluation import confusion_matrix
@@ -21,23 +22,9 @@ from rws.training.optimization import segmentation_loss
 train = load_script("train")
 
 
-class InProcess:
-    """A pool that starts no processes: the tests' sets are small."""
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        pass
-
-    def map(self, function, items, chunksize=1):
-        return map(function, items)
-
-
 @pytest.fixture
-def check(tmp_path, capsys, monkeypatch):
+def check(tmp_path, capsys):
     """Runs train.py --check-data on a set; returns the exit code, what it said, its one error line."""
-    monkeypatch.setattr("rws.look.check_data.all_cores", InProcess)
 
     def run(name: str, root: Path, *flags: str) -> tuple[int, str, str]:
         (tmp_path / "c.yaml").write_text(f"runs: {tmp_path / 'runs'}\ndata: {{partial: true}}\n")
@@ -98,10 +85,10 @@ def test_a_good_set_is_described_and_drawn(check, tmp_path, key):
     assert not [path for path in root.rglob("*") if path.suffix == ".json"]
 
 
-def test_all_cores_give_the_same_report(tmp_path):
-    """The real pool of processes, once."""
+def test_the_processes_of_a_large_set_give_the_same_report(tmp_path):
     split = open_split("ade20k", LAYOUTS["ade20k"].make(tmp_path / "set"), "train")
-    with all_cores() as pool:
+    with pool_for(WORTH_PROCESSES) as pool:
+        assert isinstance(pool, ProcessPoolExecutor)
         scan = scan_split(split, pool, progress=False)
     report, alone = scan.report, check_split(split, progress=False)
     assert scan.faults == []
