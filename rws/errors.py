@@ -96,6 +96,16 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"command line: {message}; {self.advice}")
 
 
+def _of_the_system(error: OSError) -> str:
+    """What the file system says, the file first."""
+    if error.filename is None or not error.strerror:
+        return str(error)
+    reason = (
+        "is a file, and a folder is needed" if isinstance(error, FileExistsError) else error.strerror.lower()
+    )
+    return f"{error.filename}: {reason}"
+
+
 def _short_of_memory(error: Exception) -> str:
     what = str(error).strip().split("\n")[0] or "MemoryError"
     return f"memory does not suffice ({what}); take smaller batches, crops or images"
@@ -130,7 +140,7 @@ def exit_code(command: Callable[[], int | None], *, results: str, interrupted: s
         print(f"error: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {safe(error)}; {results}", file=sys.stderr)
+        print(f"error: {safe(_of_the_system(error))}; {results}", file=sys.stderr)
         return 2
     except (MemoryError, RuntimeError) as error:
         if not (isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error))):

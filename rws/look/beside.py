@@ -49,7 +49,7 @@ def configuration_of(checkpoint: Path | None, flags: list[str]) -> Config:
     if "--config" in names or (checkpoint and not checkpoint.is_file()):
         return config
     if not file and "--data.name" not in names:
-        without = f"{beside}: is not there" if beside else "no data is named"
+        without = f"{checkpoint}: has no config.yaml beside it" if beside else "no data is named"
         raise UserError(f"{without}; name the data set with --data.name and --data.root, or give --config")
     if file and "--data.root" not in names and config.data.name != "demo":
         _check_root(config.data.root, file)

@@ -71,6 +71,19 @@ def test_a_command_ends_with_one_safe_line(text, kind, capsys):
     assert not set(said[:-1]) & set("\x1b\r\n\x07\x9b\x85\u202e\u2066\u2028\udcff")
 
 
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [("file", "is a file, and a folder is needed"), ("file/below", "not a directory")],
+)
+def test_a_file_in_the_place_of_a_folder_is_named_first(there, said, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    make = (tmp_path / there).mkdir
+    assert (
+        exit_code(lambda: make(parents=True, exist_ok=True), results="runs go to --runs", interrupted="") == 2
+    )
+    assert capsys.readouterr().err == f"error: {tmp_path / there}: {said}; runs go to --runs\n"
+
+
 class Failing(Dataset):
     def __len__(self) -> int:
         return 1
