@@ -27,6 +27,7 @@ from rws.evaluate.groups import confusion_of, overlaps_of
 from rws.evaluate.intervals import bootstrap
 from rws.evaluate.names import CHOSEN
 from rws.evaluate.predictions import predictions
+from rws.evaluate.remembered import remembering
 from rws.evaluate.scores import miou
 from rws.evaluate.ways import Trained, Way, again, by_error, uniform_ways
 from rws.method.look_again import PassBudget
@@ -60,7 +61,7 @@ MEANINGS = {
 
 def make_ways() -> dict[str, Way]:
     """Every way by name; those with a budget are good for one list."""
-    ways = uniform_ways(keep=True)
+    ways = uniform_ways()
     for kind, sides in SIDES.items():
         for passes in PASSES:
             looks = {name: LookAgain(passes, passes, sides, choose=how) for name, how in CHOSEN.items()}
@@ -92,12 +93,14 @@ def measure_run(config: Config, list_name: str, half: str, names: Sequence[str])
         trained.require_stages(str(folder / "last.pt"))
     overlaps: dict[str, list] = {name: [] for name in made}
     units = dict.fromkeys(made, 0.0)
-    for photo, predicted in predictions(trained, split, ids, made, f"ways {folder}"):
-        known = photo.label != card.classes.ignore_index
-        for name, each in predicted.items():
-            confusion = confusion_of(each.label, photo.label, known, card.classes.num_classes)
-            overlaps[name].append(overlaps_of(confusion).tolist())
-            units[name] += each.units / len(ids)
+    with remembering(network) as forget:
+        for photo, predicted in predictions(trained, split, ids, made, f"ways {folder}"):
+            forget()
+            known = photo.label != card.classes.ignore_index
+            for name, each in predicted.items():
+                confusion = confusion_of(each.label, photo.label, known, card.classes.num_classes)
+                overlaps[name].append(overlaps_of(confusion).tolist())
+                units[name] += each.units / len(ids)
     return {"list": list_name, "half": half, "ids": list(ids), "overlaps": overlaps, "units": units}
 
 

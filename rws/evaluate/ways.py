@@ -60,48 +60,33 @@ def augmented(tta: str, units: float, trained: Trained, photo: Photo) -> Predict
     return predict_label(trained.network, trained.card, photo.image, tta), units
 
 
-class Scales:
-    """Probabilities of an image at several scales. With `keep` those of the image that was asked for last are
-    kept, as several ways need the same ones; then a way's own seconds say nothing."""
-
-    def __init__(self, keep: bool) -> None:
-        self._keep = keep
-        self._of: tuple[Trained, Photo] | None = None
-        self._seen: dict[float, Tensor] = {}
-
-    def at(self, scale: float, trained: Trained, photo: Photo) -> Tensor:
-        """At a multiple of the network's input, of the photograph's own size; shape (1, C, H, W)."""
-        known = self._of is not None and self._of[0] is trained and self._of[1] is photo
-        if not (known and self._keep):
-            self._of, self._seen = (trained, photo), {}
-        if scale not in self._seen:
-            size = (photo.image.height, photo.image.width)
-            self._seen[scale] = resized_scores(_at_scale(trained, photo.image, scale), size)
-        return self._seen[scale]
-
-
-def enlarged(seen: Scales, scales: Sequence[float], trained: Trained, photo: Photo) -> Predicted:
+def enlarged(scales: Sequence[float], trained: Trained, photo: Photo) -> Predicted:
     """The mean of the probabilities at several scales of the network's input."""
     size = (photo.image.height, photo.image.width)
-    found = [seen.at(scale, trained, photo) for scale in scales]
+    found = [_at_scale(scale, trained, photo) for scale in scales]
     return likeliest(torch.stack(found).mean(0), size).cpu().numpy(), sum(s * s for s in scales)
 
 
-def weighed(seen: Scales, scale: float, trained: Trained, photo: Photo) -> Predicted:
+def weighed(scale: float, trained: Trained, photo: Photo) -> Predicted:
     """The image at a scale believed as far as the image itself is unsure: how RWS weighs, without windows."""
     size = (photo.image.height, photo.image.width)
-    whole, large = (seen.at(s, trained, photo) for s in (1.0, scale))
+    whole, large = (_at_scale(s, trained, photo) for s in (1.0, scale))
     share = uncertainty(whole[0])
     return likeliest(whole * (1 - share) + large * share, size).cpu().numpy(), 1 + scale * scale
 
 
-def _at_scale(trained: Trained, image: Image.Image, scale: float) -> Tensor:
-    """Probabilities of an image at a multiple of the network's input; shape (1, C, h, w)."""
+def _at_scale(scale: float, trained: Trained, photo: Photo) -> Tensor:
+    """Probabilities of an image, seen at a multiple of the network's input, at its own size.
+
+    Shape: (1, C, H, W).
+    """
+    image = photo.image
     height, width = network_input(trained.card, image).shape[-2:]
     pixels = tv_tensors.Image(TF.pil_to_tensor(image))
     large = TF.resize(pixels, [round(scale * height), round(scale * width)], antialias=True)
     images = trained.card.at_own_size()(large).as_subclass(Tensor)[None]
-    return logits_of(trained.network(to_network(images, trained.network))).float().softmax(1)
+    seen = logits_of(trained.network(to_network(images, trained.network))).float().softmax(1)
+    return resized_scores(seen, (image.height, image.width))
 
 
 def again(look: LookAgain, budget: PassBudget | None, trained: Trained, photo: Photo) -> Predicted:
@@ -124,15 +109,14 @@ def _errors(photo: Photo, whole: Tensor) -> Tensor:
     return ((whole.argmax(0) != label) & (label < len(whole))).float()
 
 
-def uniform_ways(keep: bool = False) -> dict[str, Way]:
-    """The ways that look at every image alike, by name; `keep` what several of them see."""
+def uniform_ways() -> dict[str, Way]:
+    """The ways that look at every image alike, by name."""
     ttas = {name: "none" if name == "plain" else name for name in AVERAGED}
     ways: dict[str, Way] = {n: partial(augmented, ttas[n], units) for n, units in AVERAGED.items()}
-    seen = Scales(keep)
     for scale in SCALES:
-        ways[f"at_{scale:g}"] = partial(enlarged, seen, (scale,))
-        ways[f"with_{scale:g}"] = partial(enlarged, seen, (1.0, scale))
-        ways[f"weighed_{scale:g}"] = partial(weighed, seen, scale)
+        ways[f"at_{scale:g}"] = partial(enlarged, (scale,))
+        ways[f"with_{scale:g}"] = partial(enlarged, (1.0, scale))
+        ways[f"weighed_{scale:g}"] = partial(weighed, scale)
     return ways
 
 

@@ -8,8 +8,9 @@ from tiny import STAGES, TinyNetwork
 from torch import nn
 
 from rws.data import Split, open_split
-from rws.evaluate.passes import PASSES, RIVAL, LookedOnce, against_passes
+from rws.evaluate.passes import RIVAL, against_passes, looking_again
 from rws.evaluate.predictions import predictions
+from rws.evaluate.remembered import remembering
 from rws.evaluate.ways import Trained, make_ways
 from rws.runs.model_file import Card
 
@@ -48,23 +49,36 @@ def labels(trained: Trained, split: Split, ways: dict) -> dict[str, list]:
     return found
 
 
-def test_each_number_of_passes_gives_what_rws_val_gives_with_it(trained, split):
-    together = labels(trained, split, LookedOnce().ways)
-    assert list(together) == ["plain", "rws_2", "rws_3", "rws_4"]
-    for passes in PASSES[1:]:
-        alone = labels(trained, split, make_ways(["rws"], passes))["rws"]
-        for (ours, units), (theirs, cost) in zip(together[f"rws_{passes}"], alone, strict=True):
+def test_an_image_is_shown_to_the_network_once_for_all_ways(trained, split):
+    ways = looking_again() | make_ways(["flip", RIVAL, "weighed_1.5"], 1)
+    alone = {name: labels(trained, split, {name: way}) for name, way in ways.items()}
+    trained.network.seen = 0
+    with remembering(trained.network) as forget:
+        together = labels(trained, split, looking_again() | make_ways(["flip", RIVAL, "weighed_1.5"], 1))
+        shown = trained.network.seen
+        forget()
+        labels(trained, split, make_ways(["plain"], 1))
+    assert trained.network.seen == shown + len(split.ids)
+    # The whole, mirrored, at 1.5 times its size, and three windows at most on the average.
+    assert shown <= 6 * len(split.ids)
+    for name, found in together.items():
+        for (ours, units), (theirs, cost) in zip(found, alone[name][name], strict=True):
             assert units == cost
             assert np.array_equal(ours, theirs)
 
 
-def test_an_image_is_looked_at_once_for_all_with_windows_of_one_size(trained, split, monkeypatch):
-    monkeypatch.setattr("rws.core.windows.HOLD", 1.1)
-    most = max(units for _, units in labels(trained, split, make_ways(["rws"], max(PASSES)))["rws"])
-    trained.network.seen = 0
-    found = labels(trained, split, LookedOnce().ways)
-    assert len(split.ids) < trained.network.seen <= most * len(split.ids)
-    assert trained.network.seen == sum(max(u for _, u in each) for each in zip(*found.values()))
+def test_with_gradients_and_after_the_block_a_network_is_asked_anew(trained):
+    images = torch.rand(2, 3, 32, 32)
+    with remembering(trained.network):
+        with torch.no_grad():
+            first, again = (trained.network(images) for _ in "ab")
+        assert trained.network.seen == 2
+        assert torch.equal(first, again)
+        trained.network(images.requires_grad_())
+        assert trained.network.seen == 4
+    with torch.no_grad():
+        trained.network(images)
+    assert trained.network.seen == 6
 
 
 def test_the_points_are_those_of_the_ways_alone(trained, split):
