@@ -53,7 +53,6 @@ MEANINGS = {
     "rws_K": "whole and windows by uncertainty, as `--ways rws`, but K passes for each image",
     "rws_mean_K": "the same, K passes on the average over the list",
     "_large, _half": "windows of 0.7 of the sides alone, of 0.5 alone",
-    "_prior": "with the whole image as a prior for the classes",
     "random_K, oracle_K": "as many windows of the same sizes by chance, and windows by the true errors",
     "attention_K": "by what the last stage's heat map misses; a backward pass a class, a unit each",
 }
@@ -67,7 +66,6 @@ def make_ways() -> dict[str, Way]:
             looks = {name: LookAgain(passes, passes, sides, choose=how) for name, how in CHOSEN.items()}
             ways |= {f"{name}{kind}_{passes}": partial(again, look, None) for name, look in looks.items()}
         ways[f"oracle{kind}_3"] = partial(by_error, LookAgain(3, 3, sides), None)
-        ways[f"rws{kind}_prior_3"] = partial(again, LookAgain(3, 3, sides, prior=True), None)
     ways["rws_mean_3"] = partial(again, LookAgain(3), PassBudget(LookAgain(3)))
     return ways
 

@@ -15,9 +15,8 @@ class LookAgain:
 
     passes: forward passes an image, the first one included; over a folder or a film their mean. most: passes
     of one image at most. sides: of the windows over the image's; a smaller one is taken where it holds much
-    of what is unsure. prior: a window sees a class only as far as the whole image finds it likely nearby.
-    choose: by what else the windows are chosen, for a comparison: what the last stage's heat map misses, or
-    chance.
+    of what is unsure. choose: by what else the windows are chosen, for a comparison: what the last stage's
+    heat map misses, or chance.
 
     Raises: UserError for numbers that cannot be.
     """
@@ -25,7 +24,6 @@ class LookAgain:
     passes: float = 3.0
     most: int | None = None
     sides: tuple[float, ...] = (0.7, 0.5)
-    prior: bool = False
     choose: str = "uncertainty"
 
     def __post_init__(self) -> None:

@@ -18,7 +18,6 @@ DISCOUNT = 0.15  # what is left of the uncertainty inside a window that is taken
 BLUR = 1.5  # how far a window smaller than the largest may be enlarged beyond the image's own pixels
 HOLD = 0.4  # of what is unsure: a window smaller than the largest must hold that much of it
 FADE = 0.2  # share of a window's side over which its weight rises from 0 at an edge inside the image
-PRIOR_REACH = 0.05  # of the height: how far from where the whole image sees a class a window may see it
 
 
 def uncertainty(probabilities: Tensor) -> Tensor:
@@ -122,22 +121,23 @@ def _ramp(length: int, rises: bool, falls: bool, fade: float) -> Tensor:
     return torch.minimum(weights, up.flip(0)) if falls else weights
 
 
-def class_prior(whole: Tensor, reach: float = PRIOR_REACH) -> Tensor:
-    """How probable the whole image finds each class near each pixel; a part alone may not tell its class.
+def classes_of_both(slices: Tensor, wholes: Tensor, background: int | None) -> Tensor:
+    """Slices that say where objects are, and together with the whole image of which class.
 
-    Shape: (C, H, W) -> (C, H, W), the largest probability within `reach` times the height.
+    A part of an object may not tell what it is part of. So what a slice gives to all objects is shared out
+    among their classes as slice and whole image find in sum. What it gives to the background stays. Without a
+    background, or with one class beside it, slices stay as they are.
+
+    Shape: slices (K, C, h, w); wholes, the whole image where they lie, (K, C, h, w) -> (K, C, h, w).
     """
-    side = 2 * max(1, round(reach * whole.shape[-2] / 2)) + 1
-    return F.max_pool2d(whole[None], side, stride=1, padding=side // 2)[0]
-
-
-def with_prior(slices: Tensor, prior: Tensor) -> Tensor:
-    """Probabilities of slices times a prior, renormalised.
-
-    Shape: (K, C, h, w) and (K, C, h, w) -> (K, C, h, w).
-    """
-    product = slices * prior
-    return product / product.sum(1, keepdim=True).clamp_min(1e-12)
+    objects = [c for c in range(slices.shape[1]) if c != background]
+    if background is None or len(objects) < 2:
+        return slices
+    both = slices[:, objects] + wholes[:, objects]
+    given = slices[:, objects].sum(1, keepdim=True)
+    found = slices.clone()
+    found[:, objects] = both * (given / both.sum(1, keepdim=True).clamp_min(1e-12))
+    return found
 
 
 def put_in_place(

@@ -1,6 +1,7 @@
 """RWS at test time (`--ways rws`): windows over what the network is unsure of, seen enlarged, put in place.
 
 A window is believed as far as the whole image is unsure: in each pixel its share is the whole's uncertainty.
+Where there is a background it says where objects are, and together with the whole image of which class.
 
 The first pass sees the whole image, the windows are seen in one batch. Where the frame before has chosen the
 windows of a film's frame, whole and windows are one batch. There is no backward pass and no stage is needed,
@@ -27,13 +28,12 @@ from rws.core.stages import logits_of
 from rws.core.windows import (
     candidate_windows,
     choose_windows,
-    class_prior,
+    classes_of_both,
     finer_grid,
     on_grid,
     put_in_place,
     sides_that_show_more,
     uncertainty,
-    with_prior,
 )
 from rws.method.cams import CamNetwork
 from rws.method.whole_input import whole_input
@@ -189,8 +189,7 @@ def look_again(
         found = windows(first.wanted)
         parts = enlarged(found.boxes(size))
         slices = _probabilities(network, torch.cat(parts)) if parts else first.whole[:0]
-    if options.prior and len(slices):
-        slices = with_prior(slices, _prior(first.whole, found.inside))
+    _give_the_whole_a_say(slices, first.whole, found.inside, card.classes.background)
     return SeenAgain(first.whole, slices, found.places, found.grid, first.wanted, size, first.backward)
 
 
@@ -260,8 +259,9 @@ def _enlarged(card: Card, image: Image.Image, size: tuple[int, int], boxes: Tens
     return [transform(part).as_subclass(Tensor)[None] for part in parts]
 
 
-def _prior(whole: Tensor, boxes: Tensor) -> Tensor:
-    """The prior of each window at the size of the network's input; shape (K, C, h, w)."""
-    prior, size = class_prior(whole[0]), tuple(whole.shape[-2:])
-    parts = (prior[None, :, y : y + h, x : x + w] for y, x, h, w in boxes.tolist())
-    return torch.cat([resized_scores(part, size) for part in parts])
+def _give_the_whole_a_say(slices: Tensor, whole: Tensor, boxes: Tensor, background: int | None) -> None:
+    """Changes which classes the slices see, one by one: all together would take their memory again."""
+    size = tuple(whole.shape[-2:])
+    for own, (y, x, h, w) in zip(slices.split(1), boxes.tolist()):
+        part = resized_scores(whole[..., y : y + h, x : x + w], size)
+        own.copy_(classes_of_both(own, part, background))

@@ -46,7 +46,7 @@ def test_every_way_is_measured_and_plain_differs_from_itself_by_nothing(finished
     assert units["plain"] == 1
     assert units["at_1.5"] == 2.25
     assert units["with_2"] == 5
-    assert {units[name] for name in ("rws_3", "rws_half_3", "random_3", "oracle_3", "rws_prior_3")} == {3}
+    assert {units[name] for name in ("rws_3", "rws_half_3", "random_3", "oracle_3")} == {3}
     assert units["rws_mean_3"] <= 3
     assert 3 < units["attention_3"] <= 3 + 5  # a backward pass for each class that is predicted
     assert "| rws_3 | 3.00 |" in capsys.readouterr().out

@@ -12,14 +12,13 @@ from rws.core.windows import (
     HOLD,
     candidate_windows,
     choose_windows,
-    class_prior,
+    classes_of_both,
     edge_weights,
     finer_grid,
     on_grid,
     put_in_place,
     sides_that_show_more,
     uncertainty,
-    with_prior,
 )
 
 
@@ -202,19 +201,28 @@ def test_put_in_place_is_a_mean_of_probabilities():
     assert found.min() >= 0
 
 
-def test_the_prior_is_the_largest_probability_nearby():
-    whole = probabilities(2, 40, 30)
-    found = class_prior(whole)  # reach: 2 rows and columns around
-    for y, x in ((0, 0), (20, 15), (39, 29)):
-        part = whole[:, max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
-        assert torch.equal(found[:, y, x], part.amax((1, 2)))
-
-
-def test_with_a_prior_of_0_a_class_is_gone_and_an_even_prior_changes_nothing():
-    slices = torch.stack([probabilities(3, 6, 6, seed=k) for k in range(2)])
-    torch.testing.assert_close(with_prior(slices, torch.full_like(slices, 0.3)), slices)
-    prior = torch.ones_like(slices)
-    prior[:, 1] = 0
-    found = with_prior(slices, prior)
-    assert (found[:, 1] == 0).all()
+def test_a_slice_says_where_and_with_the_whole_image_of_which_class():
+    slices = torch.stack([probabilities(4, 6, 6, seed=k) for k in range(2)])
+    wholes = torch.stack([probabilities(4, 6, 6, seed=k) for k in (7, 8)])
+    before = slices.clone()
+    found = classes_of_both(slices, wholes, background=1)
+    assert torch.equal(slices, before)
+    assert torch.equal(found[:, 1], slices[:, 1])
     torch.testing.assert_close(found.sum(1), torch.ones(2, 6, 6))
+    for k, y, x in ((0, 0, 0), (1, 3, 5)):
+        both = (slices + wholes)[k, [0, 2, 3], y, x]
+        expected = both / both.sum() * (1 - slices[k, 1, y, x])
+        torch.testing.assert_close(found[k, [0, 2, 3], y, x], expected)
+
+
+def test_where_the_whole_sees_no_object_a_slice_alone_says_which():
+    slice_ = torch.tensor([0.2, 0.5, 0.3])[None, :, None, None]
+    whole = torch.tensor([1.0, 0.0, 0.0])[None, :, None, None]
+    torch.testing.assert_close(classes_of_both(slice_, whole, 0), slice_)
+    assert torch.equal(classes_of_both(whole, whole, 0), whole)
+
+
+@pytest.mark.parametrize(("count", "background"), [(3, None), (2, 0), (2, 1)])
+def test_with_nothing_to_tell_apart_slices_stay_as_they_are(count, background):
+    slices, wholes = (torch.stack([probabilities(count, 5, 4, seed=k)]) for k in range(2))
+    assert torch.equal(classes_of_both(slices, wholes, background), slices)

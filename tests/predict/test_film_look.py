@@ -48,8 +48,8 @@ def test_a_map_of_the_frame_before_chooses_and_all_is_one_batch(network):
 
 
 def test_windows_by_a_frames_own_map_are_seen_as_those_that_it_chooses_itself(network):
-    own = look_again(network, CARD, photo(60, 80), LookAgain(3, prior=True))
-    found = look_again(network, CARD, photo(60, 80), LookAgain(3, prior=True), before=own.unsure)
+    own = look_again(network, CARD, photo(60, 80), LookAgain(3))
+    found = look_again(network, CARD, photo(60, 80), LookAgain(3), before=own.unsure)
     assert torch.equal(found.boxes_yxhw, own.boxes_yxhw)
     torch.testing.assert_close(found.probabilities(), own.probabilities())
 

@@ -1,5 +1,7 @@
 """RWS at test time: how many windows are taken, what the network sees of them, and what comes out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,8 @@ from tiny import STAGES, TinyNetwork
 from torch import nn
 
 from rws.core.cam import seg_grad_cam
-from rws.core.windows import uncertainty
+from rws.core.labels import resized_scores
+from rws.core.windows import classes_of_both, on_grid, uncertainty
 from rws.data.classes import DEMO
 from rws.errors import UserError
 from rws.method.look_again import PassBudget, SeenAgain, look_again
@@ -18,6 +21,8 @@ from rws.predict.ways import LookAgain, PredictOptions, Windows
 from rws.runs.model_file import Card
 
 CARD = Card("lraspp_mobilenet_v3_large", False, STAGES, DEMO, base_size=32)
+# Without a background the whole image has no say in what a window shows.
+WITHOUT = replace(CARD, classes=replace(DEMO, background=None))
 
 
 def photo(height: int, width: int, seed: int = 0) -> Image.Image:
@@ -90,7 +95,7 @@ def test_one_pass_is_the_plain_prediction(network):
 
 def test_what_is_seen_are_parts_of_the_image_and_what_no_window_holds_is_the_plain_prediction(network):
     image = photo(64, 84)
-    found = look_again(network, CARD, image, LookAgain(2, sides=(0.5,)))
+    found = look_again(network, WITHOUT, image, LookAgain(2, sides=(0.5,)))
     [(y, x, h, w)] = found.boxes_yxhw.tolist()
     assert (h, w) == (32, 42)
     alone = look_again(network, CARD, image.crop((x, y, x + w, y + h)), LookAgain(1)).whole
@@ -173,12 +178,18 @@ def test_random_windows_are_the_same_each_time_and_others_in_another_image(netwo
     assert passes == [2, 3, 2, 3]
 
 
-def test_a_prior_hides_what_the_whole_does_not_see(network):
-    plain = look_again(network, CARD, photo(60, 80), LookAgain(3))
-    found = look_again(network, CARD, photo(60, 80), LookAgain(3, prior=True))
+def test_the_whole_image_has_a_say_in_the_class_of_objects_and_none_in_where_they_are(network):
+    found = look_again(network, CARD, photo(60, 80), LookAgain(3))
+    alone = look_again(network, WITHOUT, photo(60, 80), LookAgain(3))
+    assert CARD.classes.background == 0
+    assert torch.equal(found.slices[:, 0], alone.slices[:, 0])
     torch.testing.assert_close(found.slices.sum(1), torch.ones_like(found.slices[:, 0]))
-    assert torch.equal(found.boxes_yxhw, plain.boxes_yxhw)
-    assert (found.slices - plain.slices).abs().max() > 0.01
+    size = tuple(found.whole.shape[-2:])
+    boxes = on_grid(found.places_yxhw, found.grid, size).tolist()
+    for seen, own, (y, x, h, w) in zip(found.slices, alone.slices, boxes, strict=True):
+        part = resized_scores(found.whole[..., y : y + h, x : x + w], size)[0]
+        assert (seen[1:] - own[1:]).abs().max() > 0.01
+        torch.testing.assert_close(seen[None], classes_of_both(own[None], part[None], 0))
 
 
 def test_a_network_of_bare_logits_without_stages_is_taken():
