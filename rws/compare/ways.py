@@ -23,11 +23,9 @@ from rws.compare.plan import Plan
 from rws.compare.tables import interval, machine_line, mean_and_deviation, table
 from rws.config import Config
 from rws.errors import Parser, UserError, exit_code
-from rws.evaluate.groups import confusion_of, overlaps_of
+from rws.evaluate.counted import count_ways
 from rws.evaluate.intervals import bootstrap
 from rws.evaluate.names import CHOSEN
-from rws.evaluate.predictions import predictions
-from rws.evaluate.remembered import remembering
 from rws.evaluate.scores import miou
 from rws.evaluate.ways import Trained, Way, again, by_error, uniform_ways
 from rws.method.look_again import PassBudget
@@ -89,16 +87,9 @@ def measure_run(config: Config, list_name: str, half: str, names: Sequence[str])
     made = {name: way for name, way in make_ways().items() if name in names}
     if any(name.startswith("attention") for name in made):
         trained.require_stages(str(folder / "last.pt"))
-    overlaps: dict[str, list] = {name: [] for name in made}
-    units = dict.fromkeys(made, 0.0)
-    with remembering(network) as forget:
-        for photo, predicted in predictions(trained, split, ids, made, f"ways {folder}"):
-            forget()
-            known = photo.label != card.classes.ignore_index
-            for name, each in predicted.items():
-                confusion = confusion_of(each.label, photo.label, known, card.classes.num_classes)
-                overlaps[name].append(overlaps_of(confusion).tolist())
-                units[name] += each.units / len(ids)
+    counted = count_ways(trained, split, ids, made, f"ways {folder}")
+    overlaps = {name: each.overlaps.tolist() for name, each in counted.items()}
+    units = {name: each.units for name, each in counted.items()}
     return {"list": list_name, "half": half, "ids": list(ids), "overlaps": overlaps, "units": units}
 
 

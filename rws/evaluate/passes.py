@@ -4,13 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-import numpy as np
-
 from rws.data import Split
-from rws.evaluate.groups import confusion_of, overlaps_of
+from rws.evaluate.counted import Counted, count_ways
 from rws.evaluate.intervals import bootstrap
-from rws.evaluate.predictions import predictions
-from rws.evaluate.remembered import remembering
 from rws.evaluate.scores import miou
 from rws.evaluate.ways import Trained, Way, again, make_ways
 from rws.method.look_again import PassBudget, SeenAgain
@@ -71,26 +67,14 @@ def measured(trained: Trained, split: Split, ids: Sequence[str], ways: dict[str,
 
     Raises: UserError for an image or a label that cannot be used.
     """
-    classes = trained.card.classes
-    overlaps: dict[str, list[np.ndarray]] = {name: [] for name in ways}
-    units = dict.fromkeys(ways, 0.0)
-    with remembering(trained.network) as forget:
-        for photo, predicted in predictions(trained, split, ids, ways, "look again"):
-            forget()
-            known = photo.label != classes.ignore_index
-            for name, each in predicted.items():
-                confusion = confusion_of(each.label, photo.label, known, classes.num_classes)
-                overlaps[name].append(overlaps_of(confusion))
-                units[name] += each.units
-    first, *_ = counted = {name: np.stack(each)[None] for name, each in overlaps.items()}
+    counted = count_ways(trained, split, ids, ways, "look again")
+    first = next(iter(counted.values()))
     return [
-        Point(name, units[name] / len(ids), miou(each[0].sum(0)), _gain(each, counted[first]))
+        Point(name, each.units, miou(each.overlaps.sum(0)), None if each is first else _gain(each, first))
         for name, each in counted.items()
     ]
 
 
-def _gain(ours: np.ndarray, theirs: np.ndarray) -> Gain | None:
-    if ours is theirs:
-        return None
-    found = bootstrap(ours, theirs, miou)
+def _gain(ours: Counted, theirs: Counted) -> Gain:
+    found = bootstrap(ours.overlaps[None], theirs.overlaps[None], miou)
     return Gain(found["mean"], found["low"], found["high"])
