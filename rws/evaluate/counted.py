@@ -16,8 +16,8 @@ from rws.evaluate.ways import Trained, Way
 class Counted:
     """One way over a list.
 
-    overlaps: (N, 2, C) pixels in common and in either, by image and class. units: forward passes of an image on
-    the average.
+    overlaps: (N, 2, C) pixels in common and in either, by image and class. units: mean forward passes of an
+    image.
     """
 
     overlaps: np.ndarray
