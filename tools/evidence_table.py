@@ -2,6 +2,7 @@
 
 trained: what the arms differ from plain training. at-test-time: what other ways of prediction gain.
 again: what looking again gains, from headline.json, as the README shows it.
+more-passes: the same with the networks of seed 0, up to six passes, beside rivals of as many units.
 losses, own-images: losses and class weights on CamVid; augmentation with thirty images.
 quarter: photographs without labels beside a quarter of the labels. films: ways to predict films.
 schedule: the paper's own accounting, epoch by epoch, beside the released row.
@@ -19,6 +20,7 @@ from rws.compare.tables import interval, mean_and_deviation, table
 FOLDER = Path(__file__).parents[1] / "experiments"
 RECORDS = ("camvid", "voc_cat", "voc_dog", "voc_cow", "voc_animals")
 ARMS = ("slices", "aimed", "random", "rws")
+FAIR = ("camvid", "cat", "dog", "cow", "animals")
 AT_TEST = ("camvid", "voc_cat", "voc_cow", "voc_animals")
 
 # Difference in mIoU after each of 15 epochs. Source: the README of the authors' repository.
@@ -144,6 +146,20 @@ def again() -> str:
     return table(head, [*rows, ["mean", "", "", *means]])
 
 
+def more_passes() -> str:
+    """Gains of the networks of seed 0 by way, a column for each set; every way that all sets have."""
+    found = read(tuple(f"fair_{name}/seed_0" for name in FAIR), "ways.json")
+    results = [each["results"] for each in found.values()]
+    shared = [name for name in results[0] if all(name in each for each in results) and name != "plain"]
+    rows = []
+    for name in sorted(shared, key=lambda name: results[0][name]["units"]):
+        gains = [each[name]["against_plain"] for each in results]
+        mean = f"{statistics.fmean(gain['mean'] for gain in gains):+.2f}"
+        rows.append([f"`{name}`", f"{results[0][name]['units']:.2f}", *map(interval, gains), mean])
+    heads = (f"[{path.split('/')[0].removeprefix('fair_')}](experiments/{path}/ways.md)" for path in found)
+    return table(["", "units", *heads, "mean"], rows)
+
+
 def schedule() -> str:
     """The paper's accounting, epoch by epoch: the released row, and ours with its intervals over seeds."""
     found = json.loads((FOLDER / "equal_schedule" / "schedule.json").read_text())["results"]
@@ -203,6 +219,7 @@ def films() -> str:
 
 TABLES = {
     "again": again,
+    "more-passes": more_passes,
     "schedule": schedule,
     "losses": lambda: arms("camvid_losses", RARE),
     "own-images": lambda: arms("own_images", ("sidewalk", "fence", "car")),

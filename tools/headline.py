@@ -24,7 +24,7 @@ from rws.runs.checkpoint import write_result
 
 ROOT = Path(__file__).parents[1]
 SETS = ("camvid", "cat", "dog", "cow", "animals")
-OURS = ("rws_2", "rws_3", "rws_4")  # as `rws predict --ways rws`, but as many passes for each image
+OURS = ("rws_2", "rws_3", "rws_4", "rws_6")  # as `rws predict --ways rws`, but as many passes for each image
 MOST_UNITS = 7  # drawn
 MOST_OF_RIVALS = 4  # units of the rivals of three passes
 FEWER = "seed_0"  # the folder of a record of more ways, and fewer networks
@@ -36,7 +36,7 @@ FAMILIES = {
     "enlarged, averaged in": ("with_",),
     "enlarged, believed where unsure": ("weighed_",),
     "quarters": ("quarters",),
-    "random windows": ("random_2", "random_3", "random_4"),
+    "random windows": ("random_",),
 }
 
 

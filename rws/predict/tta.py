@@ -1,4 +1,4 @@
-"""Test-time augmentation (`--tta`): an image mirrored, at several scales, or with its quarters enlarged.
+"""Test-time augmentation (`--ways`): an image mirrored, at several scales, or with its quarters enlarged.
 
 The quarters are a little more than quarters, so that they overlap: the weight of each falls to 0 at its edges
 inside the image, and there is no seam between them.

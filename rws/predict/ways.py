@@ -113,6 +113,6 @@ class PredictOptions:
             raise UserError("command line: --ways rws and --slide are two ways to look at parts; choose one")
         if has_quarters(self.tta) and self.windows:
             raise UserError(
-                f"command line: --tta {self.tta} enlarges parts of the whole image, --slide sees parts at "
+                f"command line: --ways {self.tta} enlarges parts of the whole image, --slide sees parts at "
                 "their own size; choose one"
             )

@@ -99,7 +99,7 @@ REFUSED = {
     "--slide -513": "--slide -513: a window needs 32 pixels",
     "--slide 100 --stride 101": "--stride 101: must be 1 to 100, the window",
     "--slide 100 --stride 0": "--stride 0: must be 1 to 100",
-    "--slide 100 --tta quarters": "--tta quarters enlarges parts of the whole image",
+    "--slide 100 --tta quarters": "--ways quarters enlarges parts of the whole image",
     "--refine": "--refine is retired, for --ways rws gains more with fewer passes",
     "--cam-method layercam": "--cam-method layercam is of heat maps; give --cam CLASS",
     "--cam-whole": "--cam-whole is of heat maps; give --cam CLASS",
