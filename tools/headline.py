@@ -19,6 +19,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MultipleLocator
 
 from rws.runs.checkpoint import write_result
 
@@ -153,38 +155,43 @@ def _points(ways: dict[str, dict], starts: tuple[str, ...]) -> list[tuple[float,
 
 def _draw(
     axes: Axes, points: list[tuple[float, float, int]], seeds: int, size: float, **line: object
-) -> None:
+) -> Line2D:
     """A line from one plain pass through points; those of fewer networks than `seeds` are hollow."""
     units, gains = zip((1.0, 0.0), *(point[:2] for point in points))
     (drawn,) = axes.plot(units, gains, **line)
     for unit, gain, networks in points:
         fill = "white" if networks < seeds else drawn.get_color()
         axes.plot(unit, gain, line.get("marker", "o"), markersize=size, color=drawn.get_color(), mfc=fill)
+    return drawn
 
 
 def figure(facts: dict) -> Figure:
     """Gain in mIoU over one plain pass against units, a panel for each set; hollow points have one seed."""
     sets = facts["training_free"]
-    drawn = Figure(figsize=(2.9 * len(sets), 3.2), dpi=110, layout="constrained")
+    drawn = Figure(figsize=(2.9 * len(sets), 3.4), dpi=110, layout="constrained")
     FigureCanvasAgg(drawn)
-    panels = drawn.subplots(1, len(sets), sharey=True, squeeze=False)[0]
+    panels = drawn.subplots(1, len(sets), sharex=True, sharey=True, squeeze=False)[0]
+    lines: dict[str, Line2D] = {}
     for axes, (name, each) in zip(panels, sets.items()):
         axes.axhline(0, color="0.7", linewidth=1)
-        for label, starts in FAMILIES.items():
+        seeds = len(each["seeds"])
+        for number, (label, starts) in enumerate(FAMILIES.items()):
             if found := _points(each["rivals"], starts):
-                _draw(axes, found, len(each["seeds"]), 4, linewidth=1, label=label)
-        points, seeds = _points(each["rws"], ("rws",)), len(each["seeds"])
-        _draw(axes, points, seeds, 5, marker="s", linewidth=2.4, color="black", label="RWS")
+                lines[label] = _draw(axes, found, seeds, 4, linewidth=1, color=f"C{number}")
+        points = _points(each["rws"], ("rws",))
+        lines["RWS"] = _draw(axes, points, seeds, 5, marker="s", linewidth=2.4, color="black")
         axes.set_title(f"{name}: {each['images']} images, {seeds} seed{'s' if seeds > 1 else ''}", fontsize=9)
         axes.set_xlabel("forward passes", fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
-    drawn.axes[0].set_ylabel("mIoU over one pass", fontsize=9)
-    drawn.axes[0].legend(fontsize=7, frameon=False)
+    panels[0].set_ylabel("mIoU over one pass", fontsize=9)
+    panels[0].xaxis.set_major_locator(MultipleLocator(1))
+    title = None
     if any(
         len(way["seeds"]) < len(each["seeds"]) for each in sets.values() for way in each["rivals"].values()
     ):
-        corner = {"transform": drawn.axes[0].transAxes, "ha": "right", "fontsize": 7}
-        drawn.axes[0].text(0.98, 0.02, "hollow: seed 0 alone", **corner)
+        title = "hollow: seed 0 alone"
+    place = {"loc": "outside lower center", "ncols": len(lines), "fontsize": 8, "title_fontsize": 8}
+    drawn.legend(lines.values(), lines.keys(), frameon=False, title=title, **place)
     return drawn
 
 
