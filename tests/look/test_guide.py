@@ -108,7 +108,7 @@ def test_away_from_its_run_a_checkpoint_needs_its_data_named(finished, root, tmp
     copy = tmp_path / "last.pt"
     copy.write_bytes((finished / "last.pt").read_bytes())
     asked = "name the data set with --data.name and --data.root, or give --config"
-    assert refused(capsys, "--checkpoint", copy) == (f"error: {tmp_path}/config.yaml: is not there; {asked}")
+    assert refused(capsys, "--checkpoint", copy) == f"error: {copy}: has no config.yaml beside it; {asked}"
     assert asked in refused(capsys, "--checkpoint", copy, "--data.root", root)
     assert refused(capsys, "--model.name", "tiny") == f"error: no data is named; {asked}"
     named = ["--data.name", "folder", "--data.root", str(root), "--data.workers", "0", "--device", "cpu"]

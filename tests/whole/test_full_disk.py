@@ -56,7 +56,7 @@ def test_a_large_checkpoint(tmp_path, capsys):
     flags = trial.command("--cycles.plain", "false")
     with files_of_at_most(1_000_000):
         assert train.main(flags) == 2
-    assert f"File too large: '{tmp_path}/runs/run/best.pt'" in the_error(capsys.readouterr().err)
+    assert f"error: {tmp_path}/runs/run/best.pt: file too large; " in the_error(capsys.readouterr().err)
     assert not list((tmp_path / "runs").rglob("*.pt"))
     assert train.main([*flags, "--resume"]) == 0
     assert "large" in checkpoint.load(tmp_path / "runs/run/last.pt")["model"]
