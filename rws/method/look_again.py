@@ -261,6 +261,8 @@ def _enlarged(card: Card, image: Image.Image, size: tuple[int, int], boxes: Tens
 
 def _give_the_whole_a_say(slices: Tensor, whole: Tensor, boxes: Tensor, background: int | None) -> None:
     """Changes which classes the slices see, one by one: all together would take their memory again."""
+    if background is None:
+        return
     size = tuple(whole.shape[-2:])
     for own, (y, x, h, w) in zip(slices.split(1), boxes.tolist()):
         part = resized_scores(whole[..., y : y + h, x : x + w], size)
