@@ -2,7 +2,8 @@
 
 trained: what the arms differ from plain training. at-test-time: what other ways of prediction gain.
 again: what looking again gains, from headline.json, as the README shows it.
-more-passes: the same with the networks of seed 0, up to six passes, beside rivals of as many units.
+long: the same with networks that were trained about three times as long; levels: both side by side.
+more-passes: the gains of the networks of seed 0, up to six passes, beside rivals of as many units.
 losses, own-images: losses and class weights on CamVid; augmentation with thirty images.
 quarter: photographs without labels beside a quarter of the labels. films: ways to predict films.
 schedule: the paper's own accounting, epoch by epoch, beside the released row.
@@ -13,6 +14,8 @@ import json
 import statistics
 import sys
 from pathlib import Path
+
+import yaml
 
 from rws.compare.intervals import difference
 from rws.compare.tables import interval, mean_and_deviation, table
@@ -126,9 +129,9 @@ def _best(each: dict, most: float) -> tuple[str, dict]:
     return best, rivals[best]
 
 
-def again() -> str:
+def again(accounting: str = "training_free", folder: str = "fair_{}") -> str:
     """What looking again gains, beside the best rivals of as many units."""
-    sets = json.loads((FOLDER / "headline.json").read_text())["training_free"]
+    sets = json.loads((FOLDER / "headline.json").read_text())[accounting]
     head = ["set", "images x seeds", "one pass", "RWS, 2 passes", "best rival, at most 2.6", "RWS, 3 passes"]
     head += ["best rival, at most 3.3", "RWS - random windows, 3"]
     rows, gains = [], []
@@ -139,11 +142,28 @@ def again() -> str:
         found = [*(way["against_plain"] for way in found), each["against_random"]["rws_3"]]
         said = ["", f" ({two}, {of_two['units']:.2f})", "", f" ({three}, {of_three['units']:.2f})", ""]
         images = f"{each['images']} x {len(each['seeds'])}"
-        first = [f"[{name}](experiments/fair_{name})", images, f"{statistics.fmean(each['plain']):.2f}"]
+        record = f"[{name}](experiments/{folder.format(name)})"
+        first = [record, images, f"{statistics.fmean(each['plain']):.2f}"]
         rows.append([*first, *(interval(way) + text for way, text in zip(found, said))])
         gains.append([way["mean"] for way in found])
     means = [f"{statistics.fmean(column):+.2f}" for column in zip(*gains)]
     return table(head, [*rows, ["mean", "", "", *means]])
+
+
+def levels() -> str:
+    """One plain pass and the gain of three, after the short training and after the long one, of one seed."""
+    facts = json.loads((FOLDER / "headline.json").read_text())
+    head = ["set", "epochs, short", "one pass", "three passes", "epochs, long", "one pass", "three passes"]
+    rows = []
+    for name, long in facts["training_free_long"].items():
+        short, row = facts["training_free"][name], [name]
+        for each, folder in ((short, f"fair_{name}"), (long, f"fair_{name}_long")):
+            place = each["seeds"].index(long["seeds"][0])
+            settings = yaml.safe_load((FOLDER / folder / "config.yaml").read_text())["settings"]
+            gain = each["rws"]["rws_3"]["miou"][place] - each["plain"][place]
+            row += [str(settings["train.first_epochs"]), f"{each['plain'][place]:.2f}", f"{gain:+.2f}"]
+        rows.append(row)
+    return table(head, rows)
 
 
 def more_passes() -> str:
@@ -219,6 +239,8 @@ def films() -> str:
 
 TABLES = {
     "again": again,
+    "long": lambda: again("training_free_long", "fair_{}_long"),
+    "levels": levels,
     "more-passes": more_passes,
     "schedule": schedule,
     "losses": lambda: arms("camvid_losses", RARE),

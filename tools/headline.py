@@ -5,6 +5,7 @@ mean units, and of each rival by name with its units. A unit is one forward pass
 input. An accounting that nobody has measured is not there:
 
 training_free    finished networks look again, nothing is retrained
+training_free_long  the same with networks that were trained about three times as long
 three_passes     equal training budget, three passes at test: no way to train has beaten plain, and looking
                  again takes nothing of the budget, so these are plain networks that look again
 one_pass         equal training budget, one pass at test: the published fusion
@@ -135,10 +136,12 @@ def scheduled(record: dict) -> dict:
 def headline() -> dict:
     """The whole file."""
     again = {name: looked_again(name, found) for name in SETS if (found := read(f"fair_{name}"))}
+    long = {name: looked_again(name, found) for name in SETS if (found := read(f"fair_{name}_long"))}
     one = {name: found for name in SETS if (found := read(TRAINED[name], "results.json"))}
     schedule, quarter = read("equal_schedule", "schedule.json"), read("quarter_animals", "results.json")
     accountings = {
         "training_free": again,
+        "training_free_long": long,
         "three_passes": {name: in_three_passes(each) for name, each in again.items()},
         "one_pass": {name: trained(each, "rws", ("slices", "random")) for name, each in one.items()},
         "equal_schedule": {"cow": scheduled(schedule)} if schedule else {},

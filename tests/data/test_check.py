@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from conftest import THREE
 from PIL import Image
+from voc_folder import THREE
 
 from rws.data import open_split
 from rws.data.check import check_split

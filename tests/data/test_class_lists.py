@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import REPOSITORY
+from tiny import REPOSITORY
 
 from rws.data.classes import VOC2012
 from rws.data.sets.voc import read_list

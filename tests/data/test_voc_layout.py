@@ -4,8 +4,8 @@ import zlib
 
 import numpy as np
 import pytest
-from conftest import THREE
 from PIL import Image
+from voc_folder import THREE
 
 from rws.data import open_split
 from rws.data.sets.voc import VocLayout, find_list, find_root, read_label, read_list
