@@ -7,6 +7,7 @@ from numbers import Real
 from rws.errors import UserError
 
 CHOICES = ("uncertainty", "attention", "random")
+MOST_PASSES = 26  # of one image
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,13 @@ class LookAgain:
         if self.choose not in CHOICES:
             raise UserError(f"choose {self.choose!r}: must be one of {', '.join(CHOICES)}")
         if not isinstance(self.passes, Real):
-            raise UserError(f"command line: --passes {self.passes!r}: must be a number from 1 to 26")
-        if not 1 <= self.passes <= 26:
-            raise UserError(f"command line: --passes {self.passes:g}: must be 1 to 26, the whole included")
+            raise UserError(
+                f"command line: --passes {self.passes!r}: must be a number from 1 to {MOST_PASSES}"
+            )
+        if not 1 <= self.passes <= MOST_PASSES:
+            raise UserError(
+                f"command line: --passes {self.passes:g}: must be 1 to {MOST_PASSES}, the whole included"
+            )
         if self.most is not None and self.most < self.passes:
             raise UserError(
                 f"command line: --passes-most {self.most}: must be at least --passes {self.passes:g}"

@@ -5,6 +5,7 @@ from typing import Literal
 
 from jsonargparse.typing import ClosedUnitInterval, NonNegativeFloat, PositiveFloat, PositiveInt
 
+from rws.config.look_again import MOST_PASSES
 from rws.config.option import option
 from rws.errors import UserError
 
@@ -52,7 +53,8 @@ class TrainConfig:
     teacher_passes: PositiveInt = option(
         1,
         "Number of forward passes in which a network sees each photograph without label to teach the next "
-        "training: 1 sees the whole image, more also windows of it where the network is unsure.",
+        f"training: 1 sees the whole image, more (up to {MOST_PASSES}) also windows of it where the network "
+        "is unsure.",
         step="teach",
     )
     batch_size: PositiveInt = option(4, "Number of images in a training step.", level="basic")
@@ -134,6 +136,10 @@ class TrainConfig:
                     f"train.loss: {name!r} is not one of {', '.join(LOSSES)}; join several by +, as "
                     "cross_entropy+dice"
                 )
+        if self.teacher_passes > MOST_PASSES:
+            raise UserError(
+                f"train.teacher_passes {self.teacher_passes}: must be 1 to {MOST_PASSES}, the whole included"
+            )
         if self.class_weights != "none" and "cross_entropy" not in self.losses:
             raise UserError(
                 f"train.class_weights weighs the cross-entropy, which train.loss {self.loss} has not; take "

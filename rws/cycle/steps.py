@@ -57,15 +57,24 @@ def plain(run: RunContext, k: int) -> Part:
 
 
 def score(run: RunContext, k: int) -> Part:
-    """Look at the training images and find the weak slices, where anything uses them: steps 1 and 2."""
-    if not uses_slices(run.config):
+    """Look at the training images and find the weak slices, where anything uses them: steps 1 and 2.
+
+    Where nothing does, cam_vis alone looks.
+    """
+    wanted = uses_slices(run.config)
+    if not wanted and not run.config.cam_vis:
         return Part()
     scored = run.scored(run.network(k))
+    part = _found(run, k, scored) if wanted else Part()
+    for hook in run.hooks:
+        hook.after_scoring(run, k, scored)
+    return part
+
+
+def _found(run: RunContext, k: int, scored: CamNetwork) -> Part:
     ids, title = run.setup.train.ids, shown("score", k)
     scores = score_images(scored, run.setup.train_batches, ids, run.config.slices, title)
     run.artifacts.write_boxes(k, scores.boxes)
-    for hook in run.hooks:
-        hook.after_scoring(run, k, scored)
     return Part(
         {
             "weak_slices": scores.weak,

@@ -9,6 +9,7 @@ from PIL import Image
 
 from rws.data.levels import Levels, LevelsError, to_8_bits
 from rws.data.opening import WHOLE, FileError, opened
+from rws.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 _TURNS = {
@@ -22,6 +23,8 @@ _TURNS = {
 }
 _EXIF_ORIENTATION = 0x0112
 _PNG_EXIF = {"exif", "xmp", "Raw profile type exif", "XML:com.adobe.xmp"}
+# A network gets the short side at one size: a strip of 10 x 4000 pixels would fill the memory.
+MAX_ASPECT = 16
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,14 @@ def read_image(path: str | Path, levels: Levels | None = None, need: int = WHOLE
     except LevelsError as error:
         detail, way_out = str(error).split("; ")
         raise FileError.of(path, "an image of more than 8 bits", detail, way_out) from None
+
+
+def refuse_strip(width: int, height: int) -> None:
+    """Raises: UserError for an image more than MAX_ASPECT times as long as wide."""
+    if max(width, height) > MAX_ASPECT * min(width, height):
+        raise UserError(
+            f"{width} x {height} pixels: longer than {MAX_ASPECT} times its width; cut it into pieces"
+        )
 
 
 def displayed(image: Image.Image, levels: Levels | None = None) -> Image.Image:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from rws.data.files import refuse_strip
 from rws.data.leaks import find_leaks, refuse_leaks
 from rws.data.reading import Places
 from rws.data.sets.paired_folders import ids_in, no_image
@@ -74,10 +75,19 @@ def without_labelled(photographs: Split, train: Split) -> Split:
 def check_photographs(photographs: Split, val: Split, *, allow_leak: bool = False) -> None:
     """Decode each photograph once, and see that none is in `val`.
 
-    Raises: UserError for one that is missing, damaged, or in `val` byte for byte.
+    Raises: UserError for one that is missing, damaged, longer than a network is shown, or in `val` byte for
+    byte.
     """
+
+    def check(image_id: str) -> None:
+        size = photographs.image(image_id).size
+        try:
+            refuse_strip(*size)
+        except UserError as error:
+            raise UserError(f"{photographs.image_path(image_id)}: {error}") from None
+
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        found = pool.map(lambda i: photographs.image(i).size, photographs.ids)
+        found = pool.map(check, photographs.ids)
         for _ in tracked(found, f"check {NAME}", len(photographs), leave=False, disable=not is_first()):
             pass
     if not allow_leak:

@@ -30,15 +30,16 @@ class ClassScores:
 class Scores:
     """What a network scored in one way, in percent.
 
-    miou, boundary_iou: means over the classes that are labelled or predicted. mean_accuracy: over those that
-    are labelled. sizes: mIoU by size of the object, None where there is none. confusion: pixels, rows labels.
-    images: mIoU of each. units: of an image. to_first_way, to_first_network: paired differences of mIoU.
+    miou, boundary_iou: means over the classes that are labelled or predicted; the second is None where none
+    has a boundary. mean_accuracy: over those that are labelled. sizes: mIoU by size of the object, None where
+    there is none. confusion: pixels, rows labels. images: mIoU of each. units: of an image. to_first_way,
+    to_first_network: paired differences of mIoU.
     """
 
     miou: float
     pixel_accuracy: float
     mean_accuracy: float
-    boundary_iou: float
+    boundary_iou: float | None
     sizes: dict[str, float | None]
     classes: dict[str, ClassScores]
     confusion: list[list[int]]
@@ -107,5 +108,6 @@ def _shares(part: np.ndarray, whole: np.ndarray) -> list[float | None]:
     return [100 * a / b if b else None for a, b in zip(part.tolist(), whole.tolist())]
 
 
-def _mean(values: list[float | None]) -> float:
-    return statistics.fmean(value for value in values if value is not None)
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None

@@ -11,7 +11,7 @@ import torch
 import yaml
 
 from rws.config import Config
-from rws.data import Split
+from rws.data import SPLITS, Split
 from rws.errors import UserError
 from rws.evaluate.evaluation import Evaluation
 from rws.evaluate.groups import size_masks
@@ -82,12 +82,20 @@ def val(
 
     Raises: UserError for a network, data, a list or a way that cannot be used.
     """
-    several = (networks,) if isinstance(networks, str | Path) else tuple(networks)
+    several = (networks,) if isinstance(networks, str | Path) else networks
+    if not isinstance(several, Sequence) or any(not isinstance(each, str | Path) for each in several):
+        raise UserError(
+            f"rws.val: takes the file or the name of a network, or several, not {networks!r}; give that with "
+            "which rws.load loaded it"
+        )
     flags = tuple(f"--data.{key}={_text(value)}" for key, value in (data or {}).items())
     folder = None if output is None else Path(output)
     ways = (ways,) if isinstance(ways, str) else tuple(ways)
-    command = ValCommand(several, flags, list, ways, passes, folder, WORST, tuple(trusted), backend)
-    return validate(command)
+    command = ValCommand(tuple(several), flags, list, ways, passes, folder, WORST, tuple(trusted), backend)
+    try:
+        return validate(command)
+    except UserError as error:
+        raise UserError(str(error).removeprefix("command line: ").removeprefix("--")) from None
 
 
 def _text(value: object) -> str:
@@ -107,10 +115,13 @@ def validate(command: ValCommand) -> Evaluation:
     make_ways(command.ways, command.passes)  # a wrong way is told before anything is loaded
     if "attention" in command.ways:
         require_torch("--ways attention", command.backend)
-    config = configuration_of(as_file(command.networks[0]), [*command.flags])
+    files = [file for file in map(as_file, command.networks) if file]
+    config = configuration_of(files[0] if files else None, [*command.flags])
     networks = load_networks(command, config)
     list_name = command.list_name or config.data.val_list
-    split = open_list(config.data, "val", list_name)
+    # A set may have its training and test images in other places than those of validation.
+    own = list_name in SPLITS and list_name != config.data.val_list
+    split = open_list(config.data, list_name if own else "val", list_name)
     for name, trained in zip(command.networks, networks.values()):
         check_classes(name, trained.card, split)
     if command.output is not None:

@@ -41,7 +41,7 @@ def configuration_of(checkpoint: Path | None, flags: list[str]) -> Config:
     Raises: UserError, as `parse`, where no data is named, and where the data of a run are not where it says.
     """
     names = flag_names(flags)
-    beside = checkpoint.parent / "config.yaml" if checkpoint else None
+    beside = _run_of(checkpoint) / "config.yaml" if checkpoint else None
     file = beside if beside and beside.is_file() else None
     if file:
         _warn_of_changes(file)
@@ -54,6 +54,12 @@ def configuration_of(checkpoint: Path | None, flags: list[str]) -> Config:
     if file and "--data.root" not in names and config.data.name != "demo":
         _check_root(config.data.root, file)
     return config
+
+
+def _run_of(checkpoint: Path) -> Path:
+    """The folder of the run that a network lies in: beside config.yaml, or in its cycles/NUMBER/."""
+    folder = checkpoint.parent
+    return folder.parent.parent if folder.parent.name == "cycles" else folder
 
 
 def _warn_of_changes(path: Path) -> None:

@@ -63,9 +63,9 @@ def _images_of(source: Path, output: Path) -> tuple[list[Path], list[str]]:
         return [source], []
     if not source.is_dir():
         raise UserError(f"{source}: no such image, folder or film; check the path")
-    files = [path for path in sorted(source.rglob("*")) if path.is_file()]
+    files = [path for path in sorted(source.rglob("*")) if path.is_file() and not _hidden(path, source)]
     # Results of an earlier run in a folder inside the input are not its images.
-    inside = output.resolve() != source.resolve()
+    inside = source.resolve() in output.resolve().parents
     results = {path for path in files if inside and output.resolve() in path.resolve().parents}
     others = Counter(path.suffix or "none" for path in files if path.suffix.lower() not in SUFFIXES)
     images = [path for path in files if path not in results and path.suffix.lower() in SUFFIXES]
@@ -80,6 +80,11 @@ def _images_of(source: Path, output: Path) -> tuple[list[Path], list[str]]:
         endings = ", ".join(sorted(others))
         notes.append(f"left out: {others.total()} files that are no images (endings {endings})")
     return images, notes
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    """Whether a file of a folder is hidden, or in a hidden folder: what systems leave beside photographs."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def make_output(folder: Path) -> None:

@@ -71,15 +71,29 @@ def look_again_at(folder: Path, split: Split, networks: Sequence[PageNetwork], m
 
     Raises: UserError for an image or a label that cannot be used.
     """
-    path, ids = folder / FILE, chosen_ids(split.ids, most)
-    weights = {each.key: file_digest(each.path) for each in networks}
-    looked = looking(networks)
-    about = {"images": ids, "listed": len(split.ids), "weights": weights, "looked": looked.key}
+    path, ids, looked = folder / FILE, chosen_ids(split.ids, most), looking(networks)
+    about = {"images": ids, "listed": len(split.ids), **_of_networks(networks)}
     kept = _read(path)
     if kept is None or any(kept[key] != value for key, value in about.items()):
         kept = Kept(**about, **_measure(split, networks, looked, ids))
         checkpoint.write_json(path, kept | {"points": [asdict(point) for point in kept["points"]]})
     return Again(kept, {each.key: each.name for each in networks})
+
+
+def measured_before(folder: Path, networks: Sequence[PageNetwork]) -> Again | None:
+    """What was measured of these networks of a run, on whatever images; nothing where nothing was."""
+    kept = _read(folder / FILE)
+    if kept is None or any(kept[key] != value for key, value in _of_networks(networks).items()):
+        return None
+    return Again(kept, {each.key: each.name for each in networks})
+
+
+def _of_networks(networks: Sequence[PageNetwork]) -> dict:
+    """What a measurement says of its networks."""
+    return {
+        "weights": {each.key: file_digest(each.path) for each in networks},
+        "looked": looking(networks).key,
+    }
 
 
 def _measure(split: Split, networks: Sequence[PageNetwork], looked: PageNetwork, ids: Sequence[str]) -> dict:

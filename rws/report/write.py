@@ -8,7 +8,7 @@ from rws.config import Config
 from rws.data import Split
 from rws.errors import UserError
 from rws.look.beside import named_network, parse_beside
-from rws.report.again import Again, closing_lines, look_again_at, looking
+from rws.report.again import Again, closing_lines, look_again_at, looking, measured_before
 from rws.report.facts import Facts, read_facts
 from rws.report.looking import PageNetwork, load_networks
 from rws.report.page import page
@@ -56,15 +56,20 @@ def _closing(facts: Facts, again: Again | None) -> list[str]:
 def _seen(
     facts: Facts, config: Config, splits: tuple[Split, Split] | None, trusted: Collection[str]
 ) -> tuple[Pictures, Again | None, str]:
-    """The pictures, what looking again gives, and why there are none of them."""
+    """The pictures, what looking again gives, and why there are no pictures.
+
+    Without the data what was measured before of the same networks stays.
+    """
+    again = None
     try:
-        train, val = splits or open_splits(config.data)
         networks = load_networks(facts, choose_device(config.device), trusted)
+        again = None if facts.rounds else measured_before(facts.folder, networks)
+        train, val = splits or open_splits(config.data)
         again = _again(facts, val, networks, config.look_again_images)
         return make_pictures(facts, train, val, networks, again and looking(networks)), again, ""
     except (UserError, OSError) as error:
         say(f"warning: the report has no pictures: {error}")
-        return Pictures(), None, str(error)
+        return Pictures(), again, str(error)
 
 
 def _again(facts: Facts, val: Split, networks: list[PageNetwork], most: int) -> Again | None:

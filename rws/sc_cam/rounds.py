@@ -4,6 +4,7 @@ Round 0 knows the classes alone, so its maps are the plain ones. Every later rou
 weights and learns the sub-categories that the features of the round before fall into.
 """
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TypedDict
@@ -11,6 +12,7 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
+from rws.cli import flatten
 from rws.cycle.setup import Setup
 from rws.data.batches import steps_per_epoch
 from rws.data.transforms import train_transform
@@ -34,6 +36,14 @@ from rws.training.training import Training
 # Of the background, among which the best one on the training images is taken.
 THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(1, 13))
 
+# Options of other runs that would do nothing here, and what they are unless told.
+UNUSED = {
+    "cam_vis": False,
+    "data.copy_paste": 0.0,
+    "train.loss": "cross_entropy",
+    "train.class_weights": "none",
+}
+
 
 class _Rounds(TypedDict):
     """rounds.json."""
@@ -54,6 +64,12 @@ class Rounds:
         if setup.card.classes.background != 0:
             raise UserError(
                 f"model.name {self.config.model.name}: needs a data set whose class 0 is background"
+            )
+        values = flatten(asdict(self.config))
+        if unused := [key for key, usual in UNUSED.items() if values[key] != usual]:
+            raise UserError(
+                f"{unused[0]} {values[unused[0]]}: SC-CAM, which learns from image-level labels, does not "
+                f"use it; leave it at {UNUSED[unused[0]]}"
             )
         if setup.photographs is not None:
             raise UserError(

@@ -23,7 +23,8 @@ def file(tmp_path):
 
 
 def test_a_run_from_a_file_and_options_of_every_form(file, tmp_path):
-    run = rws.train(file, name="one", train={"epochs": 1}, **{"cycles.limit": 1})
+    root = {"root": tmp_path / "demo"}  # a Path as well as a text
+    run = rws.train(file, name="one", train={"epochs": 1}, data=root, **{"cycles.limit": 1})
     assert run.folder == tmp_path / "runs/one"
     assert run.summary == json.loads((run.folder / "summary.json").read_text())
     assert (run.folder / "report.html").is_file()

@@ -10,6 +10,7 @@ from rws.cycle.context import Epoch, Hook
 from rws.cycle.hooks import KeepBest, Log
 from rws.cycle.loop import Run
 from rws.cycle.setup import prepare
+from rws.look.cam_vis import pictures
 from rws.models import FAMILIES
 from rws.runs import checkpoint, loggers
 from rws.runs.log import Reporter
@@ -50,6 +51,17 @@ class Told(Hook):
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     return demo_set(tmp_path_factory.mktemp("demo") / "set")
+
+
+def test_cam_vis_looks_where_nothing_else_does(root, tmp_path):
+    """Without slices the maps are drawn all the same, and without cam_vis nothing is looked at."""
+    config = tiny_config(root, tmp_path, limit=0)
+    config = replace(config, fusion=replace(config.fusion, enabled=False))
+    for name, asked in (("looked", True), ("not", False)):
+        one = replace(config, name=name, cam_vis=asked, cam_vis_images=2)
+        Run(prepare(one)[0], pictures(one)).run()
+        assert len(list((tmp_path / name / "cam").rglob("*.png"))) == (2 if asked else 0)
+        assert not list((tmp_path / name).rglob("slices.json"))
 
 
 def test_a_hook_is_told_of_every_moment_in_order(root, tmp_path):

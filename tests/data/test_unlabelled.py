@@ -92,6 +92,13 @@ def test_a_photograph_that_is_a_validation_image_is_refused(train, voc, tmp_path
     check_photographs(photographs, val, allow_leak=True)
 
 
+def test_a_strip_is_refused_before_anything_is_trained(train, tmp_path):
+    photograph(tmp_path / "more", "new", 9)
+    Image.new("RGB", (340, 20)).save(tmp_path / "more/strip.png")
+    with pytest.raises(UserError, match=r"strip\.png: 340 x 20 pixels: longer than 16 times"):
+        check_photographs(photographs_in(tmp_path / "more", train), train)
+
+
 def test_a_photograph_that_cannot_be_decoded_is_refused(train, tmp_path):
     path = photograph(tmp_path / "more", "new", 9)
     path.write_bytes(path.read_bytes()[:45])

@@ -226,6 +226,30 @@ def test_another_list_lies_in_another_folder(finished):
     assert not list((finished / "val_train").glob("worst*"))
 
 
+@pytest.mark.parametrize("divided", [True, False])
+def test_the_list_of_training_or_test_is_found_as_in_training(wild, tmp_path, divided):
+    """Also where a folder for each list, or a draw, says which images these are."""
+    root = folder_set(tmp_path / "set")
+    for name in ("train.txt", "val.txt"):
+        (root / name).unlink()
+    if divided:
+        for k, image_id in enumerate(IDS):
+            for folder in ("images", "masks"):
+                (place := root / folder / ("train", "val", "test")[k % 3]).mkdir(exist_ok=True)
+                found = next((root / folder).glob(f"{image_id}.*"))
+                found.rename(place / found.name)
+        assert val(wild[0], data=data(root), list="test").images == 3
+    names = {name: set(open_split("folder", root, name).ids) for name in ("train", "val")}
+    assert set(val(wild[0], data=data(root), list="train").first.images) == names["train"]
+    assert set(val(wild[0], data=data(root)).first.images) == names["val"]
+
+
+def test_a_network_of_a_cycle_has_the_data_of_its_run(finished):
+    assert main(["--checkpoint", str(finished / "cycles/1/plain.pt"), "--worst", "0"]) == 0
+    written = json.loads((finished / "cycles/1/val/val.json").read_text())
+    assert (written["data"], written["images"]) == ("folder", 3)
+
+
 def test_pictures_of_an_earlier_scoring_are_taken_away_and_no_other_file(finished):
     command = ["--checkpoint", str(finished / "last.pt"), "--worst", "1", "--ways"]
     assert main([*command, "plain", "flip"]) == 0
@@ -326,12 +350,42 @@ def test_a_network_of_ones_own_is_looked_again_at_without_training(tmp_path, mon
 
 
 def test_an_unknown_way_is_told_in_python_as_well(wild):
-    with pytest.raises(UserError, match="--ways flop: must be some of plain, flip"):
+    with pytest.raises(UserError, match="^ways flop: must be some of plain, flip"):
         val(wild[0], ways=["flop"])
-    with pytest.raises(UserError, match="--ways flop: must be some of plain, flip"):
+    with pytest.raises(UserError, match="^ways flop: must be some of plain, flip"):
         val(wild[0], ways="flop")
     with pytest.raises(UserError, match="give a network"):
         val([])
+
+
+@pytest.mark.parametrize("given", [torch.nn.Conv2d(3, 2, 1), [torch.nn.Identity()], 3])
+def test_what_is_no_file_and_no_name_is_told_in_python(given):
+    with pytest.raises(UserError, match=r"^rws\.val: takes the file or the name of a network"):
+        val(given)
+
+
+def test_python_is_told_of_arguments_and_not_of_flags(wild, root):
+    with pytest.raises(UserError, match=r"^passes 30: must be 1 to 26"):
+        val(wild[0], data=data(root), ways="rws", passes=30)
+    with pytest.raises(UserError, match=r"^unknown key 'data\.rot'"):
+        val(wild[0], data={"rot": "x"})
+
+
+def test_labels_without_a_boundary_have_no_boundary_iou(tmp_path):
+    """Scribbles in what is ignored, all predicted rightly: no pixel lies near a boundary."""
+    root = folder_set(tmp_path / "set")
+    for image_id in LABELLED:
+        label = np.full((48, 64), 255, np.uint8)
+        label[20:24, 20:24] = 0
+        Image.fromarray(label).save(root / "masks" / f"{image_id}.png")
+    classes = open_split("folder", root, "val").classes
+    network = network_of(classes.num_classes)
+    with torch.no_grad():
+        network.classifier[1].weight.zero_()
+        network.classifier[1].bias.copy_(torch.tensor([9.0] + [0.0] * (classes.num_classes - 1)))
+    save_trained(tmp_path / "all.pt", network, Card("tiny", False, STAGES, classes, base_size=32))
+    found = val(tmp_path / "all.pt", data=data(root), output=tmp_path / "out").first
+    assert (found.miou, found.boundary_iou) == (100.0, None)
 
 
 def test_attention_needs_stages(root, tmp_path):

@@ -86,6 +86,22 @@ def test_folder_with_a_broken_file(checkpoint, photos, tmp_path, capsys):
     ]
 
 
+@pytest.mark.parametrize("above", [".", "..", "in/results"])
+def test_the_output_may_lie_above_the_photographs_or_in_them(
+    checkpoint, photos, tmp_path, monkeypatch, above
+):
+    monkeypatch.chdir(tmp_path)
+    assert predict.main(command(checkpoint, Path("in"), Path(above))) == 0
+    assert (tmp_path / above / "a.jpg.png").is_file()
+
+
+def test_hidden_files_are_no_photographs(checkpoint, photos, tmp_path, capsys):
+    (photos / "._a.jpg").write_bytes(b"of another system")
+    photo(photos / ".thumbnails/a.jpg", 20, 20)
+    assert predict.main(command(checkpoint, photos, tmp_path / "out")) == 0
+    assert "3 of 3 images predicted" in capsys.readouterr().out
+
+
 def test_prediction_is_the_networks_at_the_images_size(checkpoint, photos, tmp_path):
     source = photos / "a.jpg"
     assert predict.main(command(checkpoint, source, tmp_path / "out", "--tta", "ms_flip")) == 0

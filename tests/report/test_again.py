@@ -102,6 +102,17 @@ def test_nothing_is_measured_where_nobody_asks(root, tmp_path, capsys):
     assert (folder / "report.html").is_file()
 
 
+def test_without_the_data_what_was_measured_stays(finished, tmp_path, capsys):
+    said = (finished / "report.html").read_text()
+    assert command.main([str(finished), "--data.root", str(tmp_path / "elsewhere")]) == 0
+    assert len(lines(capsys.readouterr().out)) == 5
+    without = (finished / "report.html").read_text()
+    assert "<img" not in without
+    assert without.count("looked again") > 2
+    assert command.main([str(finished)]) == 0
+    assert (finished / "report.html").read_text() == said
+
+
 def test_a_run_without_cycles_has_one_network(root, tmp_path, capsys):
     run(tmp_path, root, cycles={"limit": 0})
     said = capsys.readouterr().out

@@ -1,6 +1,7 @@
 """SC-CAM against plain definitions, and its rounds on a small set."""
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -327,6 +328,22 @@ def test_a_set_without_background_is_refused(setup):
     object.__setattr__(ready.card, "classes", split.classes.__class__(("a",), ((0, 0, 0),), None))
     with pytest.raises(UserError, match="needs a data set whose class 0 is background"):
         Rounds(ready)
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("", "cam_vis", True),
+        ("data", "copy_paste", 0.5),
+        ("train", "loss", "dice"),
+        ("train", "class_weights", "median"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(setup, part, key, value):
+    ready = setup()
+    options = {part: replace(getattr(ready.config, part), **{key: value})} if part else {key: value}
+    with pytest.raises(UserError, match=rf"{key} {value}: SC-CAM.* does not use it"):
+        Rounds(replace(ready, config=replace(ready.config, **options)))
 
 
 def test_backbones_have_the_channels_of_their_heads():

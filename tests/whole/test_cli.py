@@ -168,6 +168,11 @@ def test_flags_that_are_none(write, flags):
     assert refusal("--config", write(""), *flags).startswith("command line: ")
 
 
+def test_more_passes_of_the_teacher_than_there_can_be(write):
+    said = refusal("--config", write("train: {teacher_passes: 30}"))
+    assert "train.teacher_passes 30: must be 1 to 26" in said
+
+
 def test_scale_the_wrong_way_round(write):
     assert "data.scale" in refusal("--config", write("data: {scale: [2, 1]}"))
 

@@ -1,6 +1,7 @@
 """Films made of pictures: an animated GIF, WebP or PNG, a folder of images, a sequence of DAVIS."""
 
 import re
+import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -27,8 +28,11 @@ SHORTEST_MS, INSTEAD_MS = 20, 100
 def is_animated(path: Path) -> bool:
     """Whether a file is a picture that moves."""
     try:
-        with Image.open(path) as image:
-            return bool(getattr(image, "is_animated", False))
+        # A size that is too large is refused, with the way out, where the photograph is read.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return bool(getattr(image, "is_animated", False))
     except DECODE_ERRORS:
         return False
 
