@@ -48,7 +48,7 @@ def planned(
 ) -> tuple[Any, "Plan", Path]:
     """The own flags of a command line, the plan that all its flags ask for, and the folder of the results.
 
-    arms: in place of those of the flags.
+    arms: where the flags name none, in place of the experiment's.
 
     Raises: UserError as `make_plan`.
     """
@@ -57,7 +57,7 @@ def planned(
     chosen, flags = parser.parse_known_args(arguments)
     experiment = read_experiment(chosen.config)
     experiment = replace(experiment, name=chosen.name or experiment.name)
-    plan = make_plan(experiment, flags, chosen.seeds, arms or chosen.arms, equal_budget=equal_budget)
+    plan = make_plan(experiment, flags, chosen.seeds, chosen.arms or arms, equal_budget=equal_budget)
     return chosen, plan, chosen.out or Path("experiments") / experiment.name
 
 

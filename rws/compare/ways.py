@@ -6,7 +6,7 @@ Takes the finished runs of an experiment, predicts the list that it reports in e
 and ways.md into experiments/<name>. A unit is one forward pass at the size of the network's input. An image
 at s times that size costs s^2, a window 1. `--half first` takes the first of every two images by id, `second`
 the others: what is chosen is chosen on other images than what is reported. `--ways` measures some alone,
-`--add` beside those that the record has.
+`--add` beside those that the record has. `--arms NAME` takes another arm than plain.
 """
 
 import sys
@@ -196,13 +196,18 @@ def render(name: str, record: dict) -> str:
 
 
 def run(plan: Plan, out: Path, half: str, names: Sequence[str], *, add: bool = False) -> None:
-    """Measure the arm plain of a plan in some ways, `plain` among them, and write the results.
+    """Measure the one arm of a plan in some ways, `plain` among them, and write the results.
 
     add: to those that `out` has already.
+
+    Raises: UserError for several arms, and for a run that has not been finished.
     """
     experiment = plan.experiment
+    if len(plan.arms) > 1:
+        raise UserError(f"command line: --arms {' '.join(plan.arms)}: name one; each has a record of its own")
+    (arm,) = plan.arms
     before = _before(plan, out) if add else None
-    configs = [plan.config("plain", seed) for seed in plan.seeds]
+    configs = [plan.config(arm, seed) for seed in plan.seeds]
     runs = [measure_run(c, experiment.report_list or c.data.val_list, half, names) for c in configs]
     where = environment(choose_device(configs[0].device))
     record = {"seeds": plan.seeds, "results": results(runs), "runs": runs, "environment": where}

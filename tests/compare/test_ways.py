@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import yaml
@@ -71,6 +72,27 @@ def test_a_run_that_is_not_finished_is_told(finished, capsys):
     flags, _ = finished
     assert ways.main([*flags, "--seeds", "7"]) == 2
     assert "not finished; run `rws compare` first" in capsys.readouterr().err
+
+
+def test_one_arm_alone_has_a_record(finished, tmp_path, capsys):
+    flags, _ = finished
+    tree = yaml.safe_load(Path(flags[1]).read_text()) | {
+        "arms": {"plain": {}, "pasted": {"data.copy_paste": 1.0}}
+    }
+    (tmp_path / "e.yaml").write_text(
+        yaml.safe_dump(tree | {"base": str(Path(flags[1]).parent / "base.yaml")})
+    )
+    command = ["--config", str(tmp_path / "e.yaml"), "--seeds", "0", "--out", str(tmp_path / "out")]
+    assert compare_main(command) == 0
+    report = json.loads((tmp_path / "out/results.json").read_text())["arms"]
+    for arm in ("plain", "pasted"):
+        assert ways.main([*command, "--ways", "flip", "--arms", arm]) == 0
+        found = json.loads((tmp_path / "out/ways.json").read_text())["results"]["plain"]["miou"]["each"]
+        assert found == pytest.approx(report[arm]["miou"]["each"])
+    assert report["plain"]["miou"]["each"] != report["pasted"]["miou"]["each"]
+    capsys.readouterr()
+    assert ways.main([*command, "--ways", "flip", "--arms", "plain", "pasted"]) == 2
+    assert "--arms plain pasted: name one" in capsys.readouterr().err
 
 
 def test_seeds_that_were_measured_apart_are_joined_as_if_at_once(finished, tmp_path, capsys):

@@ -350,9 +350,9 @@ def test_a_network_of_ones_own_is_looked_again_at_without_training(tmp_path, mon
 
 
 def test_an_unknown_way_is_told_in_python_as_well(wild):
-    with pytest.raises(UserError, match="^ways flop: must be some of plain, flip"):
+    with pytest.raises(UserError, match=r"^ways flop: must be some of plain, flip"):
         val(wild[0], ways=["flop"])
-    with pytest.raises(UserError, match="^ways flop: must be some of plain, flip"):
+    with pytest.raises(UserError, match=r"^ways flop: must be some of plain, flip"):
         val(wild[0], ways="flop")
     with pytest.raises(UserError, match="give a network"):
         val([])
