@@ -3,6 +3,7 @@
 trained: what the arms differ from plain training. at-test-time: what other ways of prediction gain.
 again: what looking again gains, from headline.json, as the README shows it.
 long: the same with networks that were trained about three times as long; levels: both side by side.
+pasted: objects pasted into training images (`data.copy_paste`), in one pass and in three.
 more-passes: the gains of the networks of seed 0, up to six passes, beside rivals of as many units.
 losses, own-images: losses and class weights on CamVid; augmentation with thirty images.
 quarter: photographs without labels beside a quarter of the labels. films: ways to predict films.
@@ -15,10 +16,13 @@ import statistics
 import sys
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from rws.compare.intervals import difference
 from rws.compare.tables import interval, mean_and_deviation, table
+from rws.evaluate.intervals import bootstrap
+from rws.evaluate.scores import miou
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 RECORDS = ("camvid", "voc_cat", "voc_dog", "voc_cow", "voc_animals")
@@ -166,6 +170,42 @@ def levels() -> str:
     return table(head, rows)
 
 
+def pasted() -> str:
+    """Training with pasted objects beside training without: each in one pass and in three, to plain's one."""
+    head = ["set", "images x seeds", "plain, one pass", "pasted, one pass", "plain, three passes"]
+    head += ["pasted, three passes", "best rival, at most 4"]
+    rows, gains = [], []
+    for name in FAIR:
+        own, partner = (FOLDER / place / "ways.json" for place in (f"paste_{name}", f"paste_{name}/plain"))
+        if not own.is_file():
+            continue
+        partner = partner if partner.is_file() else FOLDER / f"fair_{name}" / "ways.json"
+        sides = [json.loads(path.read_text()) for path in (own, partner)]
+        ours, plain = (_overlaps(side, sides[0]["seeds"]) for side in sides)
+        units = {
+            f"{kind}{way}": sides[0]["results"][way]["units"] for way in ours for kind in ("", "pasted, ")
+        }
+        rivals = plain | {f"pasted, {way}": each for way, each in ours.items()}
+        found = {way: bootstrap(each, plain["plain"], miou) for way, each in rivals.items() if way in units}
+        fair = [way for way in found if way.split()[-1].startswith("with_") and units[way] <= 4]
+        best = max(fair, key=lambda way: found[way]["mean"])
+        cells = [found["pasted, plain"], found["rws_3"], found["pasted, rws_3"], found[best]]
+        images = f"{len(sides[0]['runs'][0]['ids'])} x {len(sides[0]['seeds'])}"
+        alone = statistics.fmean(miou(each.sum(0)) for each in plain["plain"])
+        said = ["", "", "", f" ({best})"]
+        record = f"[{name}](experiments/paste_{name}/ways.md)"
+        rows.append([record, images, f"{alone:.2f}", *(interval(c) + t for c, t in zip(cells, said))])
+        gains.append([cell["mean"] for cell in cells])
+    means = [f"{statistics.fmean(column):+.2f}" for column in zip(*gains)]
+    return table(head, [*rows, ["mean", "", "", *means]])
+
+
+def _overlaps(record: dict, seeds: list[int]) -> dict[str, np.ndarray]:
+    """The overlaps of each way with the networks of some seeds; shape (networks, images, 2, classes)."""
+    runs = [record["runs"][record["seeds"].index(seed)]["overlaps"] for seed in seeds]
+    return {way: np.array([run[way] for run in runs]) for way in runs[0]}
+
+
 def more_passes() -> str:
     """Gains of the networks of seed 0 by way, a column for each set; every way that all sets have."""
     found = read(tuple(f"fair_{name}/seed_0" for name in FAIR), "ways.json")
@@ -241,6 +281,7 @@ TABLES = {
     "again": again,
     "long": lambda: again("training_free_long", "fair_{}_long"),
     "levels": levels,
+    "pasted": pasted,
     "more-passes": more_passes,
     "schedule": schedule,
     "losses": lambda: arms("camvid_losses", RARE),
