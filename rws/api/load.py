@@ -68,6 +68,8 @@ def load(
 
     Raises: UserError for what cannot be found, read, downloaded or used, in one line with the way out.
     """
+    if not isinstance(what, str | Path | nn.Module):
+        raise UserError(f"a {type(what).__name__} is no network: give a file, a name or a torch.nn.Module")
     on = choose_device(backend_device(backend, device))
     if isinstance(what, nn.Module):
         title = type(what).__name__
@@ -125,8 +127,9 @@ def _with(
     Raises: UserError for another number of classes.
     """
     changes: dict[str, object] = {}
-    if isinstance(classes, str):
-        raise UserError(f"classes {classes!r}: needed is a list of names")
+    for key, given in (("classes", classes), ("stages", stages)):
+        if given is not None and (isinstance(given, str) or not isinstance(given, Sequence)):
+            raise UserError(f"{key} {given!r}: needed is a list of names")
     if classes is not None:
         if len(classes) != card.classes.num_classes:
             raise UserError(f"classes: {len(classes)} names for the {card.classes.num_classes} of {title}")
@@ -134,5 +137,7 @@ def _with(
     if stages is not None:
         changes["stages"] = tuple(stages)
     if base_size is not None:
+        if isinstance(base_size, bool) or not isinstance(base_size, int) or base_size < 1:
+            raise UserError(f"base_size {base_size!r}: needed is a number of pixels, 1 or more")
         changes["base_size"] = base_size
     return replace(card, **changes)

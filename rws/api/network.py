@@ -109,22 +109,26 @@ class Network:
         Raises: UserError for what is no film, and one that cannot be read.
         """
         way, film = _Way.of(ways, passes, FilmLook), open_film(Path(str(path)))
+        film.levels = self._predictor.card.levels
         return self._frames(film, way)
 
     def _frames(self, film: Film, way: _Way) -> Iterator[Seen]:
         with closing(film.frames()) as frames:
             for number, frame in enumerate(frames):
                 name = frame.name or f"{film.name}_{number:06}"
-                yield self._looked(frame.image, way, name, float(frame.time))
+                yield self._looked(frame.image, way, name, float(frame.time), frame.path)
         say(*(f"warning: {problem}" for problem in film.problems))
 
     def _seen(self, source: Source, way: _Way, name: str) -> Seen:
-        return self._looked(as_image(source, self._predictor.card), way, name)
+        path = Path(source) if isinstance(source, str | Path) else None
+        return self._looked(as_image(source, self._predictor.card), way, name, path=path)
 
-    def _looked(self, image: Image.Image, way: _Way, name: str, time: float | None = None) -> Seen:
+    def _looked(
+        self, image: Image.Image, way: _Way, name: str, time: float | None = None, path: Path | None = None
+    ) -> Seen:
         try:
             look = self._look(image, way)
-            return Seen(image, name, look.label(), self._predictor, look, time)
+            return Seen(image, name, look.label(), self._predictor, look, time, path)
         except UserError as error:
             raise UserError(f"{name}: {error}") from None
         except torch.OutOfMemoryError:

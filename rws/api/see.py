@@ -57,6 +57,8 @@ def see(
     """
     if is_compiled(module):
         raise UserError("see: torch.compile runs this network past its hooks; give what was compiled")
+    if not isinstance(images, Tensor):
+        raise UserError(f"images: needed is a tensor (N, 3, H, W), not a {type(images).__name__}")
     if images.ndim != 4 or (labels is not None and (labels.ndim != 3 or len(labels) != len(images))):
         shapes = [tuple(t.shape) for t in (images, labels) if t is not None]
         raise UserError(f"see: shapes {shapes}: needed are images (N, 3, H, W) and labels (N, H, W)")

@@ -14,10 +14,12 @@ from torch import Tensor
 
 from rws.core.advantage import missing_weights
 from rws.data.label_images import file_label
+from rws.errors import UserError
 from rws.look.named_regions import named_overlay
 from rws.look.overlay import overlay
 from rws.predict.annotations import TOLERANCE, Polygon, polygons
-from rws.predict.images import make_output, write_pictures
+from rws.predict.flags import LEGENDS
+from rws.predict.images import make_output, refuse_overwriting, write_pictures
 from rws.predict.inference import maps_at_own_size
 from rws.predict.photographs import LABEL, OVERLAY
 from rws.predict.predictor import Predictor
@@ -47,6 +49,7 @@ class Seen:
     _predictor: Predictor
     _look: Look
     time: float | None = None
+    _path: Path | None = None
     _maps: dict[str, Tensor] = field(default_factory=dict)
 
     @property
@@ -100,13 +103,17 @@ class Seen:
         NAME.png is the label with the numbers and colours of the data set's own files. `legend` is that of
         `rws predict`, "strip" or "none".
 
-        Raises: UserError naming what could not be written.
+        Raises: UserError naming what could not be written, and where it would take the photograph's place.
         """
         folder = Path(folder)
+        if legend not in (None, *LEGENDS):
+            raise UserError(f"legend {legend!r}: must be one of {', '.join(LEGENDS)}")
+        paths = [folder / f"{name or self.name}{ending}" for ending in (LABEL, OVERLAY)]
+        if self._path is not None:
+            refuse_overwriting([self._path], paths)
         make_output(folder)
         classes = self._predictor.card.classes
         pictures = [file_label(self.label, classes), named_overlay(self.image, self.label, classes, legend)]
-        paths = [folder / f"{name or self.name}{ending}" for ending in (LABEL, OVERLAY)]
         write_pictures(pictures, paths)
         return paths
 

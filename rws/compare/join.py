@@ -117,9 +117,10 @@ def _seconds(records: list[dict], arm: str) -> dict[str, float]:
     """Mean seconds of an arm's steps over the records that have it, by their number of seeds."""
     having = [found for found in records if arm in found["seconds"]]
     count = sum(len(found["seeds"]) for found in having)
-    return {
-        step: round(sum(f["seconds"][arm][step] * len(f["seeds"]) for f in having) / count, 1)
-        for step in having[0]["seconds"][arm]
+    steps = dict.fromkeys(step for found in having for step in found["seconds"][arm])
+    return {  # a record of before there was a step has none of it
+        step: round(sum(f["seconds"][arm].get(step, 0.0) * len(f["seeds"]) for f in having) / count, 1)
+        for step in steps
     }
 
 

@@ -120,6 +120,12 @@ def run(plan: Plan, out: Path) -> None:
             run_arm(plan, arm, seed)
             prune(plan, seed)
     outcomes = load_outcomes(plan)
+    for arm, runs in outcomes.items():
+        if short := [seed for seed, each in runs.items() if len(each.cycles) < 2]:
+            raise UserError(
+                f"{arm}, seed {short[0]}: ended without a fused training, for want of weak slices; widen "
+                "what is weak (slices.*), or leave this seed out by --seeds"
+            )
     first = next(iter(next(iter(outcomes.values())).values()))
     config = next(iter(plan.arms.values()))
     record = {

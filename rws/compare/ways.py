@@ -99,20 +99,34 @@ def joined(records: list[dict]) -> dict:
     Raises: UserError for records of other images, and for a seed that two of them have.
     """
     first, runs = records[0]["runs"][0], {}
+    if len({arm_of(record) for record in records}) > 1:
+        raise UserError("ways.json: the records are of several arms; join those of one")
     for record in records:
         for seed, run in zip(record["seeds"], record["runs"], strict=True):
-            if seed in runs:
-                raise UserError(f"ways.json: seed {seed} is in two records; leave one out")
+            if seed in runs and _contradicts(run, runs[seed]):
+                raise UserError(f"ways.json: seed {seed} differs in two records; leave one out")
             if run["ids"] != first["ids"]:
                 raise UserError(
                     "ways.json: the records are of other images; measure one list with the same half"
                 )
-            runs[seed] = run
+            runs.setdefault(seed, run)
     names = [name for name in first["overlaps"] if all(name in run["overlaps"] for run in runs.values())]
     seeds = sorted(runs)
     kept = [_only(runs[seed], names) for seed in seeds]
     made = [each for record in records for each in environments(record)]
-    return {"seeds": seeds, "results": results(kept), "runs": kept, "environment": made}
+    arm = arm_of(records[0])
+    return {"arm": arm, "seeds": seeds, "results": results(kept), "runs": kept, "environment": made}
+
+
+def arm_of(record: dict) -> str:
+    """The arm whose networks a record is of."""
+    return record.get("arm", "plain")
+
+
+def _contradicts(run: dict, other: dict) -> bool:
+    """Whether two measurements of one seed differ where they measured the same."""
+    ours, theirs = run["overlaps"], other["overlaps"]
+    return run["ids"] != other["ids"] or any(ours[name] != theirs[name] for name in ours.keys() & theirs)
 
 
 def added(before: dict, record: dict) -> dict:
@@ -174,10 +188,10 @@ def render(name: str, record: dict) -> str:
     part = "" if first["half"] == "all" else f" (the {first['half']} of every two by id)"
     seeds_said = ", ".join(map(str, record["seeds"]))
     said = (
-        f"{images}{part}; networks of seeds {seeds_said}, nothing retrained. mIoU in percent, ± "
-        "standard deviation over seeds. Differences are to one plain pass of the same networks, in "
-        "brackets 95 % over a bootstrap of the images. A unit is one forward pass at the size of the "
-        "network's input."
+        f"{images}{part}; networks of the arm {arm_of(record)}, seeds {seeds_said}, nothing retrained. "
+        "mIoU in percent, ± standard deviation over seeds. Differences are to one plain pass of the same "
+        "networks, in brackets 95 % over a bootstrap of the images. A unit is one forward pass at the size "
+        "of the network's input."
     )
     rows = [
         [
@@ -206,11 +220,13 @@ def run(plan: Plan, out: Path, half: str, names: Sequence[str], *, add: bool = F
     if len(plan.arms) > 1:
         raise UserError(f"command line: --arms {' '.join(plan.arms)}: name one; each has a record of its own")
     (arm,) = plan.arms
+    if (path := out / "ways.json").is_file() and arm_of(read_json(path)) != arm:
+        raise UserError(f"{path}: is of the arm {arm_of(read_json(path))}, not of {arm}; give another --out")
     before = _before(plan, out) if add else None
     configs = [plan.config(arm, seed) for seed in plan.seeds]
     runs = [measure_run(c, experiment.report_list or c.data.val_list, half, names) for c in configs]
     where = environment(choose_device(configs[0].device))
-    record = {"seeds": plan.seeds, "results": results(runs), "runs": runs, "environment": where}
+    record = {"arm": arm, "seeds": plan.seeds, "results": results(runs), "runs": runs, "environment": where}
     if before:
         record = added(before, record)
     write(experiment.name, record, out)

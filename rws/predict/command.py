@@ -47,10 +47,12 @@ def predict_photographs(command: PredictCommand) -> int:
     refuse_overwriting(images, [s.with_name(s.name + ending) for s in stems.values() for ending in endings])
     make_output(command.output)
     say(*notes)
-    with any_size(command.options.windows is not None):
-        failed = predict_all(job, images)
-    if command.annotations is not None:
-        job.annotations.close()
+    try:
+        with any_size(command.options.windows is not None):
+            failed = predict_all(job, images)
+    finally:  # what was predicted before an interruption is kept
+        if command.annotations is not None:
+            job.annotations.close()
     say(f"{len(images) - failed} of {len(images)} images predicted, in {command.output}")
     return 2 if failed else 0
 

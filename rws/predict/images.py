@@ -63,6 +63,11 @@ def _images_of(source: Path, output: Path) -> tuple[list[Path], list[str]]:
         return [source], []
     if not source.is_dir():
         raise UserError(f"{source}: no such image, folder or film; check the path")
+    if output.resolve() == source.resolve():
+        raise UserError(
+            f"{output}: is the folder of the photographs, where the next call would take results for "
+            "photographs; give another --output"
+        )
     files = [path for path in sorted(source.rglob("*")) if path.is_file() and not _hidden(path, source)]
     # Results of an earlier run in a folder inside the input are not its images.
     inside = source.resolve() in output.resolve().parents

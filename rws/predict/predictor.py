@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from rws.data.files import SUFFIXES, read_header
+from rws.data.opening import WINDOWED
 from rws.errors import UserError
 from rws.method.look_again import Look, look_at_images
 from rws.method.stages import SMALL, check_stages
@@ -90,6 +92,20 @@ def load_predictors(
         if options.needs_stages:
             predictors[-1].require_stages()
     return predictors
+
+
+def levels_for(predictors: Sequence[Predictor], path: Path | None) -> tuple[float, float] | None:
+    """The values that the networks take for black and white in images of more than 8 bits, as `path` may be.
+
+    Raises: UserError for such an image where the networks were trained with different ones.
+    """
+    known = list(dict.fromkeys(p.card.levels for p in predictors if p.card.levels))
+    if len(known) > 1 and path and path.suffix.lower() in SUFFIXES and read_header(path, WINDOWED).deep:
+        raise UserError(
+            f"{path}: more than 8 bits, and the networks take different values for black and white, "
+            f"{' and '.join(map(str, known))}; predict by one at a time"
+        )
+    return known[0] if known else None
 
 
 def titles_of(networks: Sequence[str | Path]) -> list[str]:

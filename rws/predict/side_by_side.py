@@ -14,7 +14,7 @@ from rws.look.overlay import overlay
 from rws.look.panels import Panels, fitted, panel_size
 from rws.predict.images import open_image, write_pictures
 from rws.predict.photographs import COMPARED
-from rws.predict.predictor import Predictor, network_inputs
+from rws.predict.predictor import Predictor, levels_for, network_inputs
 
 PHOTOGRAPH = "photograph"
 WIDEST = 3840  # pixels of all pictures together, unless somebody asks for more
@@ -33,8 +33,9 @@ class SideBySide:
 
     def read(self, path: Path) -> tuple[Path, Image.Image, list[Tensor | None]]:
         """Raises: UserError naming an image that cannot be read or used."""
-        levels = next((p.card.levels for p in self.predictors if p.card.levels), None)
-        image = open_image(path, levels, windows=all(p.options.windows for p in self.predictors))
+        image = open_image(
+            path, levels_for(self.predictors, path), windows=all(p.options.windows for p in self.predictors)
+        )
         try:
             return path, image, network_inputs(self.predictors, image)
         except UserError as error:

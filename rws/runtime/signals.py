@@ -6,6 +6,7 @@ Between trainings a signal ends the process at once: what was being computed is 
 import ctypes
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -43,7 +44,13 @@ def _receive(signum: int, frame: FrameType | None) -> None:
 
 @contextmanager
 def handled() -> Iterator[None]:
-    """Signals raise Interrupted inside the block, or wait where they are deferred; afterwards as before."""
+    """Signals raise Interrupted inside the block, or wait where they are deferred; afterwards as before.
+
+    Only the main thread is given signals: in any other they do what they did.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {signum: signal.signal(signum, _receive) for signum in SIGNALS}
     _State.pending, _State.deferred = None, False
     try:

@@ -12,6 +12,7 @@ from rws.cli import dump
 from rws.compare import ways
 from rws.compare.__main__ import main as compare_main
 from rws.compare.join import main as join_main
+from rws.errors import UserError
 from rws.models import FAMILIES
 from rws.runs import loggers
 
@@ -86,13 +87,24 @@ def test_one_arm_alone_has_a_record(finished, tmp_path, capsys):
     assert compare_main(command) == 0
     report = json.loads((tmp_path / "out/results.json").read_text())["arms"]
     for arm in ("plain", "pasted"):
-        assert ways.main([*command, "--ways", "flip", "--arms", arm]) == 0
-        found = json.loads((tmp_path / "out/ways.json").read_text())["results"]["plain"]["miou"]["each"]
-        assert found == pytest.approx(report[arm]["miou"]["each"])
+        out = tmp_path / arm
+        assert ways.main([*command[:-1], str(out), "--ways", "flip", "--arms", arm]) == 0
+        found = json.loads((out / "ways.json").read_text())
+        assert found["arm"] == arm
+        assert found["results"]["plain"]["miou"]["each"] == pytest.approx(report[arm]["miou"]["each"])
+        assert f"networks of the arm {arm}, seeds 0" in (out / "ways.md").read_text()
     assert report["plain"]["miou"]["each"] != report["pasted"]["miou"]["each"]
     capsys.readouterr()
     assert ways.main([*command, "--ways", "flip", "--arms", "plain", "pasted"]) == 2
     assert "--arms plain pasted: name one" in capsys.readouterr().err
+    assert ways.main([*command[:-1], str(out), "--ways", "flip"]) == 2
+    assert "ways.json: is of the arm pasted, not of plain" in capsys.readouterr().err
+    plain, pasted = (json.loads((tmp_path / arm / "ways.json").read_text()) for arm in ("plain", "pasted"))
+    with pytest.raises(UserError, match="the records are of several arms"):
+        ways.joined([plain, pasted])
+    assert ways.joined([plain, plain])["results"] == plain["results"]
+    with pytest.raises(UserError, match="seed 0 differs in two records"):
+        ways.joined([plain, pasted | {"arm": "plain"}])
 
 
 def test_seeds_that_were_measured_apart_are_joined_as_if_at_once(finished, tmp_path, capsys):
@@ -117,8 +129,14 @@ def test_seeds_that_were_measured_apart_are_joined_as_if_at_once(finished, tmp_p
     ]
     assert capsys.readouterr().out.count("python -m rws.compare.ways") >= 2
     again = [str(tmp_path / "one"), str(tmp_path / "at_once"), "--out", str(tmp_path / "out")]
+    assert join_main(again) == 0, "the same seed, measured alike"
+    assert json.loads((tmp_path / "out/ways.json").read_text())["results"] == wanted["results"]
+    path = tmp_path / "one/ways.json"
+    record = json.loads(path.read_text())
+    record["runs"][0]["overlaps"]["plain"][0][0][0] += 1
+    path.write_text(json.dumps(record))
     assert join_main(again) == 2
-    assert "seed 0 is in two records" in capsys.readouterr().err
+    assert "seed 0 differs in two records" in capsys.readouterr().err
 
 
 def test_a_way_is_added_to_a_record_and_the_others_stay(finished, tmp_path, capsys):

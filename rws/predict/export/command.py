@@ -1,18 +1,17 @@
 """`rws export OUT --checkpoint X`, and `rws predict --export FORMAT OUT --checkpoint X`."""
 
-import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from rws.errors import UserError
 from rws.predict.export.formats import AXES, FORMATS, require_packages
 from rws.predict.export.write import Exported, export_network
 from rws.predict.options import ExportCommand
+from rws.runs.checkpoint import load
 from rws.runs.model_file import Card, load_trained
 from rws.runtime.bars import say
+from rws.runtime.signals import Interrupted, handled
 
 SMALLEST_SIDE = 32
 
@@ -29,9 +28,21 @@ def check_command(command: ExportCommand) -> None:
         raise UserError(f"{path}: is a folder; give the name of a file")
     if path.resolve() == command.checkpoint.resolve():
         raise UserError(f"{path}: would overwrite the checkpoint; give another name")
+    if _is_checkpoint(path):
+        raise UserError(f"{path}: is a checkpoint, which the export would overwrite; give another name")
     if size and min(size) < SMALLEST_SIDE:
         said = " ".join(map(str, size))
         raise UserError(f"command line: a size of {said}: a side needs {SMALLEST_SIDE} pixels at least")
+
+
+def _is_checkpoint(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    try:
+        load(path)
+    except (UserError, OSError):
+        return False
+    return True
 
 
 def export(command: ExportCommand) -> int:
@@ -48,23 +59,13 @@ def export(command: ExportCommand) -> int:
     say(f"exporting {card.network} as {name}; with some networks this takes minutes")
     start = time.perf_counter()
     try:
-        with _terminable():
+        with handled():
             found = export_network(network, card, name, path, size, free=free)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupted:
         say(f"interrupted; {path} was not written", file=sys.stderr)
-        return 130
+        return interrupted.code if isinstance(interrupted, Interrupted) else 130
     _print_exported(found, card, name, path, time.perf_counter() - start)
     return 0
-
-
-@contextmanager
-def _terminable() -> Iterator[None]:
-    """SIGTERM ends the work as Ctrl-C does, so that what was begun is removed."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _print_exported(found: Exported, card: Card, name: str, path: Path, seconds: float) -> None:

@@ -1,11 +1,12 @@
 """What `rws predict` does with films."""
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from rws.errors import UserError
 from rws.predict.options import PredictCommand
-from rws.predict.predictor import load_predictors
+from rws.predict.predictor import levels_for, load_predictors
 from rws.predict.video.frames import Source
 from rws.predict.video.projection import Projection, Shown, print_outcome
 from rws.predict.video.scores import Scores, foreground_of, score_table
@@ -60,9 +61,18 @@ def make_films(sources: list[Source], command: PredictCommand) -> int:
     measured, code = {}, 0
     for source, path in zip(films.sources, films.paths):
         looking = [predictor.of_film() for predictor in predictors]
-        measured[source.name] = Scores(looking, foreground)
-        projection = Projection(source, looking, measured[source.name], path, shown)
-        outcome = projection.run()
+        scores = Scores(looking, foreground)
+        projection = Projection(source, looking, scores, path, shown)
+        try:
+            source.levels = levels_for(predictors, source.paths[0] if source.paths else None)
+            outcome = projection.run()
+        except UserError as error:
+            if len(films.sources) == 1:
+                raise
+            say(f"error: {error}", file=sys.stderr)
+            code = 2
+            continue
+        measured[source.name] = scores
         fine = print_outcome(projection, outcome)
         code = code if fine else 2
         if outcome.signum is not None and not source.endless:

@@ -13,13 +13,14 @@ from PIL import Image
 class Frame:
     """A picture in RGB, shown at `time` for `duration` seconds; the first is shown at 0.
 
-    name: of the frame in a data set; empty in a film.
+    name: of the frame in a data set; empty in a film. path: of its file, where it has one of its own.
     """
 
     image: Image.Image
     time: Fraction
     duration: Fraction
     name: str = ""
+    path: Path | None = None
 
 
 class Source:
@@ -30,6 +31,7 @@ class Source:
     paths: files that it reads; no result may overwrite them.
     problems: one line for each fault in reading that did not stop it.
     endless: the frames go on until somebody ends them. has_masks: whether the truth of some frames is known.
+    levels: what becomes black and white in images of more than 8 bits; None finds it in them.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Source:
     tick: Fraction
     count: int | None = None
     paths: tuple[Path, ...] = ()
+    levels: tuple[float, float] | None = None
     endless = False
     has_masks = False
 

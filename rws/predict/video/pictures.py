@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from rws.data.files import displayed, read_image
+from rws.data.levels import Levels
 from rws.data.opening import DECODE_ERRORS
 from rws.data.reading import READING
 from rws.data.sets.davis import IMAGES, LABELS, Sequences
@@ -90,10 +91,10 @@ class ImageSequence(Source):
         self.count, self._masks, self.has_masks = len(images), masks, masks is not None
 
     def frames(self) -> Iterator[Frame]:
-        number, levels = None, levels_of(self.paths)
+        number, levels = None, Levels(*self.levels) if self.levels else levels_of(self.paths)
         for number, path in enumerate(self.paths):
             try:
-                yield Frame(read_image(path, levels), number * self.tick, self.tick, path.stem)
+                yield Frame(read_image(path, levels), number * self.tick, self.tick, path.stem, path)
             except UserError as error:
                 self.problems.append(f"{error}; left out")
         if len(self.problems) == len(self.paths):
