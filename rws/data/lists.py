@@ -27,7 +27,8 @@ def find_list(root: str | Path, name: str, below: Sequence[str] = LIST_FOLDERS) 
 def read_list(path: str | Path) -> list[str]:
     """The ids of a list, one a line, each once and in the list's order.
 
-    A byte order mark, any line ends, blank lines, outer blanks and VOC's second column (1, 0, -1) are cut.
+    A byte order mark, any line ends, blank lines, outer blanks and VOC's second column (1, 0, -1), where
+    every line has it, are cut.
     Of a line with the paths of an image and its label, as the lists of the augmented VOC have it, the id is
     the image's name.
 
@@ -39,8 +40,11 @@ def read_list(path: str | Path) -> list[str]:
         raise UserError(f"{path}: no such list; write it with one id a line") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: list cannot be read ({error}); save it as UTF-8 text") from None
-    lines = (_id_of(_EXTRA_COLUMN.sub("", line.strip())) for line in text.splitlines())
-    ids = list(dict.fromkeys(line for line in lines if line))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    # A name may end in a blank and a number: it is a column where all lines have one.
+    if all(_EXTRA_COLUMN.search(line) for line in lines):
+        lines = [_EXTRA_COLUMN.sub("", line) for line in lines]
+    ids = list(dict.fromkeys(map(_id_of, lines)))
     if not ids:
         raise UserError(f"{path}: the list is empty; it needs at least one id, one a line")
     refuse_paths(ids, path)

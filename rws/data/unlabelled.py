@@ -9,7 +9,7 @@ from pathlib import Path
 from rws.data.files import refuse_strip
 from rws.data.leaks import find_leaks, refuse_leaks
 from rws.data.reading import Places
-from rws.data.sets.paired_folders import ids_in, no_image
+from rws.data.sets.paired_folders import ids_in, no_image, two_of_one_name
 from rws.data.split import Split
 from rws.errors import UserError
 from rws.runtime.bars import say, tracked
@@ -50,6 +50,11 @@ def photographs_in(folder: str | Path, train: Split) -> Split:
             "images that data.label_share leaves out"
         )
     ids = sorted(ids_in(root))
+    if twice := two_of_one_name(root):
+        raise UserError(
+            f"data.unlabelled {root}: two files are named {Path(twice[0]).stem}, {' and '.join(twice)}; "
+            "rename one"
+        )
     if not ids:
         raise UserError(f"data.unlabelled {no_image(root, 'give a folder of photographs')}")
     return Split(root, NAME, train.classes, ids, Places("", ""), train.reading)

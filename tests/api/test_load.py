@@ -1,6 +1,7 @@
 """`rws.load` and what comes back of a photograph: every kind of source, every way, and what is refused."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,34 @@ def checkpoint(tiny_family, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def net(checkpoint) -> "rws.api.network.Network":
     return rws.load(checkpoint, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("what", "options", "said"),
+    [
+        (None, {}, "a NoneType is no network"),
+        (5, {}, "a int is no network"),
+        ("net", {"stages": "c2"}, "stages 'c2': needed is a list of names"),
+        ("net", {"classes": 3}, "classes 3: needed is a list of names"),
+        ("net", {"base_size": "64"}, "base_size '64': needed is a number of pixels"),
+        ("net", {"base_size": 64.5}, "base_size 64.5: needed is a number of pixels"),
+    ],
+)
+def test_wrong_arguments_are_told(checkpoint, what, options, said):
+    with pytest.raises(rws.UserError, match=said):
+        rws.load(checkpoint if what == "net" else what, device="cpu", **options)
+
+
+def test_frames_of_more_bits_are_read_in_the_range_of_the_network(checkpoint, tmp_path):
+    network, card = load_trained(checkpoint)
+    save_trained(tmp_path / "deep.pt", network, replace(card, levels=(0.0, 4095.0)))
+    values = np.linspace(0, 1023, HEIGHT * WIDTH).astype(np.uint16).reshape(HEIGHT, WIDTH)
+    (tmp_path / "film").mkdir()
+    Image.fromarray(values).save(tmp_path / "film/0.png")
+    deep = rws.load(tmp_path / "deep.pt", device="cpu")
+    (frame,) = deep.film(tmp_path / "film")
+    assert np.array_equal(np.asarray(frame.image), np.asarray(deep(tmp_path / "film/0.png").image))
+    assert np.asarray(frame.image).max() == 64
 
 
 def test_a_checkpoint_sees_a_photograph_as_predict_does(net, checkpoint, tmp_path):

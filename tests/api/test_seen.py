@@ -113,6 +113,22 @@ def test_it_saves_what_predict_writes(seen, tmp_path):
         seen.save(tmp_path / "file")
 
 
+def test_it_does_not_take_the_place_of_the_photograph(tmp_path):
+    network = rws.load(Fixed(), classes=NAMES, base_size=60, normalisation=((0,) * 3, (1,) * 3), device="cpu")
+    path = tmp_path / "a.png"
+    Image.new("RGB", (80, 60), (255, 0, 0)).save(path)
+    before = path.read_bytes()
+    with pytest.raises(rws.UserError, match=r"a\.png: the result would overwrite this input"):
+        network(path).save(tmp_path)
+    for frame in network.film(tmp_path):
+        with pytest.raises(rws.UserError, match="would overwrite"):
+            frame.save(tmp_path)
+    assert path.read_bytes() == before
+    assert [p.name for p in network(path).save(tmp_path, "b")] == ["b.png", "b_overlay.jpg"]
+    with pytest.raises(rws.UserError, match="legend 'foo': must be one of strip, none"):
+        network(path).save(tmp_path, "c", legend="foo")
+
+
 def test_the_overlay_is_that_of_predict(seen):
     expected = overlay(seen.image, seen.label, named_classes(NAMES), 0.3)
     assert np.array_equal(np.asarray(seen.overlay(0.3)), np.asarray(expected))

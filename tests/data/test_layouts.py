@@ -253,6 +253,14 @@ def test_names_and_numbers_as_tools_write_them(tmp_path, text):
     assert classes.colours_in_files == ((0, 0, 0), (128, 0, 0), (0, 128, 0))
 
 
+def test_a_class_without_colour_has_that_of_its_number_in_the_masks(tmp_path):
+    """In VOC's palette 1 is (128, 0, 0), whatever its place in classes.txt."""
+    (tmp_path / "classes.txt").write_text("1 road\n2 car\n4 sky\n")
+    classes = read_classes(tmp_path / "classes.txt")
+    assert classes.in_files == (1, 2, 4)
+    assert classes.colours_in_files == ((128, 0, 0), (0, 128, 0), (0, 0, 128))
+
+
 def test_numbers_before_names_are_those_in_the_masks(tmp_path):
     root = own_set(tmp_path / "set", "0 background\n2 disc\n1 box\n")
     split = open_split("folder", root, "train")

@@ -92,6 +92,13 @@ def test_a_photograph_that_is_a_validation_image_is_refused(train, voc, tmp_path
     check_photographs(photographs, val, allow_leak=True)
 
 
+def test_two_photographs_of_one_name_are_refused(train, tmp_path):
+    photograph(tmp_path / "more", "new", 9)
+    Image.new("RGB", (9, 9)).save(tmp_path / "more/new.jpg")
+    with pytest.raises(UserError, match=r"two files are named new, new\.jpg and new\.png; rename one"):
+        photographs_in(tmp_path / "more", train)
+
+
 def test_a_strip_is_refused_before_anything_is_trained(train, tmp_path):
     photograph(tmp_path / "more", "new", 9)
     Image.new("RGB", (340, 20)).save(tmp_path / "more/strip.png")

@@ -121,6 +121,7 @@ def test_lists_are_found_in_both_folders_the_official_first(voc):
         (b"2007_000032  1\n2007_000033 -1\n2007_000039 0\n", ["2007_000032", "2007_000033", "2007_000039"]),
         (b"b\na\nb\n", ["b", "a"]),
         (b"my image\n", ["my image"]),
+        (b"photo\nphoto 1\nphoto 0\n", ["photo", "photo 1", "photo 0"]),
     ],
 )
 def test_lists_of_many_hands(tmp_path, text, ids):

@@ -139,6 +139,14 @@ def test_interrupted_it_leaves_no_file(checkpoint, tmp_path, monkeypatch, capsys
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_no_checkpoint_is_overwritten(checkpoint, tmp_path, capsys):
+    other = tmp_path / "last.pt"
+    other.write_bytes(checkpoint.read_bytes())
+    assert predict.main(["--export", "torchscript", str(other), "--checkpoint", str(checkpoint)]) == 2
+    assert "last.pt: is a checkpoint, which the export would overwrite" in capsys.readouterr().err
+    assert other.read_bytes() == checkpoint.read_bytes()
+
+
 BAD = {
     "unknown format": (["--export", "onx", "net.onnx"], "onx: no such format; choose from onnx"),
     "ending": (["--export", "onnx", "net.pt"], "net.pt: a file of onnx must end in .onnx"),

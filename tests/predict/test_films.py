@@ -443,6 +443,19 @@ def test_comparisons_that_are_none(checkpoint, tmp_path, capsys):
     assert not (tmp_path / "o").exists()
 
 
+def test_after_a_film_that_fails_the_others_are_made_and_measured(checkpoint, tmp_path, capsys):
+    pictures, mask = demo_frames(tmp_path, 2), np.full((48, 64), 255, np.uint8)
+    for name, masks in (("one", [mask, mask]), ("two", [mask[:24], mask]), ("three", [mask, mask])):
+        davis(tmp_path, pictures, masks, name=name)
+    assert run(checkpoint, tmp_path, tmp_path / "out", "--sequence", "one,two,three") == 2
+    said = capsys.readouterr()
+    assert "error: " in said.err
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.mp4")) == ["one.mp4", "three.mp4"]
+    rows = [line.split()[1] for line in said.out.splitlines() if len(line.split()) > 3]
+    assert {"one", "three"} <= set(rows)
+    assert "two" not in rows
+
+
 def test_a_mask_of_another_size_is_one_line(checkpoint, tmp_path, capsys):
     davis(tmp_path, demo_frames(tmp_path, 2), [np.zeros((48, 64), np.uint8), np.zeros((24, 64), np.uint8)])
     assert run(checkpoint, tmp_path, tmp_path / "b.mp4", "--sequence", "dog") == 2

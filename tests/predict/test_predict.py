@@ -1,6 +1,7 @@
 """predict.py as a person runs it: what it writes, and what it says of bad input."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from rws.data.classes import DEMO
 from rws.data.import_.__main__ import main as import_main
 from rws.look.named_regions import named_overlay
 from rws.models import FAMILIES, build_network
+from rws.predict import command as predict_command
 from rws.predict import predictor
 from rws.predict.cam_figure import draw_cam_figure
 from rws.predict.images import open_image
@@ -93,6 +95,27 @@ def test_the_output_may_lie_above_the_photographs_or_in_them(
     monkeypatch.chdir(tmp_path)
     assert predict.main(command(checkpoint, Path("in"), Path(above))) == 0
     assert (tmp_path / above / "a.jpg.png").is_file()
+
+
+def test_the_folder_of_the_photographs_is_no_output(checkpoint, photos, capsys):
+    assert predict.main(command(checkpoint, photos, photos)) == 2
+    assert "is the folder of the photographs" in capsys.readouterr().err
+    assert len(files(photos)) == 3
+
+
+def test_annotations_of_an_interrupted_command_are_kept(checkpoint, photos, tmp_path, monkeypatch):
+    real, seen = predict_command.ImageJob.predict, []
+
+    def interrupted(job, photograph):
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(photograph)
+        return real(job, photograph)
+
+    monkeypatch.setattr(predict_command.ImageJob, "predict", interrupted)
+    predict.main(command(checkpoint, photos, tmp_path / "out", "--format", "coco"))
+    (written,) = (tmp_path / "out").glob("*.json")
+    assert len(json.loads(written.read_text())["images"]) == 1
 
 
 def test_hidden_files_are_no_photographs(checkpoint, photos, tmp_path, capsys):

@@ -51,6 +51,9 @@ def _root(source: Path) -> Path:
     if not there:
         boxes = "; boxes alone (Annotations/) are no masks" if (source / "Annotations").is_dir() else ""
         raise UserError(f"{source}: no {MASKS}/ with masks{boxes}; export segmentation masks")
+    if len(there) > 1:
+        names = ", ".join(str(place) for place in there)
+        raise UserError(f"{source}: holds several sets ({names}); give one of them")
     return there[0]
 
 

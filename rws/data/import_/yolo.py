@@ -152,7 +152,7 @@ def _add(found: Found, image: Path, labels: Path, names: dict[int, str], split: 
 
 def _shape(line: int, words: list[str], names: dict[int, str]) -> Shape:
     """Raises: NoArea for a shape that covers nothing, Unread for one that cannot be drawn."""
-    number = int(words[0]) if words[0].isdecimal() else None
+    number = int(words[0]) if words[0].isdecimal() and len(words[0]) < 10 else None
     if number not in names:
         raise Unread(f"line {line} is of class {words[0][:40]}, which has no name")
     ring = ring_of(words[1:])

@@ -61,7 +61,7 @@ def _lines(path: Path) -> list[str]:
 
 def _numbered(rows: list[list[str]]) -> tuple[list[int] | None, list[list[str]]]:
     """The numbers before the names, where all lines have one, and the rows without them."""
-    if rows and all(row[0].isdigit() and len(row) in (2, 5) for row in rows):
+    if rows and all(row[0].isdecimal() and len(row) in (2, 5) for row in rows):
         return [int(row[0]) for row in rows], [row[1:] for row in rows]
     found = [_NUMBER.match(row[0]) for row in rows]
     if not rows or not all(found):
@@ -77,7 +77,7 @@ def _refuse_twice(path: Path, given: list) -> None:
 def _colour(path: Path, row: list[str]) -> Colour | None:
     if len(row) == 1:
         return None
-    levels = [int(level) if level.isdigit() else 256 for level in row[1:]]
+    levels = [int(level) if level.isdecimal() else 256 for level in row[1:]]
     if len(levels) != 3 or max(levels) > 255:
         raise UserError(
             f"{path}: {', '.join(row)!r} is no class; write `name` or `name, r, g, b` with 0..255"

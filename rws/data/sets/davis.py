@@ -47,7 +47,11 @@ def _listed(root: Path, name: str, there: set[str]) -> list[str]:
         path = find_list(root, name, _LIST_FOLDERS)
     except UserError as error:
         raise UserError(f"{error}; or name sequences: {', '.join(sorted(there))}") from None
-    lines = (line.split() for line in path.read_text(encoding="utf-8-sig").splitlines())
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: list cannot be read ({error}); save it as UTF-8 text") from None
+    lines = (line.split() for line in text.splitlines())
     names = (Path(words[0]).parent.name if "/" in words[0] else words[0] for words in lines if words)
     sequences = list(dict.fromkeys(names))
     if missing := [sequence for sequence in sequences if sequence not in there]:

@@ -22,6 +22,14 @@ def ids_in(
     return {stem[: len(stem) - len(ending)] for stem in stems if stem.endswith(ending)}
 
 
+def two_of_one_name(folder: Path) -> list[str]:
+    """Image files of a folder that differ in their ending alone, those of one name; empty where none do."""
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    count = Counter(path.stem for path in paths if not path.name.startswith("."))
+    first = next((path.stem for path in paths if count[path.stem] > 1), None)
+    return [path.name for path in paths if path.stem == first]
+
+
 def no_image(folder: Path, way_out: str) -> str:
     """That a folder holds no image, and what it holds instead."""
     there = Counter(path.suffix.lower() for path in folder.rglob("*") if path.is_file())
