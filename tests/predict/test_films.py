@@ -451,7 +451,7 @@ def test_after_a_film_that_fails_the_others_are_made_and_measured(checkpoint, tm
     said = capsys.readouterr()
     assert "error: " in said.err
     assert sorted(path.name for path in (tmp_path / "out").glob("*.mp4")) == ["one.mp4", "three.mp4"]
-    rows = [line.split()[1] for line in said.out.splitlines() if len(line.split()) > 3]
+    rows = [line.split()[0] for line in said.out.splitlines() if len(line.split()) > 8]
     assert {"one", "three"} <= set(rows)
     assert "two" not in rows
 
