@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -69,3 +69,20 @@ def joined(names: Iterable[str], others: Iterable[str]) -> set[str]:
     names = set(names)
     keys = {key(name) for name in names}
     return names | {other for other in others if key(other) not in keys}
+
+
+def files_below(root: Path, endings: tuple[str, ...]) -> Iterator[Path]:
+    """The files with one of the endings in a folder and the folders in it, in order; hidden ones left out.
+
+    Folders that are links are entered, each once.
+    """
+    seen = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        folders[:] = [] if real in seen else sorted(n for n in folders if n[0] != "." and n != "__MACOSX")
+        if real in seen:
+            continue
+        seen.add(real)
+        for name in sorted(names):
+            if name[0] != "." and name.lower().endswith(endings):
+                yield Path(folder, name)

@@ -189,7 +189,7 @@ class Split:
 
     def _as_stored(self, image_id: str) -> np.ndarray:
         """As `read_raw`, from the cache where there is one."""
-        path, kind = self.label_path(image_id), f"label {self._by_colour or ''}"
+        path, kind = self.label_path(image_id), f"label {self._by_colour or sorted(self._colours)}"
         cached = self._cache is not None and path.is_file()
         read = partial(self.read_raw, image_id)
         return self._cache.get(path, kind, read) if cached else read()

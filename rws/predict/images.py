@@ -9,6 +9,7 @@ from PIL import Image
 
 from rws.data.files import SUFFIXES, deep_pixels, read_header, read_image
 from rws.data.levels import Levels, LevelsError, find_levels_of
+from rws.data.lookup import files_below
 from rws.data.opening import UNREAD, WHOLE, WINDOWED
 from rws.errors import UserError
 from rws.runtime.bars import say
@@ -68,7 +69,7 @@ def _images_of(source: Path, output: Path) -> tuple[list[Path], list[str]]:
             f"{output}: is the folder of the photographs, where the next call would take results for "
             "photographs; give another --output"
         )
-    files = [path for path in sorted(source.rglob("*")) if path.is_file() and not _hidden(path, source)]
+    files = sorted(files_below(source, ("",)))
     # Results of an earlier run in a folder inside the input are not its images.
     inside = source.resolve() in output.resolve().parents
     results = {path for path in files if inside and output.resolve() in path.resolve().parents}
@@ -85,11 +86,6 @@ def _images_of(source: Path, output: Path) -> tuple[list[Path], list[str]]:
         endings = ", ".join(sorted(others))
         notes.append(f"left out: {others.total()} files that are no images (endings {endings})")
     return images, notes
-
-
-def _hidden(path: Path, folder: Path) -> bool:
-    """Whether a file of a folder is hidden, or in a hidden folder: what systems leave beside photographs."""
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def make_output(folder: Path) -> None:

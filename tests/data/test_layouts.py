@@ -253,6 +253,16 @@ def test_names_and_numbers_as_tools_write_them(tmp_path, text):
     assert classes.colours_in_files == ((0, 0, 0), (128, 0, 0), (0, 128, 0))
 
 
+def test_folders_that_are_links_are_entered(tmp_path):
+    root, other = own_set(tmp_path / "set", lists=False), own_set(tmp_path / "other", lists=False)
+    for part in ("images", "masks"):
+        (root / part / "more").symlink_to(other / part, target_is_directory=True)
+        (other / part / "round").symlink_to(root / part, target_is_directory=True)
+    found = [open_split("folder", root, name).ids for name in ("train", "val")]
+    assert len({*found[0], *found[1]}) >= 2 * len(IDS)
+    assert {f"more-{image_id}" for image_id in IDS} <= {*found[0], *found[1]}
+
+
 def test_a_class_without_colour_has_that_of_its_number_in_the_masks(tmp_path):
     """In VOC's palette 1 is (128, 0, 0), whatever its place in classes.txt."""
     (tmp_path / "classes.txt").write_text("1 road\n2 car\n4 sky\n")

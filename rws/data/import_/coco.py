@@ -19,8 +19,9 @@ from rws.data.import_.found import (
     size_of,
     split_named,
 )
-from rws.data.import_.images import Images, files_below, source_folder
+from rws.data.import_.images import Images, source_folder
 from rws.data.import_.shapes import Patch, Size, Unread, decompress, fill_each, from_runs, ring_of
+from rws.data.lookup import files_below
 from rws.errors import UserError
 
 _NO_OUTLINE = "has a box and no outline: export for segmentation, not for detection"

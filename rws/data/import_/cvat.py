@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 from rws.data.import_ import voc
 from rws.data.import_.found import Found, NoArea, Objects, Picture, Shape, class_name, size_of, split_named
-from rws.data.import_.images import Images, files_below, source_folder
+from rws.data.import_.images import Images, source_folder
 from rws.data.import_.shapes import (
     MOST_COORDINATE,
     Patch,
@@ -22,6 +22,7 @@ from rws.data.import_.shapes import (
     from_runs,
     ring_of,
 )
+from rws.data.lookup import files_below
 from rws.errors import UserError, said
 
 _NO_AREA = ("polyline", "points", "cuboid", "skeleton")

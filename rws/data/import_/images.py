@@ -1,13 +1,12 @@
 """The images of an export, found by the names that its annotations give them, and never outside of it."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from rws.data.files import SUFFIXES
 from rws.data.import_.found import split_named
 from rws.data.import_.shapes import Unread
-from rws.data.lookup import key
+from rws.data.lookup import files_below, key
 from rws.data.opening import UNREAD
 from rws.errors import UserError
 
@@ -95,20 +94,6 @@ def _common(path: Sequence[str], parts: Sequence[str]) -> int:
             break
         count += 1
     return count
-
-
-def files_below(root: Path, endings: tuple[str, ...]) -> Iterator[Path]:
-    """The files with one of the endings in a folder and the folders in it, in order; hidden ones left out."""
-    seen = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        folders[:] = [] if real in seen else sorted(n for n in folders if n[0] != "." and n != "__MACOSX")
-        if real in seen:
-            continue
-        seen.add(real)
-        for name in sorted(names):
-            if name[0] != "." and name.lower().endswith(endings):
-                yield Path(folder, name)
 
 
 def source_folder(source: Path, what: str) -> Path:

@@ -24,7 +24,7 @@ from rws.data.import_.found import (
     size_of,
     split_named,
 )
-from rws.data.import_.images import Images, files_below, source_folder
+from rws.data.import_.images import Images, source_folder
 from rws.data.import_.shapes import (
     MOST_COORDINATE,
     Patch,
@@ -35,6 +35,7 @@ from rws.data.import_.shapes import (
     fill,
     ring_of,
 )
+from rws.data.lookup import files_below
 from rws.data.opening import DECODE_ERRORS
 from rws.errors import UserError
 

@@ -12,8 +12,9 @@ import yaml
 
 from rws.data.files import SUFFIXES
 from rws.data.import_.found import Found, NoArea, Objects, Picture, Shape, class_name, split_named
-from rws.data.import_.images import Images, files_below, parts_of, source_folder
+from rws.data.import_.images import Images, parts_of, source_folder
 from rws.data.import_.shapes import Patch, Size, Unread, fill, ring_of
+from rws.data.lookup import files_below
 from rws.errors import UserError, said
 
 _SPLITS = ("train", "val", "test")

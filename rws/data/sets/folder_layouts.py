@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rws.data.files import SUFFIXES
 from rws.data.label_files import LABEL_SUFFIXES
-from rws.data.lookup import find_file, joined
+from rws.data.lookup import files_below, find_file, joined
 from rws.data.reading import Places
 from rws.data.sets.paired_folders import ids_in, no_image
 from rws.data.split import Split, find_folders
@@ -111,18 +111,14 @@ def _below(folder: Path, suffixes: tuple[str, ...]) -> set[str]:
 
     Raises: UserError for two of one name.
     """
-    paths = [path.relative_to(folder) for path in folder.rglob("*") if path.suffix.lower() in suffixes]
-    stems = [path.with_suffix("").as_posix() for path in paths if not _is_hidden(path)]
+    paths = [path.relative_to(folder) for path in files_below(folder, suffixes)]
+    stems = [path.with_suffix("").as_posix() for path in paths]
     if twice := [stem for stem, count in Counter(stems).items() if count > 1]:
         names = sorted(str(path) for path in paths if path.with_suffix("").as_posix() == twice[0])
         raise UserError(
             f"{folder}: two files are named {Path(names[0]).stem}, {' and '.join(names)}; rename one"
         )
     return set(stems)
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
 
 
 def common_end(names: Iterable[str], longer: Iterable[str]) -> str:
