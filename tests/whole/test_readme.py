@@ -39,6 +39,8 @@ def test_tables_are_as_their_tools_print_them(name):
         ("docs/options.md", "tools.options_table"),
         ("docs/results.md", "tools.evidence_table trained"),
         ("docs/results.md", "tools.evidence_table at-test-time"),
+        ("docs/results.md", "tools.evidence_table long"),
+        ("docs/results.md", "tools.evidence_table pasted"),
         ("docs/benchmarks.md", "tools.benchmark_table benchmarks/results/amd-epyc-2-cores-2026-11-23"),
     ],
 )
