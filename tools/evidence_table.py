@@ -21,8 +21,6 @@ import yaml
 
 from rws.compare.intervals import difference
 from rws.compare.tables import interval, mean_and_deviation, table
-from rws.evaluate.intervals import bootstrap
-from rws.evaluate.scores import miou
 
 FOLDER = Path(__file__).parents[1] / "experiments"
 RECORDS = ("camvid", "voc_cat", "voc_dog", "voc_cow", "voc_animals")
@@ -172,6 +170,10 @@ def levels() -> str:
 
 def pasted() -> str:
     """Training with pasted objects beside training without: each in one pass and in three, to plain's one."""
+    # Imported late: they load torch, which no other table needs.
+    from rws.evaluate.intervals import bootstrap
+    from rws.evaluate.scores import miou
+
     head = ["set", "images x seeds", "plain, one pass", "pasted, one pass", "plain, three passes"]
     head += ["pasted, three passes", "best rival, at most 4"]
     rows, gains = [], []
