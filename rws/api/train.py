@@ -39,18 +39,6 @@ class FinishedRun:
         return load(self.checkpoint, **{"trusted": (self._network,), **options})
 
 
-def _as_text(options: Mapping[str, object]) -> dict[str, object]:
-    """Options with the paths in them as a file of YAML would have them."""
-    return {
-        name: _as_text(value)
-        if isinstance(value, Mapping)
-        else str(value)
-        if isinstance(value, Path)
-        else value
-        for name, value in options.items()
-    }
-
-
 def train(config: str | Path | Mapping[str, object] = "demo", **options: object) -> FinishedRun:
     """Train as `rws train` does, and return the finished run.
 
@@ -67,10 +55,15 @@ def train(config: str | Path | Mapping[str, object] = "demo", **options: object)
     if unknown := [name for name in set(SWITCHES) - set(HOW) if name in options]:
         raise UserError(f"{CALLED}: {unknown[0]}: is a command of its own, no option of a training")
     flags = [f"--{name.replace('_', '-')}" for name in HOW if options.pop(name, False)]
-    options = _as_text(options)
-    base, file = ({}, str(config)) if isinstance(config, str | Path) else (flatten(_as_text(config)), None)
-    command = parse(flags, {**base, **flatten(options)}, CALLED, file)
+    base, file = ({}, str(config)) if isinstance(config, str | Path) else (_flat(config), None)
+    command = parse(flags, {**base, **_flat(options)}, CALLED, file)
     run(command)
     folder = Path(command.config.runs) / command.config.name
     summary = json.loads(Artifacts(folder).summary.read_text(encoding="utf-8"))
     return FinishedRun(folder, summary, command.config.model.name)
+
+
+def _flat(options: Mapping[str, object]) -> dict[str, object]:
+    """Options by their dotted names, paths as text."""
+    flat = flatten(dict(options))
+    return {name: str(value) if isinstance(value, Path) else value for name, value in flat.items()}

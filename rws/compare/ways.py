@@ -96,7 +96,7 @@ def measure_run(config: Config, list_name: str, half: str, names: Sequence[str])
 def joined(records: list[dict]) -> dict:
     """One record of the seeds of several, with the ways that all of them measured.
 
-    Raises: UserError for records of other images, and for a seed that two of them have.
+    Raises: UserError for records of other images or of several arms, and for a seed that differs in two.
     """
     first, runs = records[0]["runs"][0], {}
     if len({arm_of(record) for record in records}) > 1:
@@ -220,8 +220,8 @@ def run(plan: Plan, out: Path, half: str, names: Sequence[str], *, add: bool = F
     if len(plan.arms) > 1:
         raise UserError(f"command line: --arms {' '.join(plan.arms)}: name one; each has a record of its own")
     (arm,) = plan.arms
-    if (path := out / "ways.json").is_file() and arm_of(read_json(path)) != arm:
-        raise UserError(f"{path}: is of the arm {arm_of(read_json(path))}, not of {arm}; give another --out")
+    if (path := out / "ways.json").is_file() and (there := arm_of(read_json(path))) != arm:
+        raise UserError(f"{path}: is of the arm {there}, not of {arm}; give another --out")
     before = _before(plan, out) if add else None
     configs = [plan.config(arm, seed) for seed in plan.seeds]
     runs = [measure_run(c, experiment.report_list or c.data.val_list, half, names) for c in configs]

@@ -101,11 +101,11 @@ class ClassSet:
     def colours_in_files(self) -> tuple[Colour, ...]:
         """The colour of each class in label files in colours: VOC's of a class to which nobody gave one."""
         of_voc = {colour: voc_colour(number) for number, colour in enumerate(DISTINCT)}
-        # A class of no colour has that of its place, in files that of its number there.
-        given = zip(self.palette, DISTINCT, self.in_files)
-        own = [voc_colour(number) if colour == usual else None for colour, usual, number in given]
-        own += [None] * (self.num_classes - len(own))
-        return tuple(mine or of_voc.get(colour, colour) for mine, colour in zip(own, self.palette))
+        return tuple(
+            # Shown in the colour of its place, in files in that of its number there.
+            voc_colour(number) if DISTINCT[place : place + 1] == (colour,) else of_voc.get(colour, colour)
+            for place, (colour, number) in enumerate(zip(self.palette, self.in_files))
+        )
 
     def by_colour(self) -> dict[Colour, int]:
         """The number in a label file for each colour of a label in colours.
