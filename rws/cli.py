@@ -8,7 +8,7 @@ import argparse
 import dataclasses
 import difflib
 from collections.abc import Iterable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,6 +102,7 @@ def _nest(flat: dict[str, object]) -> dict:
     return tree
 
 
+@cache
 def make_parser() -> ArgumentParser:
     """What knows the type of every option, and reads text as it."""
     set_loader("text", read_value, (yaml.YAMLError,))
@@ -150,7 +151,7 @@ def help_parser(
 def _check_values(parser: ArgumentParser, values: dict[str, object], where: str) -> None:
     """Check the values by their types. Raises: UserError with what the first wrong one should be."""
     try:
-        if _fit(parser, values):
+        if not values or _fit(parser, values):
             return  # one by one, as below, takes a second
     except Exception:
         pass
