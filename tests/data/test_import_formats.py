@@ -1,6 +1,7 @@
 """What each format has of its own: shapes, orders, layouts, and what is refused in one line."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -101,6 +102,18 @@ def test_labelme_files_that_cannot_be_read_are_left_out(tmp_path, label):
     )
     assert len(lines) == len(reasons)
     assert all(any(reason in line for line in lines) for reason in reasons)
+
+
+def test_labelme_takes_no_image_that_another_file_is_beside(tmp_path, label):
+    kite = {"label": "kite", "points": POINTS, "shape_type": "polygon"}
+    labelme(tmp_path / "export", kite)
+    for folder in "xy":
+        picture(tmp_path / f"export/{folder}/d.png")
+        (tmp_path / f"export/{folder}/d.json").write_text(json.dumps({"shapes": [], "imagePath": "d.png"}))
+    (tmp_path / "export/x/d.png").unlink()
+    image, said = tmp_path / "export/y/d.png", label("labelme")[1]
+    assert f"x/d.json: no image d.png beside it, and {image} is that of d.json there" in said
+    assert (tmp_path / "mine/images/d.png").resolve() == image
 
 
 # CVAT.
@@ -264,6 +277,27 @@ def test_voc_a_mask_with_a_colour_or_a_number_of_no_class_is_left_out(tmp_path, 
     )
     assert len(lines) == len(reasons)
     assert all(reason in line for reason, line in zip(reasons, lines))
+
+
+def test_voc_a_picture_of_a_mask_is_no_photograph(tmp_path, capsys):
+    """labelme's converter writes such pictures, of the names of the photographs."""
+    root = voc(tmp_path / "export", "P")
+    shutil.copytree(root / "JPEGImages", root / "SegmentationClassVisualization")
+    gone = scenes()[0].name
+    (root / f"JPEGImages/{gone}.jpg").unlink()
+    assert main(["voc", str(root), "--output", str(tmp_path / "mine")]) == 0
+    assert f"no image JPEGImages/{gone} in {root}" in capsys.readouterr().out
+    assert len(list((tmp_path / "mine/images").iterdir())) == len(scenes()) - 1
+
+
+def test_roboflow_takes_no_image_of_another_split(tmp_path, capsys):
+    form, make = EXPORTS["roboflow-masks"]
+    root = make(tmp_path / "export")
+    first = scenes()[0].name
+    (root / f"train/{first}.jpg").rename(root / f"valid/{first}.jpg")
+    assert main([form, str(root), "--output", str(tmp_path / "mine")]) == 0
+    assert f"no image {first} in {root}, and valid/{first}.jpg is another" in capsys.readouterr().out
+    assert len((tmp_path / "mine/train.txt").read_text().splitlines()) == 4
 
 
 # Splits.

@@ -50,9 +50,9 @@ class Coco:
         form = list(form) if isinstance(form, tuple) else form
         return {"id": 7, "image_id": image, "category_id": category, "segmentation": form, **more}
 
-    def run(self, *flags) -> int:
+    def run(self, *flags, name: str = "instances.json") -> int:
         tree = {"images": self.images, "annotations": self.annotations, "categories": self.categories}
-        (self.root / "instances.json").write_text(json.dumps(tree))
+        (self.root / name).write_text(json.dumps(tree))
         return main(["coco", str(self.root), "--output", str(self.root.parent / "mine"), *flags])
 
     def labels(self, reading: Reading = HALF) -> dict[str, np.ndarray]:
@@ -267,6 +267,27 @@ def test_a_path_of_another_machine_is_found_by_its_name(coco, path):
     coco.images[2]["file_name"] = path
     assert coco.run() == 0
     assert sorted(coco.labels()) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "there"),
+    [
+        ("x/c.png", "c.png", "x/e.png"),
+        ("data/x/c.png", "x/c.png", "data/x/e.png"),
+        ("C:\\photos\\x\\c.png", "y/c.png", "x/e.png"),
+        ("../x/c.png", "y/c.png", "more/x/z/e.png"),
+        ("c.png", "val/c.png", "train/e.png"),
+    ],
+)
+def test_an_image_of_the_same_name_in_another_folder_is_another(coco, capsys, name, other, there):
+    """Where the folder that the annotation names, or one of its split, is there without the image."""
+    (coco.root / "c.png").unlink()
+    picture(coco.root / other)
+    picture(coco.root / there)
+    coco.images[2]["file_name"] = name
+    assert coco.run(name="instances_train.json") == 0
+    assert f"no image {name} in {coco.root}, and {other} is another (--images" in capsys.readouterr().out
+    assert sorted(coco.labels()) == ["a", "b"]
 
 
 def test_files_of_one_name_in_folders(coco, capsys):

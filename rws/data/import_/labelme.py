@@ -95,6 +95,8 @@ def _image(
     """The image's file, or what gives the image that the JSON file holds, and its name."""
     try:
         image = images.find(tree.get("imagePath"), path.parent, split)
+        if image.parent != path.parent and (own := image.with_suffix(".json")).is_file() and own != path:
+            raise Unread(f"no image {image.name} beside it, and {image} is that of {own.name} there")
         return image, image.relative_to(images.root).as_posix()
     except Unread:
         if not isinstance(tree.get("imageData"), str):

@@ -17,7 +17,7 @@ from rws.data.lists import LIST_FOLDERS
 from rws.data.sets.classes_file import is_background
 from rws.errors import UserError
 
-MASKS, OBJECTS = "SegmentationClass", "SegmentationObject"
+IMAGES, MASKS, OBJECTS = "JPEGImages", "SegmentationClass", "SegmentationObject"
 LABELMAP, NAMES = "labelmap.txt", "class_names.txt"
 
 
@@ -30,11 +30,12 @@ def read(source: Path, images: Images) -> Found:
     names, colours = _classes(root)
     splits = _splits(root)
     found = Found(list(names.values()))
+    photographs = f"{IMAGES}/" if images.has_folder(IMAGES) else ""  # elsewhere may be pictures of masks
     for path in files_below(root / MASKS, (".png",)):
         below = path.relative_to(root / MASKS).with_suffix("").as_posix()
         split = splits.get(below)
         try:
-            image = images.find_stem(below)
+            image = images.find_stem(f"{photographs}{below}", (root / IMAGES / below).parent)
         except Unread as reason:
             found.leave_out(path, reason)
             continue
