@@ -68,6 +68,28 @@ def test_labelme_shapes_without_area_are_told(tmp_path, label, kind):
     assert f"a.json: a {kind} of fish covers nothing; the image is read without it" in said
 
 
+@pytest.mark.parametrize(
+    ("points", "reason"),
+    [
+        ([[*point, 0] for point in POINTS], "points of 3 numbers, where x, y are needed"),
+        ([["3", "x"], ["9", "2"], ["9", "8"]], "no list of x, y ([['3', 'x'],"),
+        ("3,2 9,2 9,8", "no list of x, y (3,2 9,2 9,8)"),
+        ([{"x": 3, "y": 2}] * 3, "no list of x, y"),
+        ([[3, 2], [9, 2], [9]], "no list of x, y"),
+        ([[3, None], [9, 2], [9, 8]], "no finite number"),
+        (None, "an outline that is no list of x, y (None)"),
+    ],
+)
+def test_labelme_points_that_are_none(tmp_path, label, points, reason):
+    labelme(tmp_path / "export", {"label": "kite", "points": POINTS})
+    picture(tmp_path / "export/c.png")
+    tree = {"shapes": [{"label": "kite", "points": points}], "imagePath": "c.png"}
+    (tmp_path / "export/c.json").write_text(json.dumps(tree))
+    (line,) = [line for line in label("labelme")[1].splitlines() if line.startswith("left out: ")]
+    assert f"{tmp_path}/export/c.json: " in line
+    assert reason in line
+
+
 def test_labelme_ignores_what_is_called_so(tmp_path, label):
     labelme(
         tmp_path / "export",
@@ -152,6 +174,15 @@ def test_cvat_order_is_that_of_z_order(tmp_path, label):
     expected = of_box()
     expected[2:8, :3] = 2
     assert np.array_equal(label("cvat")[0], expected)
+
+
+def test_cvat_masks_outside_of_the_image_are_told(tmp_path, label):
+    picture(tmp_path / "export/c.png")
+    mask = '<mask label="kite" rle="0, 6" left="99" top="2" width="3" height="2"/>'
+    image = f'<image id="1" name="c.png" width="{W}" height="{H}">{mask}</image>'
+    cvat(tmp_path / "export", '<polygon label="kite" points="3,2;9,2;9,8;3,8"/>', image)
+    assert "image c.png: its kite lies outside of the image" in label("cvat")[1]
+    assert not (tmp_path / "mine/images/c.png").exists()
 
 
 # YOLO.

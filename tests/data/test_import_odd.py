@@ -137,6 +137,15 @@ def test_parts_of_one_object_and_a_part_outside_of_the_image(coco):
     assert np.array_equal(coco.labels()["a"], expected)
 
 
+def test_an_object_too_small_for_a_pixel_is_told(coco, capsys):
+    coco.annotations.append(coco.object(0, ([5.6, 5.6, 6.4, 5.6, 6.4, 6.4],), 2))
+    assert coco.run() == 0
+    assert np.array_equal(coco.labels()["a"], of_box())
+    place = f"{coco.root}/instances.json: image a.png"
+    said = f"objects too small to cover a pixel are left out in 1 images, such as {place}"
+    assert said in capsys.readouterr().out.splitlines()
+
+
 def test_an_annotated_image_without_object_is_background_and_one_that_is_not_listed_is_left_out(coco, capsys):
     picture(coco.root / "d.png")
     coco.annotations.pop()
@@ -185,6 +194,8 @@ LEFT_OUT = {
     "no number": (([3, 2, float("nan"), 2, 9, 8],), "no finite number"),
     "infinite": (([3, 2, float("inf"), 2, 9, 8],), "no finite number"),
     "far outside": (([3, 2, 1e300, 2, 9, 8],), "a coordinate of 1e+300 pixels"),
+    "outside": (([20, 2, 29, 2, 29, 8, 20, 8],), "its kite lies outside of the image"),
+    "above": (([3, -8, 9, -8, 9, -2, 3, -2], [3, 90, 9, 90, 9, 99]), "its kite lies outside of the image"),
     "odd": (([3, 2, 9, 2, 9, 8, 1],), "no list of x, y"),
     "words": ((["a", "b"],), "no list of x, y"),
     "nothing": ((), "annotation 7 has a box and no outline"),

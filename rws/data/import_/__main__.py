@@ -101,6 +101,11 @@ def _notes(written: Written, options: Options) -> list[str]:
     if written.lost:
         count = f"{sum(written.lost):,} pixels in {len(written.lost)} images"
         notes.append(f"objects of two classes overlap: {count} have the class of the later one")
+    if written.small:
+        notes.append(
+            f"objects too small to cover a pixel are left out in {len(written.small)} images, such as "
+            f"{written.small[0]}"
+        )
     if written.empty and options.skip_empty:
         notes.append(f"{written.empty} images without an object are left out")
     elif written.empty:

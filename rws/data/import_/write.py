@@ -50,6 +50,7 @@ class Written:
     splits: dict[str | None, list[str]] = field(default_factory=dict)
     empty: int = 0
     lost: list[int] = field(default_factory=list)  # pixels, an image that has some
+    small: list[str] = field(default_factory=list)  # images with objects that cover no pixel
     turned: int = 0
     linked: bool = True
 
@@ -153,12 +154,13 @@ class _Writer:
         if isinstance(picture.content, Objects):
             size = picture.size or header.size
             _require_size(size, header.size, stored)
-            label, lost = picture.content.label(size, self.numbers)
+            label, lost, small = picture.content.label(size, self.numbers)
         else:
-            label, lost = picture.content.label(None, self.numbers)
+            label, lost, small = picture.content.label(None, self.numbers)
             _require_size(label.shape, header.size, stored)
         if header.orientation > 1 and drawn_on(label.shape, header, self.options.orientation) == "stored":
             label = turn(label, header.orientation)
+        self.written.small += [picture.place] if small else []
         return label, lost
 
     def _place(self, image: Path, header: Header, path: Path) -> None:
