@@ -355,6 +355,54 @@ def test_three_splits_are_three_lists(tmp_path):
     assert counts == [4, 2, 1]
 
 
+def test_voc_images_in_no_list_go_to_train_and_are_told(tmp_path, capsys):
+    root = voc(tmp_path / "export")
+    listed = (root / "ImageSets/Segmentation/train.txt").read_text().splitlines()
+    lines = [*listed[:-1], "gone"]
+    (root / "ImageSets/Segmentation/train.txt").write_text("\n".join(lines))
+    (root / "ImageSets/Segmentation/train_val.txt").write_text("\n".join(listed))  # of both
+    assert main(["voc", str(root), "--output", str(tmp_path / "mine")]) == 0
+    said, last = capsys.readouterr().out, listed[-1].replace(" ", "_")
+    assert f"1 images, such as {last}, are in no split of the export: they go to train" in said
+    assert "train.txt: 1 ids without a mask in SegmentationClass/, such as gone" in said
+    assert last in (tmp_path / "mine/train.txt").read_text().splitlines()
+
+
+def test_voc_an_id_in_two_lists_is_refused(tmp_path, capsys):
+    root = voc(tmp_path / "export")
+    lists = root / "ImageSets/Segmentation"
+    twice = (lists / "train.txt").read_text().splitlines()[0]
+    (lists / "val.txt").write_text(f"{(lists / 'val.txt').read_text()}{twice}\n")
+    assert main(["voc", str(root), "--output", str(tmp_path / "mine")]) == 2
+    which = f"1 of its ids, such as {twice}, are in {lists}/train.txt, too"
+    assert f"error: {lists}/val.txt: {which}; leave each id in one of the lists" in capsys.readouterr().err
+
+
+def test_voc_lists_with_a_second_column_and_masks_that_are_no_png(tmp_path, capsys):
+    root = voc(tmp_path / "export", "L")
+    for path in (root / "ImageSets/Segmentation").iterdir():
+        path.write_text("".join(f"{line} 1\n" for line in path.read_text().splitlines()))
+    for path in (root / "SegmentationClass").iterdir():
+        Image.open(path).save(path.with_suffix(".bmp"))
+        path.unlink()
+    assert main(["voc", str(root), "--output", str(tmp_path / "mine")]) == 0
+    assert "(5 train, 2 val)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("folders", [("train", "val"), ("x/training", "x/test")])
+def test_folders_of_images_say_the_splits_where_nothing_else_does(tmp_path, label, folders):
+    tree = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "kite"}]}
+    for number, (name, folder) in enumerate(zip("ab", folders)):
+        (tmp_path / "export/images" / folder).mkdir(parents=True)
+        file = tmp_path / f"export/{name}.png"
+        file.rename(tmp_path / "export/images" / folder / file.name)
+        tree["images"].append({"id": number, "file_name": f"{folder}/{name}.png"})
+        tree["annotations"].append({"image_id": number, "category_id": 1, "segmentation": [BOX]})
+    (tmp_path / "export/instances_default.json").write_text(json.dumps(tree))
+    assert "(1 train, 1 val)" in label("coco")[1]
+    assert (tmp_path / "mine/val.txt").read_text() == "b\n"
+
+
 # One line and code 2.
 
 REFUSED = {
@@ -372,6 +420,7 @@ REFUSED = {
     "broken xml": (["cvat", "broken.xml"], "cannot be read as XML"),
     "no yaml": (["yolo", "empty"], "0 YAML files"),
     "no names": (["yolo", "data.yaml"], "has no names of classes"),
+    "no masks": (["voc", "arrays"], "SegmentationClass: holds no mask (.png, "),
     "boxes": (["voc", "boxes"], "boxes alone (Annotations/) are no masks"),
     "no roboflow": (["roboflow", "empty"], "neither _annotations.coco.json nor _classes.csv"),
     "nothing to read": (["coco", "none.json"], "no image of the export can be read, such as"),
@@ -389,6 +438,7 @@ def test_what_cannot_be_read_at_all_is_one_line_and_leaves_nothing(tmp_path, mon
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "boxes/Annotations").mkdir(parents=True)
+    (tmp_path / "arrays/SegmentationClass").mkdir(parents=True)
     named = {**INSTANCES, "categories": [{"id": 1, "name": "kite"}]}
     content = {
         "x.zip": "PK",

@@ -9,11 +9,12 @@ SOURCE is never changed. What cannot be read is left out, a line each.
 
 import shlex
 import sys
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from rws.data.import_ import coco, cvat, labelme, roboflow, voc, yolo
-from rws.data.import_.found import Found
+from rws.data.import_.found import Found, split_named
 from rws.data.import_.images import Images, source_folder
 from rws.data.import_.write import Options, Written, write
 from rws.data.label_files import DRAWN_ON
@@ -39,7 +40,15 @@ def read(form: str, source: Path, images: Path | None = None) -> Found:
     found = READERS[form](source, index)
     if unused := index.unused():
         found.notes.append(f"{unused} images without an annotation are left out")
+    _split_by_folder(found)
     return found
+
+
+def _split_by_folder(found: Found) -> None:
+    """Where nothing else says a split, take those of the images' folders, if each image has one."""
+    splits = [split_named(*PurePosixPath(picture.name).parts[:-1]) for picture in found.pictures]
+    if None not in splits and not any(picture.split for picture in found.pictures):
+        found.pictures = [replace(picture, split=split) for picture, split in zip(found.pictures, splits)]
 
 
 def make_parser() -> Parser:
@@ -101,6 +110,9 @@ def _notes(written: Written, options: Options) -> list[str]:
     if written.lost:
         count = f"{sum(written.lost):,} pixels in {len(written.lost)} images"
         notes.append(f"objects of two classes overlap: {count} have the class of the later one")
+    if written.unsplit:
+        count = f"{len(written.unsplit)} images, such as {written.unsplit[0]}"
+        notes.append(f"{count}, are in no split of the export: they go to train")
     if written.small:
         notes.append(
             f"objects too small to cover a pixel are left out in {len(written.small)} images, such as "

@@ -150,9 +150,15 @@ def number_classes(names: Iterable[str]) -> dict[str, int]:
 
 
 def split_named(*words: str) -> str | None:
-    """The split that a name of a file or folder speaks of, the last one counts: val for instances_val2017."""
-    parts = [part for word in words for part in re.findall(r"[a-z]+", word.lower())]
-    return next((_SPLITS[part] for part in reversed(parts) if part in _SPLITS), None)
+    """The split that a name of a file or folder speaks of, the last one counts: val for instances_val2017.
+
+    A name that speaks of several, as train_val, says nothing.
+    """
+    for word in reversed(words):
+        splits = {_SPLITS[part] for part in re.findall(r"[a-z]+", word.lower()) if part in _SPLITS}
+        if len(splits) == 1:
+            return splits.pop()
+    return None
 
 
 def load_json(path: Path) -> dict:

@@ -50,6 +50,7 @@ class Written:
     splits: dict[str | None, list[str]] = field(default_factory=dict)
     empty: int = 0
     lost: list[int] = field(default_factory=list)  # pixels, an image that has some
+    unsplit: list[str] = field(default_factory=list)  # ids in train that are of no split
     small: list[str] = field(default_factory=list)  # images with objects that cover no pixel
     turned: int = 0
     linked: bool = True
@@ -186,7 +187,8 @@ class _Writer:
 
     def _write_texts(self) -> None:
         _write_lines(self.root / CLASSES_FILE, self.written.names)
-        self.written.splits = lists_of(self.written.splits)
+        before, self.written.splits = self.written.splits, lists_of(self.written.splits)
+        self.written.unsplit = [] if None in self.written.splits else before.get(None, [])
         for split, ids in self.written.splits.items():
             if split is not None:
                 _write_lines(self.root / f"{split}.txt", ids)
