@@ -11,7 +11,7 @@ from test_import_odd import BOX, HALF, H, W, of_box, picture
 
 from rws.data import open_split
 from rws.data.classes import VOC2012
-from rws.data.import_.__main__ import main
+from rws.data.import_.__main__ import READERS, main
 
 POINTS = np.reshape(BOX, (-1, 2)).tolist()
 
@@ -229,6 +229,17 @@ def test_yolo_layouts(tmp_path, label, more):
     assert (tmp_path / "mine/train.txt").read_text() == "a\n"
 
 
+def test_yolo_names_are_taken_as_they_are_written(tmp_path, label):
+    folder = tmp_path / "export"
+    yolo(folder, KITE)
+    names = "[no, Yes, on, 007, 1e3, 2020-01-01, 12:30]"
+    text = f"train: images/train\nval: images/val\ntest: null\nnames: {names}\n"
+    (folder / "data.yaml").write_text(text)
+    assert np.array_equal(label("yolo")[0], of_box())
+    written = (tmp_path / "mine/classes.txt").read_text().splitlines()
+    assert written == ["background", *names[1:-1].split(", ")]
+
+
 def test_yolo_images_with_an_empty_file_are_background_and_without_one_left_out(tmp_path, label):
     folder = tmp_path / "export"
     yolo(folder, KITE)
@@ -407,7 +418,6 @@ def test_folders_of_images_say_the_splits_where_nothing_else_does(tmp_path, labe
 
 REFUSED = {
     "no source": (["coco", "nowhere"], "nowhere: no such file or folder"),
-    "archive": (["coco", "x.zip"], "x.zip: is an archive; unpack it"),
     "no json": (["coco", "empty"], "no .json in this folder"),
     "no instances": (["coco", "captions.json"], "no list of annotations"),
     "panoptic": (["coco", "panoptic.json"], "export instances"),
@@ -419,6 +429,9 @@ REFUSED = {
     "other xml": (["cvat", "other.xml"], "is no XML of CVAT"),
     "broken xml": (["cvat", "broken.xml"], "cannot be read as XML"),
     "no yaml": (["yolo", "empty"], "0 YAML files"),
+    "no name": (["yolo", "nameless.yaml"], "and has '1: None'; write `0: kite`"),
+    "no number": (["yolo", "numberless.yaml"], "and has 'x: kite'; write `0: kite`"),
+    "number twice": (["yolo", "twice.yaml"], "names has one number twice"),
     "no names": (["yolo", "data.yaml"], "has no names of classes"),
     "no masks": (["voc", "arrays"], "SegmentationClass: holds no mask (.png, "),
     "boxes": (["voc", "boxes"], "boxes alone (Annotations/) are no masks"),
@@ -431,6 +444,13 @@ REFUSED = {
     "flag": (["coco", "none.json", "--copies"], "--copies: unknown; the nearest known one is --copy"),
 }  # fmt: skip
 INSTANCES = {"images": [{"id": 1, "file_name": "x.png"}], "annotations": [], "categories": []}
+
+
+REFUSED |= {f"archive, {form}": ([form, "x.zip"], "x.zip: is an archive; unpack it") for form in READERS}
+REFUSED |= {
+    f"file, {form}": ([form, "none.json"], f"none.json: is a file; give the folder with {what}")
+    for form, what in (("labelme", "labelme's JSON"), ("voc", "SegmentationClass/"), ("roboflow", "train/"))
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -450,6 +470,9 @@ def test_what_cannot_be_read_at_all_is_one_line_and_leaves_nothing(tmp_path, mon
         "other.xml": "<annotation/>",
         "broken.xml": "<annotations>",
         "data.yaml": "train: images",
+        "nameless.yaml": "names: [kite, ~]",
+        "numberless.yaml": "names: {0: fish, x: kite}",
+        "twice.yaml": "names: {0: fish, 00: kite}",
         "none.json": json.dumps(named),
         "nameless.json": json.dumps(INSTANCES),
     }

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from rws.data.import_ import coco, cvat, labelme, roboflow, voc, yolo
 from rws.data.import_.found import Found, split_named
-from rws.data.import_.images import Images, source_folder
+from rws.data.import_.images import Images, refuse_archive, source_folder
 from rws.data.import_.write import Options, Written, write
 from rws.data.label_files import DRAWN_ON
 from rws.errors import Parser, UserError, exit_code
@@ -34,6 +34,7 @@ def read(form: str, source: Path, images: Path | None = None) -> Found:
     """
     if not source.exists():
         raise UserError(f"{source}: no such file or folder; give the export of your tool")
+    refuse_archive(source)
     root = source if source.is_dir() else source.parent
     root = root.parent if source.is_file() and root.name == "annotations" else root
     index = Images(root if images is None else source_folder(images, "the folder of the images"), _NO_IMAGES)

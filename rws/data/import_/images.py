@@ -126,8 +126,13 @@ def _common(path: Sequence[str], parts: Sequence[str]) -> int:
 
 def source_folder(source: Path, what: str) -> Path:
     """Raises: UserError for a source that is no folder."""
+    refuse_archive(source)
+    if not source.is_dir():
+        raise UserError(f"{source}: {'is a file' if source.exists() else 'no such folder'}; give {what}")
+    return source
+
+
+def refuse_archive(source: Path) -> None:
+    """Raises: UserError for a file that an export is packed in."""
     if source.suffix.lower() in (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar") and source.is_file():
         raise UserError(f"{source}: is an archive; unpack it, and give the folder")
-    if not source.is_dir():
-        raise UserError(f"{source}: no such folder; give {what}")
-    return source

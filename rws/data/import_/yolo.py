@@ -7,6 +7,7 @@ empty file says that there is nothing; without a file the image is left out.
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import yaml
 
@@ -19,6 +20,15 @@ from rws.errors import UserError, said
 
 _SPLITS = ("train", "val", "test")
 _MOST = 2.0  # of what should lie between 0 and 1; an outline may leave the image a little
+
+
+class _Texts(yaml.SafeLoader):
+    """Numbers, dates, and words as yes, no and on, which YAML takes for true and false, stay as written."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, form) for tag, form in found if tag.endswith((":null", ":merge"))]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 def read(source: Path, images: Images) -> Found:
@@ -53,7 +63,7 @@ def _description(source: Path) -> Path:
 
 def _load(path: Path) -> dict:
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        tree = yaml.load(path.read_text(encoding="utf-8-sig"), _Texts)
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as YAML ({said(error)}); export it again") from None
     if not isinstance(tree, dict):
@@ -66,9 +76,14 @@ def _names(tree: dict, path: Path) -> dict[int, str]:
     given = dict(enumerate(given)) if isinstance(given, list) else given
     if not isinstance(given, dict) or not given:
         raise UserError(f"{path}: has no names of classes; write `names: [kite, fish]`")
-    names = {int(n): class_name(str(name)) for n, name in given.items() if str(n).isdecimal()}
-    if len(names) < len(given) or None in names.values():
-        raise UserError(f"{path}: names must give each number of a class a name")
+    names = {int(n): class_name(name) for n, name in given.items() if str(n).isdecimal()}
+    if wrong := [n for n in given if not str(n).isdecimal() or names[int(n)] is None]:
+        one = f"{wrong[0]}: {given[wrong[0]]}"
+        raise UserError(
+            f"{path}: names must give each number of a class a name, and has {one[:80]!r}; write `0: kite`"
+        )
+    if len(names) < len(given):
+        raise UserError(f"{path}: names has one number twice; give each class its own")
     return names
 
 
