@@ -66,7 +66,8 @@ def _id_of(line: str) -> str:
 def refuse_paths(ids: Sequence[str], source: str | Path) -> None:
     """Raises: UserError for an id that is a path, since it could leave the data root."""
     for image_id in ids:
-        if any(part in image_id for part in ("/", "\\", "..")):
+        if "/" in image_id or "\\" in image_id or image_id == "..":
             raise UserError(
-                f"{source}: '{image_id}' is no id but a path; write the file's name without folder and ending"
+                f"{source}: '{image_id}' is no id but a path; write the file's name without folder and "
+                "ending (in a folder set that has folders in images/, theirs before it: x-a for images/x/a.jpg)"
             )

@@ -166,6 +166,18 @@ def test_lists_with_endings(tmp_path):
     assert_whole(root)
 
 
+@pytest.mark.parametrize(("path", "image_id"), [("a..b", "a..b"), ("x/a", "x-a"), ("x/a..", "x-a..")])
+def test_names_with_two_dots_and_those_of_folders_are_ids(tmp_path, path, image_id):
+    root = own_set(tmp_path / "set")
+    for part in ("images", "masks"):
+        (root / part / "x").mkdir()
+        (root / part / "p0.png").rename(root / part / f"{path}.png")
+    (root / "train.txt").write_text("\n".join([image_id, *IDS[1:6]]))
+    split = open_split("folder", root, "train")
+    assert check_split(split, progress=False).images == 6
+    assert np.array_equal(split.label(image_id), label_of(0))
+
+
 def test_a_name_that_ends_like_a_file_is_left_whole(tmp_path):
     root = own_set(tmp_path / "set")
     for part in ("images", "masks"):

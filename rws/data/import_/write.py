@@ -247,5 +247,5 @@ def ids_of(pictures: Sequence[Picture]) -> list[str]:
 def _plain(name: str) -> str:
     """A name that a line of a list can hold."""
     name = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in name)
-    name = re.sub(r"\s", "_", re.sub(r"\.\.+", "_", name)).lstrip(".") or "image"
+    name = re.sub(r"\s", "_", name).lstrip(".") or "image"
     return name.encode()[:_LONGEST].decode(errors="ignore")
