@@ -69,5 +69,5 @@ def refuse_paths(ids: Sequence[str], source: str | Path) -> None:
         if "/" in image_id or "\\" in image_id or image_id == "..":
             raise UserError(
                 f"{source}: '{image_id}' is no id but a path; write the file's name without folder and "
-                "ending (in a folder set that has folders in images/, theirs before it: x-a for images/x/a.jpg)"
+                "ending (in a folder set with folders in images/, theirs before it: x-a for images/x/a.jpg)"
             )

@@ -170,7 +170,8 @@ class Split:
 
         Shape: (H, W) uint8.
         """
-        return read_label(self.label_path(image_id), self._by_colour, self._colours)
+        numbers = self.source_classes.in_files
+        return read_label(self.label_path(image_id), self._by_colour, self._colours, numbers)
 
     def raw_label(self, image_id: str, header: Header | None = None) -> np.ndarray:
         """As `read_raw`, from the cache where there is one, and turned as the image is that it belongs to.
@@ -189,7 +190,8 @@ class Split:
 
     def _as_stored(self, image_id: str) -> np.ndarray:
         """As `read_raw`, from the cache where there is one."""
-        path, kind = self.label_path(image_id), f"label {self._by_colour or sorted(self._colours)}"
+        path, numbers = self.label_path(image_id), self.source_classes.in_files
+        kind = f"label {self._by_colour or sorted(self._colours)} {numbers}"
         cached = self._cache is not None and path.is_file()
         read = partial(self.read_raw, image_id)
         return self._cache.get(path, kind, read) if cached else read()

@@ -321,6 +321,23 @@ def test_voc_a_mask_with_a_colour_or_a_number_of_no_class_is_left_out(tmp_path, 
     assert all(reason in line for reason, line in zip(reasons, lines))
 
 
+def test_voc_greys_are_numbers_or_the_colours_of_classes(tmp_path, capsys):
+    root = voc(tmp_path / "export", "RGB")
+    (root / "labelmap.txt").write_text("background:0,0,0::\nkite:128,128,128::\nfish:255,255,255::\n")
+    masks = sorted((root / "SegmentationClass").iterdir())
+    numbers = np.arange(120 * 160).reshape(120, 160) % 3
+    for path, levels in zip(masks, [*[[0, 128, 255]] * 2, [0, 0, 255], [0, 1, 2]]):
+        Image.fromarray(np.array(levels, np.uint8)[numbers]).save(path)
+    wrong = Image.fromarray(numbers.astype(np.uint8), "P")
+    wrong.putpalette([0, 0, 0, 2, 2, 2, 1, 1, 1])
+    wrong.save(masks[4])
+    assert main(["voc", str(root), "--output", str(tmp_path / "mine")]) == 0
+    assert f"{masks[4]}: a label with a palette of greys that may be" in capsys.readouterr().out
+    found = [np.asarray(Image.open(tmp_path / f"mine/masks/{p.name.replace(' ', '_')}")) for p in masks[:4]]
+    assert all(np.array_equal(label, numbers) for label in (found[0], found[1], found[3]))
+    assert np.array_equal(found[2], 2 * (numbers == 2))
+
+
 def test_voc_a_picture_of_a_mask_is_no_photograph(tmp_path, capsys):
     """labelme's converter writes such pictures, of the names of the photographs."""
     root = voc(tmp_path / "export", "P")

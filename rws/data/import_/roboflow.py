@@ -52,5 +52,8 @@ def _add_masks(found: Found, table: Path, images: Images) -> None:
         except Unread as reason:
             found.leave_out(path, reason)
             continue
-        content, name = MaskFile(partial(read_label, path), names), image.relative_to(images.root).as_posix()
+        content, name = (
+            MaskFile(partial(read_label, path, classes=names), names),
+            image.relative_to(images.root).as_posix(),
+        )
         found.pictures.append(Picture(str(path), image, name, content, None, split))

@@ -43,7 +43,7 @@ def read(source: Path, images: Images) -> Found:
         except Unread as reason:
             found.leave_out(path, reason)
             continue
-        content = MaskFile(partial(read_label, path, colours), names)
+        content = MaskFile(partial(read_label, path, colours, classes=names), names)
         name = image.relative_to(images.root).as_posix()
         found.pictures.append(Picture(str(path), image, name, content, None, split))
     return found
