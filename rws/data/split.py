@@ -25,7 +25,8 @@ class Split:
     """One split of a data set, read image by image.
 
     classes: what the numbers of `label` mean; source_classes: the set's own classes, which differ from these
-    where the task is on a category. official: None where nothing is published for this list.
+    where the task is on a category. official: None where nothing is published for this list. notes: what is
+    no fault and should be known.
 
     Raises: UserError for an id that would leave the data root, and for a cache inside it.
     """
@@ -43,6 +44,7 @@ class Split:
         self.source_classes = self.classes = classes
         self.category: str | None = None
         self.official: Official | None = None
+        self.notes: list[str] = []
         refuse_paths(ids, f"ids of {split}")
         self.ids = list(dict.fromkeys(self._without_ending(image_id) for image_id in ids))
         self._table = classes.file_table()

@@ -139,7 +139,24 @@ def test_a_folder_for_each_split(tmp_path, train, val):
             folder.mkdir(exist_ok=True)
             (root / part / f"{image_id}.png").rename(folder / f"{image_id}.png")
     assert open_split("folder", root, "train").ids == list(IDS[:5])
+    assert check_split(open_split("folder", root, "train"), progress=False).notes == []
     assert_whole(root)
+
+
+def test_what_lies_beside_the_folders_of_the_splits_is_told(tmp_path):
+    root = own_set(tmp_path / "set")
+    for part in ("images", "masks"):
+        for folder, image_id in (("train", "p0"), ("train", "p1"), ("val", "p2"), ("more", "p3")):
+            (root / part / folder).mkdir(exist_ok=True)
+            (root / part / f"{image_id}.png").rename(root / part / folder / f"{image_id}.png")
+    splits = [open_split("folder", root, name) for name in ("train", "val")]
+    assert [split.ids for split in splits] == [["p0", "p1"], ["p2"]]
+    notes = check_split(splits[0], progress=False).notes
+    assert notes == [
+        "images/train, images/val are the splits; not read: 5 other images, such as images/more/p3.png, "
+        "train.txt, val.txt"
+    ]
+    assert splits[1].notes == []
 
 
 def test_roboflow(tmp_path):

@@ -76,6 +76,21 @@ def _part(folder: Path, split: str, holding: str = "") -> str | None:
     return next((name for name in names if (folder / name / holding).exists()), None)
 
 
+def passed_over(root: Path) -> list[str]:
+    """A line on the images and lists that are not read, where images/ has a folder for each split."""
+    parts = [part for split in _PARTS if (part := _part(root / IMAGES, split))]
+    images = []
+    for path in sorted((root / IMAGES).iterdir()):
+        if path.is_dir() and path.name not in parts and path.name[0] != ".":
+            images += files_below(path, SUFFIXES)
+        elif path.is_file() and path.suffix.lower() in SUFFIXES and path.name[0] != ".":
+            images.append(path)
+    found = [f"{len(images)} other images, such as {images[0].relative_to(root)}"] if images else []
+    found += [f"{split}.txt" for split in _PARTS if (root / f"{split}.txt").is_file()]
+    folders = ", ".join(f"{IMAGES}/{part}" for part in parts)
+    return [f"{folders} are the splits; not read: {', '.join(found)}"] if found else []
+
+
 def _roboflow(root: Path, part: str) -> Layout:
     """x.jpg beside x_mask.png in a folder for each split."""
     every = ids_in(root / part)
