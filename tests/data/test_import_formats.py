@@ -176,6 +176,16 @@ def test_cvat_order_is_that_of_z_order(tmp_path, label):
     assert np.array_equal(label("cvat")[0], expected)
 
 
+@pytest.mark.parametrize("kind", ["rectangle", "circle"])
+def test_labelme_shapes_with_a_point_too_many(tmp_path, label, kind):
+    labelme(tmp_path / "export", {"label": "kite", "points": POINTS})
+    picture(tmp_path / "export/c.png")
+    shape = {"label": "kite", "points": POINTS[:3], "shape_type": kind}
+    (tmp_path / "export/c.json").write_text(json.dumps({"shapes": [shape], "imagePath": "c.png"}))
+    assert f"c.json: a {kind} of kite has 3 points" in label("labelme")[1]
+    assert not (tmp_path / "mine/images/c.png").exists()
+
+
 def test_cvat_masks_outside_of_the_image_are_told(tmp_path, label):
     picture(tmp_path / "export/c.png")
     mask = '<mask label="kite" rle="0, 6" left="99" top="2" width="3" height="2"/>'
@@ -252,6 +262,17 @@ def test_yolo_images_with_an_empty_file_are_background_and_without_one_left_out(
     assert sorted(path.stem for path in (tmp_path / "mine/masks").iterdir()) == ["a", "b", "c"]
 
 
+def test_yolo_labels_without_an_image_and_images_that_are_not_read_are_told(tmp_path, label):
+    folder = tmp_path / "export"
+    yolo(folder, KITE)
+    for name in ("c", "d", "classes"):
+        (folder / f"labels/train/{name}.txt").write_text(KITE)
+    (folder / "images/train/d.heic").write_bytes(b"x")
+    said = label("yolo")[1]
+    assert f"1 .txt without an image are left out, such as {folder}/labels/train/c.txt" in said
+    assert "d.txt: .heic is not read; convert it" in said
+
+
 def test_yolo_labels_beside_images_elsewhere(tmp_path, label):
     folder = tmp_path / "export"
     yolo(folder, KITE)
@@ -296,10 +317,11 @@ def test_voc_of_labelme_has_the_classes_of_class_names_txt(tmp_path):
     }
 
 
-def test_voc_without_a_labelmap_has_the_classes_of_voc(tmp_path):
+def test_voc_without_a_labelmap_has_the_classes_of_voc(tmp_path, capsys):
     voc(tmp_path / "VOCdevkit/VOC2012", "L", listed=False)
     assert main(["voc", str(tmp_path), "--output", str(tmp_path / "mine")]) == 0
     assert open_split("folder", tmp_path / "mine", "val").classes.names == VOC2012.names
+    assert "nor class_names.txt in" in capsys.readouterr().out
 
 
 def test_voc_a_mask_with_a_colour_or_a_number_of_no_class_is_left_out(tmp_path, capsys):

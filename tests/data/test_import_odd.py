@@ -223,6 +223,23 @@ def test_an_image_with_an_object_that_cannot_be_drawn_is_left_out(coco, capsys, 
     assert sorted(coco.labels()) == ["b", "c"]
 
 
+def test_images_of_one_id_are_left_out(coco, capsys):
+    """Whose objects are whose is not known; all were given to the first."""
+    picture(coco.root / "d.png")
+    coco.images.append({"id": 0, "file_name": "d.png"})
+    assert coco.run() == 0
+    assert sorted(coco.labels()) == ["b", "c"]
+    said = capsys.readouterr().out
+    assert all(f"image {n}.png: its id 0 is that of another image, too" in said for n in "ad")
+
+
+def test_json_files_that_are_not_read_are_told(coco, capsys):
+    (coco.root / "more.json").write_text("{}")
+    assert coco.run() == 0
+    said = "1 JSON files without instances or coco in their name are not read, such as"
+    assert f"{said} {coco.root}/more.json" in capsys.readouterr().out
+
+
 def test_an_object_of_a_category_without_a_name(coco, capsys):
     coco.annotations[0] = coco.object(0, category=99)
     assert coco.run() == 0

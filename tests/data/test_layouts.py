@@ -143,6 +143,16 @@ def test_a_folder_for_each_split(tmp_path, train, val):
     assert_whole(root)
 
 
+def test_lists_of_other_names_are_not_passed_over(tmp_path):
+    root = own_set(tmp_path / "set")
+    for name, other in (("train", "training"), ("val", "valid")):
+        (root / f"{name}.txt").rename(root / f"{other}.txt")
+    with pytest.raises(
+        UserError, match=r"training\.txt is there, and is not read; name the lists train\.txt"
+    ):
+        open_split("folder", root, "train")
+
+
 def test_what_lies_beside_the_folders_of_the_splits_is_told(tmp_path):
     root = own_set(tmp_path / "set")
     for part in ("images", "masks"):

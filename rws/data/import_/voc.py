@@ -30,6 +30,8 @@ def read(source: Path, images: Images) -> Found:
     root = _root(source_folder(source, f"the folder with {MASKS}/"))
     names, colours = _classes(root)
     found = Found(list(names.values()))
+    if not any((root / name).is_file() for name in (LABELMAP, NAMES)):
+        found.notes.append(f"neither {LABELMAP} nor {NAMES} in {root}: the classes are VOC's own")
     masks = list(files_below(root / MASKS, LABEL_SUFFIXES))
     ids = [path.relative_to(root / MASKS).with_suffix("").as_posix() for path in masks]
     if not masks:

@@ -16,9 +16,14 @@ from rws.data.import_.found import Found, NoArea, Objects, Picture, Shape, class
 from rws.data.import_.images import Images, parts_of, source_folder
 from rws.data.import_.shapes import Patch, Size, Unread, fill, ring_of
 from rws.data.lookup import files_below
+from rws.data.opening import UNREAD
 from rws.errors import UserError, said
 
 _SPLITS = ("train", "val", "test")
+_IMAGES = (
+    *SUFFIXES,
+    *(ending for ending in UNREAD if ending != ".npy"),
+)  # in which Ultralytics caches images
 _MOST = 2.0  # of what should lie between 0 and 1; an outline may leave the image a little
 
 
@@ -39,15 +44,19 @@ def read(source: Path, images: Images) -> Found:
     path = _description(source)
     tree = _load(path)
     names = _names(tree, path)
-    found, without = Found(list(names.values())), 0
+    found, without, used = Found(list(names.values())), 0, set[Path]()
     for split in _SPLITS:
         for image in _images_of(found, tree, split, path.parent, images):
             if (labels := _labels_of(image, images.root, path.parent)) is None:
                 without += 1
                 continue
+            used.add(labels)
             _add(found, image, labels, names, split, images)
     if without:
         found.notes.append(f"{without} images without a .txt are left out (an empty one says: nothing there)")
+    there = {path for folder in {labels.parent for labels in used} for path in folder.glob("*.txt")}
+    if alone := sorted(path for path in there - used if path.stem not in (*_SPLITS, "classes")):
+        found.notes.append(f"{len(alone)} .txt without an image are left out, such as {alone[0]}")
     return found
 
 
@@ -97,7 +106,7 @@ def _images_of(found: Found, tree: dict, split: str, folder: Path, images: Image
         if place is None:
             found.leave_out(split, f"neither a folder nor a list {entry} in {images.root}")
         elif place.is_dir():
-            paths += files_below(place, SUFFIXES)
+            paths += files_below(place, _IMAGES)
         else:
             paths += _listed(found, place, images, split)
     images.used.update(paths)
