@@ -273,6 +273,12 @@ def test_yolo_labels_without_an_image_and_images_that_are_not_read_are_told(tmp_
     assert "d.txt: .heic is not read; convert it" in said
 
 
+def test_yolo_a_folder_without_images_is_told(tmp_path, label):
+    yolo(tmp_path / "export", KITE, test="more")
+    (tmp_path / "export/more").mkdir()
+    assert f"left out: test: no image in {tmp_path}/export/more" in label("yolo")[1].splitlines()
+
+
 def test_yolo_labels_beside_images_elsewhere(tmp_path, label):
     folder = tmp_path / "export"
     yolo(folder, KITE)

@@ -233,6 +233,13 @@ def test_images_of_one_id_are_left_out(coco, capsys):
     assert all(f"image {n}.png: its id 0 is that of another image, too" in said for n in "ad")
 
 
+def test_ids_as_text_are_those_as_numbers(coco):
+    for annotation in coco.annotations:
+        annotation |= {name: str(annotation[name]) for name in ("image_id", "category_id")}
+    assert coco.run() == 0
+    assert all(np.array_equal(label, of_box()) for label in coco.labels().values())
+
+
 def test_json_files_that_are_not_read_are_told(coco, capsys):
     (coco.root / "more.json").write_text("{}")
     assert coco.run() == 0

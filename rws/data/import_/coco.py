@@ -97,7 +97,9 @@ def _records(tree: dict, name: str, path: Path) -> list[dict]:
 
 
 def _key(number: object) -> object:
-    """An id as a key; 1.0, 1 and True are not told apart, "1" is another."""
+    """An id as a key; 1.0, 1, True and "1" are not told apart."""
+    if isinstance(number, str) and number.isdecimal() and len(number) < 19 and str(int(number)) == number:
+        return int(number)
     return number if isinstance(number, (int, str, float)) else repr(number)
 
 

@@ -106,7 +106,10 @@ def _images_of(found: Found, tree: dict, split: str, folder: Path, images: Image
         if place is None:
             found.leave_out(split, f"neither a folder nor a list {entry} in {images.root}")
         elif place.is_dir():
-            paths += files_below(place, _IMAGES)
+            there = list(files_below(place, _IMAGES))
+            paths += there
+            if not there:
+                found.leave_out(split, f"no image in {place}")
         else:
             paths += _listed(found, place, images, split)
     images.used.update(paths)
