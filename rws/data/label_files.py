@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rws.data.classes import Colour
+from rws.data.classes import Colour, voc_colour
 from rws.data.files import Header, orientation_of, raw_mode, turn
 from rws.data.opening import FileError, opened
 from rws.errors import UserError, said
@@ -15,22 +15,28 @@ DRAWN_ON = ("shown", "stored")
 _LOSSY = ("JPEG", "MPO", "JPEG2000")
 # Pillow spreads 2- and 4-bit grey values over 0..255; indices want them back.
 _GREY_SCALE = {"L;2": 85, "L;4": 17}
+_VOID = 255
 _DAMAGED = "a label that cannot be decoded"
 _INDICES = "labels must hold class indices, mode P or L"
 
 
 def read_label(
-    path: str | Path, by_colour: Mapping[Colour, int] | None = None, palette: Collection[Colour] = ()
+    path: str | Path,
+    by_colour: Mapping[Colour, int] | None = None,
+    palette: Collection[Colour] = (),
+    classes: Collection[int] = (),
 ) -> np.ndarray:
     """A label's numbers as the file holds them: palette indices or grey values, never colours.
 
-    With `by_colour`, the number of each colour, a label in RGB is converted, and one in mode P whose colours
-    are those of other numbers. Without it RGB is taken for numbers where its red alone, or all channels
-    alike, can be nothing else; `palette` are the colours of the classes.
+    With `by_colour`, the number of each colour, a label in RGB is converted, one in mode P whose colours are
+    those of other numbers, and one in mode L whose greys are such colours and not all numbers of classes.
+    Without it RGB is taken for numbers where its red alone, or all channels alike, can be nothing else;
+    `palette` are the colours of the classes, `classes` their numbers.
 
     Shape: (H, W) uint8.
 
-    Raises: UserError for a missing or damaged file; FileError for one that does not hold class indices.
+    Raises: UserError for a missing or damaged file; FileError for one that does not hold class indices, and
+    for a palette of greys that may be the numbers that are meant.
     """
     if not Path(path).is_file():
         raise UserError(f"{path}: no such label; add it or take its id from the list")
@@ -43,21 +49,29 @@ def read_label(
         raise FileError.of(path, "a label in JPEG", form, way_out)
     if ";16" in raw and pixels.ndim == 3:
         raise FileError.of(path, "a label of 16 bits a channel", mode, f"{_INDICES} (8 bits)")
-    numbers = _Reading(path, mode, by_colour, palette).numbers(pixels, raw, shown)
+    numbers = _Reading(path, mode, by_colour, palette, classes).numbers(pixels, raw, shown)
     return turn(numbers, orientation)
 
 
 class _Reading:
     """One label on its way from pixels to numbers."""
 
-    def __init__(self, path, mode: str, by_colour: Mapping[Colour, int] | None, palette: Collection[Colour]):
-        self.path, self.mode, self.by_colour, self.palette = path, mode, by_colour, palette
+    def __init__(
+        self,
+        path: str | Path,
+        mode: str,
+        by_colour: Mapping[Colour, int] | None,
+        palette: Collection[Colour],
+        classes: Collection[int],
+    ) -> None:
+        self.path, self.mode, self.by_colour = path, mode, by_colour
+        self.palette, self.classes = palette, classes
 
     def numbers(self, pixels: np.ndarray, raw: str, shown: list[int] | None) -> np.ndarray:
         """Shape: (H, W) or (H, W, channels) -> (H, W) uint8."""
         if self.mode in ("P", "L", "1"):
             pixels = pixels.astype(np.uint8) // np.uint8(_GREY_SCALE.get(raw, 1))
-            return self._of_palette(pixels, shown) if shown and self.by_colour else pixels
+            return self._of_palette(pixels, shown) if shown else self._of_greys(pixels)
         if self.mode in ("LA", "PA", "RGBA"):
             pixels = self._opaque(pixels)
         if pixels.ndim == 2:
@@ -94,9 +108,47 @@ class _Reading:
 
     def _of_palette(self, numbers: np.ndarray, shown: list[int]) -> np.ndarray:
         colours = np.array(shown, np.uint8).reshape(-1, 3)
-        if disagreement(colours, np.unique(numbers), self.by_colour) is None:
+        if self.by_colour and disagreement(colours, np.unique(numbers), self.by_colour) is not None:
+            return self._by_colour(colours[numbers])
+        if (colours == colours[:, :1]).all():
+            self._refuse_doubt(np.unique(numbers[numbers < len(colours)]), colours[:, 0])
+        return numbers
+
+    def _refuse_doubt(self, numbers: np.ndarray, greys: np.ndarray) -> None:
+        """A palette of greys may show the numbers, or what writes GIF and small PNG made it of greys that
+        were numbers: 0 and 2 become 0 and 1.
+
+        Shape: numbers (n,) that are in the label, greys (m,) of the palette.
+        Raises: FileError where 0 is not black, where greys are in another order than the numbers, and where
+        they are all numbers of classes as well.
+        """
+        numbers = numbers[numbers != _VOID]
+        shown = greys[numbers].astype(int)
+        known = (*self.palette, *(self.by_colour or ()))
+        as_meant = all(
+            (g, g, g) in known or (g, g, g) == voc_colour(n) for n, g in zip(numbers.tolist(), shown)
+        )
+        if as_meant or (shown == numbers).all() or len(set(shown.tolist())) < len(shown):
+            return
+        ordered = (np.diff(shown) > 0).all() and (numbers[0] > 0 or shown[0] == 0)
+        others = set(shown.tolist()) - {0, _VOID}
+        if ordered and not (others and others <= set(self.classes)):
+            return
+        at = np.flatnonzero(shown != numbers)[0]
+        detail = f"number {numbers[at]} is grey {shown[at]}"
+        way_out = (
+            "save it as PNG in mode L, in which greys are numbers, with the number of each pixel's class"
+        )
+        raise FileError.of(
+            self.path, "a label with a palette of greys that may be its numbers", detail, way_out
+        )
+
+    def _of_greys(self, numbers: np.ndarray) -> np.ndarray:
+        """Numbers as they are, unless they are the colours of classes and no numbers of them."""
+        present = np.unique(numbers).tolist() if self.by_colour else []
+        if all(n in self.classes for n in present) or not all((n, n, n) in self.by_colour for n in present):
             return numbers
-        return self._by_colour(colours[numbers])
+        return self._by_colour(np.dstack([numbers] * 3))
 
     def _of_colours(self, pixels: np.ndarray) -> np.ndarray:
         """Numbers that stand in all channels alike, or in red alone; or those of the colours."""

@@ -1,7 +1,7 @@
 """Lists of image ids."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from rws.errors import UserError
@@ -40,15 +40,20 @@ def read_list(path: str | Path) -> list[str]:
         raise UserError(f"{path}: no such list; write it with one id a line") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: list cannot be read ({error}); save it as UTF-8 text") from None
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    # A name may end in a blank and a number: it is a column where all lines have one.
-    if all(_EXTRA_COLUMN.search(line) for line in lines):
-        lines = [_EXTRA_COLUMN.sub("", line) for line in lines]
-    ids = list(dict.fromkeys(map(_id_of, lines)))
+    ids = ids_of(text.splitlines())
     if not ids:
         raise UserError(f"{path}: the list is empty; it needs at least one id, one a line")
     refuse_paths(ids, path)
     return ids
+
+
+def ids_of(lines: Iterable[str]) -> list[str]:
+    """The ids in the lines of a list, as `read_list` gives them, paths among them."""
+    lines = [line.strip() for line in lines if line.strip()]
+    # A name may end in a blank and a number: it is a column where all lines have one.
+    if all(_EXTRA_COLUMN.search(line) for line in lines):
+        lines = [_EXTRA_COLUMN.sub("", line) for line in lines]
+    return list(dict.fromkeys(map(_id_of, lines)))
 
 
 def _id_of(line: str) -> str:
@@ -61,7 +66,8 @@ def _id_of(line: str) -> str:
 def refuse_paths(ids: Sequence[str], source: str | Path) -> None:
     """Raises: UserError for an id that is a path, since it could leave the data root."""
     for image_id in ids:
-        if any(part in image_id for part in ("/", "\\", "..")):
+        if "/" in image_id or "\\" in image_id or image_id == "..":
             raise UserError(
-                f"{source}: '{image_id}' is no id but a path; write the file's name without folder and ending"
+                f"{source}: '{image_id}' is no id but a path; write the file's name without folder and "
+                "ending (in a folder set with folders in images/, theirs before it: x-a for images/x/a.jpg)"
             )

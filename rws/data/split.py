@@ -25,7 +25,8 @@ class Split:
     """One split of a data set, read image by image.
 
     classes: what the numbers of `label` mean; source_classes: the set's own classes, which differ from these
-    where the task is on a category. official: None where nothing is published for this list.
+    where the task is on a category. official: None where nothing is published for this list. notes: what is
+    no fault and should be known.
 
     Raises: UserError for an id that would leave the data root, and for a cache inside it.
     """
@@ -43,6 +44,7 @@ class Split:
         self.source_classes = self.classes = classes
         self.category: str | None = None
         self.official: Official | None = None
+        self.notes: list[str] = []
         refuse_paths(ids, f"ids of {split}")
         self.ids = list(dict.fromkeys(self._without_ending(image_id) for image_id in ids))
         self._table = classes.file_table()
@@ -170,7 +172,8 @@ class Split:
 
         Shape: (H, W) uint8.
         """
-        return read_label(self.label_path(image_id), self._by_colour, self._colours)
+        numbers = self.source_classes.in_files
+        return read_label(self.label_path(image_id), self._by_colour, self._colours, numbers)
 
     def raw_label(self, image_id: str, header: Header | None = None) -> np.ndarray:
         """As `read_raw`, from the cache where there is one, and turned as the image is that it belongs to.
@@ -189,7 +192,8 @@ class Split:
 
     def _as_stored(self, image_id: str) -> np.ndarray:
         """As `read_raw`, from the cache where there is one."""
-        path, kind = self.label_path(image_id), f"label {self._by_colour or sorted(self._colours)}"
+        path, numbers = self.label_path(image_id), self.source_classes.in_files
+        kind = f"label {self._by_colour or sorted(self._colours)} {numbers}"
         cached = self._cache is not None and path.is_file()
         read = partial(self.read_raw, image_id)
         return self._cache.get(path, kind, read) if cached else read()

@@ -52,9 +52,9 @@ class SplitReport:
 
     @classmethod
     def of(cls, split: Split) -> "SplitReport":
-        """Nothing yet."""
+        """Nothing of its files yet."""
         nothing = np.zeros(split.classes.num_classes, np.int64)
-        return cls(len(split), nothing, nothing.copy())
+        return cls(len(split), nothing, nothing.copy(), notes=list(split.notes))
 
     def add(self, image_id: str, found: Good, classes: ClassSet, table: np.ndarray) -> None:
         """Count an image; `table` gives the class of each number in its label.

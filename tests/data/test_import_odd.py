@@ -50,9 +50,9 @@ class Coco:
         form = list(form) if isinstance(form, tuple) else form
         return {"id": 7, "image_id": image, "category_id": category, "segmentation": form, **more}
 
-    def run(self, *flags) -> int:
+    def run(self, *flags, name: str = "instances.json") -> int:
         tree = {"images": self.images, "annotations": self.annotations, "categories": self.categories}
-        (self.root / "instances.json").write_text(json.dumps(tree))
+        (self.root / name).write_text(json.dumps(tree))
         return main(["coco", str(self.root), "--output", str(self.root.parent / "mine"), *flags])
 
     def labels(self, reading: Reading = HALF) -> dict[str, np.ndarray]:
@@ -137,6 +137,15 @@ def test_parts_of_one_object_and_a_part_outside_of_the_image(coco):
     assert np.array_equal(coco.labels()["a"], expected)
 
 
+def test_an_object_too_small_for_a_pixel_is_told(coco, capsys):
+    coco.annotations.append(coco.object(0, ([5.6, 5.6, 6.4, 5.6, 6.4, 6.4],), 2))
+    assert coco.run() == 0
+    assert np.array_equal(coco.labels()["a"], of_box())
+    place = f"{coco.root}/instances.json: image a.png"
+    said = f"objects too small to cover a pixel are left out in 1 images, such as {place}"
+    assert said in capsys.readouterr().out.splitlines()
+
+
 def test_an_annotated_image_without_object_is_background_and_one_that_is_not_listed_is_left_out(coco, capsys):
     picture(coco.root / "d.png")
     coco.annotations.pop()
@@ -185,6 +194,8 @@ LEFT_OUT = {
     "no number": (([3, 2, float("nan"), 2, 9, 8],), "no finite number"),
     "infinite": (([3, 2, float("inf"), 2, 9, 8],), "no finite number"),
     "far outside": (([3, 2, 1e300, 2, 9, 8],), "a coordinate of 1e+300 pixels"),
+    "outside": (([20, 2, 29, 2, 29, 8, 20, 8],), "its kite lies outside of the image"),
+    "above": (([3, -8, 9, -8, 9, -2, 3, -2], [3, 90, 9, 90, 9, 99]), "its kite lies outside of the image"),
     "odd": (([3, 2, 9, 2, 9, 8, 1],), "no list of x, y"),
     "words": ((["a", "b"],), "no list of x, y"),
     "nothing": ((), "annotation 7 has a box and no outline"),
@@ -210,6 +221,30 @@ def test_an_image_with_an_object_that_cannot_be_drawn_is_left_out(coco, capsys, 
     assert reason in lines[0]
     assert "image a.png" in lines[0]
     assert sorted(coco.labels()) == ["b", "c"]
+
+
+def test_images_of_one_id_are_left_out(coco, capsys):
+    """Whose objects are whose is not known; all were given to the first."""
+    picture(coco.root / "d.png")
+    coco.images.append({"id": 0, "file_name": "d.png"})
+    assert coco.run() == 0
+    assert sorted(coco.labels()) == ["b", "c"]
+    said = capsys.readouterr().out
+    assert all(f"image {n}.png: its id 0 is that of another image, too" in said for n in "ad")
+
+
+def test_ids_as_text_are_those_as_numbers(coco):
+    for annotation in coco.annotations:
+        annotation |= {name: str(annotation[name]) for name in ("image_id", "category_id")}
+    assert coco.run() == 0
+    assert all(np.array_equal(label, of_box()) for label in coco.labels().values())
+
+
+def test_json_files_that_are_not_read_are_told(coco, capsys):
+    (coco.root / "more.json").write_text("{}")
+    assert coco.run() == 0
+    said = "1 JSON files without instances or coco in their name are not read, such as"
+    assert f"{said} {coco.root}/more.json" in capsys.readouterr().out
 
 
 def test_an_object_of_a_category_without_a_name(coco, capsys):
@@ -267,6 +302,27 @@ def test_a_path_of_another_machine_is_found_by_its_name(coco, path):
     coco.images[2]["file_name"] = path
     assert coco.run() == 0
     assert sorted(coco.labels()) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("name", "other", "there"),
+    [
+        ("x/c.png", "c.png", "x/e.png"),
+        ("data/x/c.png", "x/c.png", "data/x/e.png"),
+        ("C:\\photos\\x\\c.png", "y/c.png", "x/e.png"),
+        ("../x/c.png", "y/c.png", "more/x/z/e.png"),
+        ("c.png", "val/c.png", "train/e.png"),
+    ],
+)
+def test_an_image_of_the_same_name_in_another_folder_is_another(coco, capsys, name, other, there):
+    """Where the folder that the annotation names, or one of its split, is there without the image."""
+    (coco.root / "c.png").unlink()
+    picture(coco.root / other)
+    picture(coco.root / there)
+    coco.images[2]["file_name"] = name
+    assert coco.run(name="instances_train.json") == 0
+    assert f"no image {name} in {coco.root}, and {other} is another (--images" in capsys.readouterr().out
+    assert sorted(coco.labels()) == ["a", "b"]
 
 
 def test_files_of_one_name_in_folders(coco, capsys):

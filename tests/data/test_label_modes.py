@@ -203,3 +203,76 @@ def test_palettes_that_only_differ_are_told(tmp_path):
 def test_a_palette_that_tells_nothing_apart_is_no_doubt(tmp_path):
     black = np.zeros((256, 3), np.uint8)
     assert check(palettes(tmp_path / "set", lambda k: black)).notes == []
+
+
+# Palettes of greys, and greys that are colours.
+
+FIVE = range(5)
+
+
+def greys(*levels):
+    return [(level,) * 3 for level in levels]
+
+
+@pytest.mark.parametrize(
+    ("colours", "classes", "known"),
+    [
+        (greys(*range(256)), FIVE, ()),
+        (greys(0, 128, 255), FIVE, ()),  # for people to see
+        (greys(0, 255, 255), FIVE, ()),
+        (greys(128, 64, 0), FIVE, greys(128, 64, 0)),  # the classes' own
+        ([(255, 255, 255), (128, 0, 0), (0, 128, 0)], FIVE, ()),
+    ],
+)
+def test_palettes_that_show_the_numbers(tmp_path, colours, classes, known):
+    paletted(LABEL, colours).save(tmp_path / "a.png")
+    assert np.array_equal(read_label(tmp_path / "a.png", None, known, classes), LABEL)
+
+
+@pytest.mark.parametrize(
+    ("colours", "classes", "detail"),
+    [
+        (greys(0, 2, 4), FIVE, "number 1 is grey 2"),
+        (greys(0, 128, 255), range(150), "number 1 is grey 128"),
+        (greys(255, 128, 0), FIVE, "number 0 is grey 255"),
+        (greys(0, 255, 128), FIVE, "number 1 is grey 255"),
+        (greys(1, 2, 3), (), "number 0 is grey 1"),
+    ],
+)
+def test_palettes_of_greys_that_may_be_the_numbers_are_refused(tmp_path, colours, classes, detail):
+    paletted(LABEL, colours).save(tmp_path / "a.png")
+    with pytest.raises(
+        UserError, match=rf"a\.png: a label with a palette of greys .*\({detail}\); save it as"
+    ):
+        read_label(tmp_path / "a.png", classes=classes)
+
+
+def test_a_gif_of_grey_numbers_is_not_read_by_its_palette(tmp_path):
+    """Without class 1 in it, GIF numbers 0 and 2 as 0 and 1."""
+    root = own_set(tmp_path / "set")
+    numbers = [label_of(k) * (label_of(k) != 1) if k == 2 else label_of(k) for k in range(8)]
+    rewrite(root, lambda k, path: Image.fromarray(numbers[k]).save(path.with_suffix(".gif")))
+    with pytest.raises(
+        UserError, match=r"1 of 6 ids .*greys .*: p2\.gif \(number 1 is grey 2\); save it as PNG"
+    ):
+        check(root)
+    Image.fromarray(FULL).save(tmp_path / "white.gif")
+    with pytest.raises(UserError, match="number 0 is grey 255"):
+        read_label(tmp_path / "white.gif", classes=FIVE)
+
+
+def test_greys_that_are_colours_of_classes_are_read_as_these(tmp_path):
+    classes = "background, 0, 0, 0\nbox, 128, 128, 128\ndisc, 255, 255, 255\n"
+    levels = np.array([0, 128, 255], np.uint8)
+    root = rewrite(
+        own_set(tmp_path / "set", classes),
+        lambda k, path: Image.fromarray(levels[label_of(k)]).save(f"{path}.png"),
+    )
+    with pytest.raises(UserError, match=r"p0\.png \(128\)"):
+        check(root)
+    split = open_split("folder", root, "train", reading=Reading(convert_rgb_labels=True))
+    assert np.array_equal(split.label("p0"), label_of(0))
+    Image.fromarray(levels[label_of(0)] * (label_of(0) == 2)).save(root / "masks/p0.png")
+    assert np.array_equal(split.label("p0"), label_of(0) * (label_of(0) == 2)), "white counts nowhere else"
+    Image.fromarray(label_of(0)).save(root / "masks/p0.png")
+    assert np.array_equal(split.label("p0"), label_of(0)), "numbers stay"

@@ -139,7 +139,34 @@ def test_a_folder_for_each_split(tmp_path, train, val):
             folder.mkdir(exist_ok=True)
             (root / part / f"{image_id}.png").rename(folder / f"{image_id}.png")
     assert open_split("folder", root, "train").ids == list(IDS[:5])
+    assert check_split(open_split("folder", root, "train"), progress=False).notes == []
     assert_whole(root)
+
+
+def test_lists_of_other_names_are_not_passed_over(tmp_path):
+    root = own_set(tmp_path / "set")
+    for name, other in (("train", "training"), ("val", "valid")):
+        (root / f"{name}.txt").rename(root / f"{other}.txt")
+    with pytest.raises(
+        UserError, match=r"training\.txt is there, and is not read; name the lists train\.txt"
+    ):
+        open_split("folder", root, "train")
+
+
+def test_what_lies_beside_the_folders_of_the_splits_is_told(tmp_path):
+    root = own_set(tmp_path / "set")
+    for part in ("images", "masks"):
+        for folder, image_id in (("train", "p0"), ("train", "p1"), ("val", "p2"), ("more", "p3")):
+            (root / part / folder).mkdir(exist_ok=True)
+            (root / part / f"{image_id}.png").rename(root / part / folder / f"{image_id}.png")
+    splits = [open_split("folder", root, name) for name in ("train", "val")]
+    assert [split.ids for split in splits] == [["p0", "p1"], ["p2"]]
+    notes = check_split(splits[0], progress=False).notes
+    assert notes == [
+        "images/train, images/val are the splits; not read: 5 other images, such as images/more/p3.png, "
+        "train.txt, val.txt"
+    ]
+    assert splits[1].notes == []
 
 
 def test_roboflow(tmp_path):
@@ -164,6 +191,18 @@ def test_lists_with_endings(tmp_path):
         ids = (root / f"{name}.txt").read_text().split()
         (root / f"{name}.txt").write_text("".join(f"{i}.png\n" for i in ids))
     assert_whole(root)
+
+
+@pytest.mark.parametrize(("path", "image_id"), [("a..b", "a..b"), ("x/a", "x-a"), ("x/a..", "x-a..")])
+def test_names_with_two_dots_and_those_of_folders_are_ids(tmp_path, path, image_id):
+    root = own_set(tmp_path / "set")
+    for part in ("images", "masks"):
+        (root / part / "x").mkdir()
+        (root / part / "p0.png").rename(root / part / f"{path}.png")
+    (root / "train.txt").write_text("\n".join([image_id, *IDS[1:6]]))
+    split = open_split("folder", root, "train")
+    assert check_split(split, progress=False).images == 6
+    assert np.array_equal(split.label(image_id), label_of(0))
 
 
 def test_a_name_that_ends_like_a_file_is_left_whole(tmp_path):

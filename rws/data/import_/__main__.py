@@ -9,12 +9,13 @@ SOURCE is never changed. What cannot be read is left out, a line each.
 
 import shlex
 import sys
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from rws.data.import_ import coco, cvat, labelme, roboflow, voc, yolo
-from rws.data.import_.found import Found
-from rws.data.import_.images import Images, source_folder
+from rws.data.import_.found import Found, split_named
+from rws.data.import_.images import Images, refuse_archive, source_folder
 from rws.data.import_.write import Options, Written, write
 from rws.data.label_files import DRAWN_ON
 from rws.errors import Parser, UserError, exit_code
@@ -33,13 +34,22 @@ def read(form: str, source: Path, images: Path | None = None) -> Found:
     """
     if not source.exists():
         raise UserError(f"{source}: no such file or folder; give the export of your tool")
+    refuse_archive(source)
     root = source if source.is_dir() else source.parent
     root = root.parent if source.is_file() and root.name == "annotations" else root
     index = Images(root if images is None else source_folder(images, "the folder of the images"), _NO_IMAGES)
     found = READERS[form](source, index)
     if unused := index.unused():
         found.notes.append(f"{unused} images without an annotation are left out")
+    _split_by_folder(found)
     return found
+
+
+def _split_by_folder(found: Found) -> None:
+    """Where nothing else says a split, take those of the images' folders, if each image has one."""
+    splits = [split_named(*PurePosixPath(picture.name).parts[:-1]) for picture in found.pictures]
+    if None not in splits and not any(picture.split for picture in found.pictures):
+        found.pictures = [replace(picture, split=split) for picture, split in zip(found.pictures, splits)]
 
 
 def make_parser() -> Parser:
@@ -101,6 +111,14 @@ def _notes(written: Written, options: Options) -> list[str]:
     if written.lost:
         count = f"{sum(written.lost):,} pixels in {len(written.lost)} images"
         notes.append(f"objects of two classes overlap: {count} have the class of the later one")
+    if written.unsplit:
+        count = f"{len(written.unsplit)} images, such as {written.unsplit[0]}"
+        notes.append(f"{count}, are in no split of the export: they go to train")
+    if written.small:
+        notes.append(
+            f"objects too small to cover a pixel are left out in {len(written.small)} images, such as "
+            f"{written.small[0]}"
+        )
     if written.empty and options.skip_empty:
         notes.append(f"{written.empty} images without an object are left out")
     elif written.empty:

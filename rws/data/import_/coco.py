@@ -5,6 +5,7 @@ iscrowd and segmentation: a list of outlines, x, y, x, y, ..., or {"size": [h, w
 columns, as numbers or compressed}.
 """
 
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -32,21 +33,26 @@ def read(source: Path, images: Images) -> Found:
 
     Raises: UserError for a source without any, and for a file that is something else.
     """
-    found = Found()
-    for path in _files(source):
+    found, (files, others) = Found(), _files(source)
+    if others:
+        found.notes.append(
+            f"{len(others)} JSON files without instances or coco in their name are not read, such as "
+            f"{others[0]}"
+        )
+    for path in files:
         add_instances(found, path, images, split_named(path.parent.name, path.stem))
     return found
 
 
-def _files(source: Path) -> list[Path]:
-    """The files of instances; beside them lie those of captions and keypoints."""
+def _files(source: Path) -> tuple[list[Path], list[Path]]:
+    """The files of instances, and the others: beside them lie those of captions and keypoints."""
     if source.is_file() and source.suffix.lower() == ".json":
-        return [source]
+        return [source], []
     every = list(files_below(source_folder(source, "a folder with COCO's JSON, or that file"), (".json",)))
     files = [path for path in every if "instances" in path.name or "coco" in path.name] or every
     if not files:
         raise UserError(f"{source}: no .json in this folder; give the folder of a COCO export, or its JSON")
-    return files
+    return files, [path for path in every if path not in files]
 
 
 def add_instances(found: Found, path: Path, images: Images, split: str | None) -> None:
@@ -63,10 +69,14 @@ def add_instances(found: Found, path: Path, images: Images, split: str | None) -
     of_image: dict[object, list[dict]] = {}
     for record in annotations:
         of_image.setdefault(_key(record.get("image_id")), []).append(record)
-    for record in _records(tree, "images", path):
+    records = _records(tree, "images", path)
+    count = Counter(_key(record.get("id")) for record in records)
+    for record in records:
         place = f"{path}: image {record.get('file_name', record.get('id'))}"
         objects = of_image.pop(_key(record.get("id")), [])
         try:
+            if count[_key(record.get("id"))] > 1:
+                raise Unread(f"its id {record.get('id')} is that of another image, too; give each its own")
             image = images.find(record.get("file_name"), path.parent, split)
             shapes = _shapes(found, place, objects, names)
         except Unread as reason:
@@ -87,7 +97,9 @@ def _records(tree: dict, name: str, path: Path) -> list[dict]:
 
 
 def _key(number: object) -> object:
-    """An id as a key; 1.0, 1 and True are not told apart, "1" is another."""
+    """An id as a key; 1.0, 1, True and "1" are not told apart."""
+    if isinstance(number, str) and number.isdecimal() and len(number) < 19 and str(int(number)) == number:
+        return int(number)
     return number if isinstance(number, (int, str, float)) else repr(number)
 
 

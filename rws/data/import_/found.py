@@ -36,19 +36,26 @@ class Objects:
 
     shapes: Sequence[Shape]
 
-    def label(self, size: Size, numbers: dict[str, int]) -> tuple[np.ndarray, int]:
-        """The label, and how many of its pixels an object lost to a later one of another class.
+    def label(self, size: Size, numbers: dict[str, int]) -> tuple[np.ndarray, int, int]:
+        """The label, how many of its pixels an object lost to a later one of another class, and how many
+        objects are too small to cover a pixel.
 
         Shape: (H, W) uint8.
-        Raises: Unread for a shape that cannot be drawn.
+        Raises: Unread for a shape that cannot be drawn, and for one that lies outside of the image.
         """
-        label, lost = np.zeros(size, np.uint8), 0
+        label, lost, small = np.zeros(size, np.uint8), 0, 0
         for shape in self.shapes:
-            view, mask = shape.draw(size).within(label)
-            number = numbers[shape.name]
+            patch, number = shape.draw(size), numbers[shape.name]
+            view, mask = patch.within(label)
+            if not mask.any():
+                if patch.outside or patch.mask.any():
+                    raise Unread(
+                        f"its {shape.name} lies outside of the image; is it the right image, and size?"
+                    )
+                small += 1
             lost += np.count_nonzero(mask & (view != 0) & (view != number))
             view[mask] = number
-        return label, lost
+        return label, lost, small
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class MaskFile:
     read: Callable[[], np.ndarray]
     names: dict[int, str]
 
-    def label(self, size: Size | None, numbers: dict[str, int]) -> tuple[np.ndarray, int]:
+    def label(self, size: Size | None, numbers: dict[str, int]) -> tuple[np.ndarray, int, int]:
         """As that of `Objects`; the size is the file's own.
 
         Raises: Unread for a number of no class, UserError for a file that cannot be read.
@@ -73,7 +80,7 @@ class MaskFile:
         table = np.full(256, IGNORED, np.uint8)
         for number, name in self.names.items():
             table[number] = numbers[name]
-        return table[pixels], 0
+        return table[pixels], 0, 0
 
 
 @dataclass(frozen=True)
@@ -143,9 +150,15 @@ def number_classes(names: Iterable[str]) -> dict[str, int]:
 
 
 def split_named(*words: str) -> str | None:
-    """The split that a name of a file or folder speaks of, the last one counts: val for instances_val2017."""
-    parts = [part for word in words for part in re.findall(r"[a-z]+", word.lower())]
-    return next((_SPLITS[part] for part in reversed(parts) if part in _SPLITS), None)
+    """The split that a name of a file or folder speaks of, the last one counts: val for instances_val2017.
+
+    A name that speaks of several, as train_val, says nothing.
+    """
+    for word in reversed(words):
+        splits = {_SPLITS[part] for part in re.findall(r"[a-z]+", word.lower()) if part in _SPLITS}
+        if len(splits) == 1:
+            return splits.pop()
+    return None
 
 
 def load_json(path: Path) -> dict:

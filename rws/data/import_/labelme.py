@@ -95,6 +95,8 @@ def _image(
     """The image's file, or what gives the image that the JSON file holds, and its name."""
     try:
         image = images.find(tree.get("imagePath"), path.parent, split)
+        if image.parent != path.parent and (own := image.with_suffix(".json")).is_file() and own != path:
+            raise Unread(f"no image {image.name} beside it, and {image} is that of {own.name} there")
         return image, image.relative_to(images.root).as_posix()
     except Unread:
         if not isinstance(tree.get("imageData"), str):
@@ -125,6 +127,8 @@ def _shape(record: dict) -> Shape:
         raise Unread(f"a shape of {name} is a {str(kind)[:40]}, which is not known")
     if len(points) < (2 if kind in ("rectangle", "circle") else 3):
         raise NoArea(f"a {kind} of {name} has {len(points)} points")
+    if len(points) not in {"rectangle": (2, 4), "circle": (2,)}.get(kind, (len(points),)):
+        raise Unread(f"a {kind} of {name} has {len(points)} points")
     ring = points
     if kind == "rectangle" and len(points) == 2:
         ring = box_ring(*points[0], *points[1])

@@ -48,9 +48,12 @@ def _add_masks(found: Found, table: Path, images: Images) -> None:
     for path in files_below(table.parent, (_MASK,)):
         images.used.add(path)  # which is no photograph
         try:
-            image = images.find_stem(path.name.removesuffix(_MASK), path.parent)
+            image = images.find_stem(path.name.removesuffix(_MASK), path.parent, split)
         except Unread as reason:
             found.leave_out(path, reason)
             continue
-        content, name = MaskFile(partial(read_label, path), names), image.relative_to(images.root).as_posix()
+        content, name = (
+            MaskFile(partial(read_label, path, classes=names), names),
+            image.relative_to(images.root).as_posix(),
+        )
         found.pictures.append(Picture(str(path), image, name, content, None, split))

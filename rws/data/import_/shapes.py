@@ -20,11 +20,15 @@ class Unread(Exception):
 
 @dataclass(frozen=True)
 class Patch:
-    """Pixels of an object in a box, whose upper left corner lies at (top, left); shape: (h, w) bool."""
+    """Pixels of an object in a box, whose upper left corner lies at (top, left); shape: (h, w) bool.
+
+    outside: its outline does not reach the image, so that the box is empty.
+    """
 
     top: int
     left: int
     mask: np.ndarray
+    outside: bool = False
 
     def within(self, label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The part of a label that the box covers, as a view, and the mask of it.
@@ -51,7 +55,8 @@ def fill(rings: Sequence[np.ndarray], size: Size) -> Patch:
     turns = np.zeros((height, width + 1), np.uint8)
     for ring in rings:
         np.bitwise_xor.at(turns, _crossings(ring - low, height, width), 1)
-    return Patch(low[1], low[0], np.bitwise_xor.accumulate(turns[:, :width], 1).astype(bool))
+    outside = bool((corners.max(0) < 0).any() or (corners.min(0) > size[::-1]).any())
+    return Patch(low[1], low[0], np.bitwise_xor.accumulate(turns[:, :width], 1).astype(bool), outside)
 
 
 def _crossings(ring: np.ndarray, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -71,23 +76,29 @@ def _crossings(ring: np.ndarray, height: int, width: int) -> tuple[np.ndarray, n
 
 def fill_each(rings: Iterable[np.ndarray], size: Size) -> Patch:
     """What lies within any of the rings: the parts of one object."""
-    label = np.zeros(size, bool)
+    label, outside = np.zeros(size, bool), True
     for ring in rings:
-        view, mask = fill([ring], size).within(label)
+        part = fill([ring], size)
+        view, mask = part.within(label)
         view |= mask
-    return Patch(0, 0, label)
+        outside &= part.outside
+    return Patch(0, 0, label, outside)
 
 
 def ring_of(numbers: object) -> np.ndarray:
     """The corners of an outline, from x, y, x, y, ... or from pairs.
 
     Shape: (n, 2) float64.
-    Raises: Unread for what is no finite number, for an odd number of them, and for one far outside.
+    Raises: Unread for what is no finite number, for an odd number of them, for points of three numbers, and
+    for one far outside.
     """
     try:
-        corners = np.array(numbers, np.float64).reshape(-1, 2)
+        given = np.array(numbers, np.float64)
+        corners = given.reshape(-1, 2)
     except (TypeError, ValueError, OverflowError):
-        raise Unread("an outline that is no list of x, y") from None
+        raise Unread(f"an outline that is no list of x, y ({str(numbers)[:40]})") from None
+    if given.ndim > 1 and given.shape[-1] != 2:
+        raise Unread(f"an outline with points of {given.shape[-1]} numbers, where x, y are needed")
     if not np.isfinite(corners).all():
         raise Unread("an outline with a coordinate that is no finite number")
     if corners.size and np.abs(corners).max() > MOST_COORDINATE:

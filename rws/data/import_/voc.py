@@ -5,6 +5,7 @@ name for each number. Without either the classes are VOC's. Masks hold colours, 
 them. ImageSets/Segmentation/*.txt are the splits. Boxes in Annotations/ are no masks.
 """
 
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 
@@ -12,12 +13,12 @@ from rws.data.classes import VOC2012, Colour, voc_colour
 from rws.data.import_.found import IGNORED, Found, MaskFile, Picture, class_name, split_named
 from rws.data.import_.images import Images, files_below, source_folder
 from rws.data.import_.shapes import Unread
-from rws.data.label_files import read_label
-from rws.data.lists import LIST_FOLDERS
+from rws.data.label_files import LABEL_SUFFIXES, read_label
+from rws.data.lists import LIST_FOLDERS, ids_of
 from rws.data.sets.classes_file import is_background
 from rws.errors import UserError
 
-MASKS, OBJECTS = "SegmentationClass", "SegmentationObject"
+IMAGES, MASKS, OBJECTS = "JPEGImages", "SegmentationClass", "SegmentationObject"
 LABELMAP, NAMES = "labelmap.txt", "class_names.txt"
 
 
@@ -28,17 +29,23 @@ def read(source: Path, images: Images) -> Found:
     """
     root = _root(source_folder(source, f"the folder with {MASKS}/"))
     names, colours = _classes(root)
-    splits = _splits(root)
     found = Found(list(names.values()))
-    for path in files_below(root / MASKS, (".png",)):
-        below = path.relative_to(root / MASKS).with_suffix("").as_posix()
+    if not any((root / name).is_file() for name in (LABELMAP, NAMES)):
+        found.notes.append(f"neither {LABELMAP} nor {NAMES} in {root}: the classes are VOC's own")
+    masks = list(files_below(root / MASKS, LABEL_SUFFIXES))
+    ids = [path.relative_to(root / MASKS).with_suffix("").as_posix() for path in masks]
+    if not masks:
+        raise UserError(f"{root / MASKS}: holds no mask ({', '.join(LABEL_SUFFIXES)}); export masks as PNG")
+    splits = _splits(root, found, frozenset(ids))
+    photographs = f"{IMAGES}/" if images.has_folder(IMAGES) else ""  # elsewhere may be pictures of masks
+    for below, path in zip(ids, masks):
         split = splits.get(below)
         try:
-            image = images.find_stem(below)
+            image = images.find_stem(f"{photographs}{below}", (root / IMAGES / below).parent)
         except Unread as reason:
             found.leave_out(path, reason)
             continue
-        content = MaskFile(partial(read_label, path, colours), names)
+        content = MaskFile(partial(read_label, path, colours, classes=names), names)
         name = image.relative_to(images.root).as_posix()
         found.pictures.append(Picture(str(path), image, name, content, None, split))
     return found
@@ -96,12 +103,19 @@ def _entry(line: str, path: Path) -> tuple[str, Colour]:
     return plain, tuple(levels)
 
 
-def _splits(root: Path) -> dict[str, str]:
-    """The split of each id, by the lists that are named after one."""
-    found: dict[str, str] = {}
+def _splits(root: Path, found: Found, masks: Collection[str]) -> dict[str, str]:
+    """The split of each id, by the lists that are named after one; ids without a mask are noted.
+
+    Raises: UserError for an id in the lists of two splits.
+    """
+    listed: dict[str, tuple[str, Path]] = {}
     for folder in LIST_FOLDERS:
         for path in sorted((root / folder).glob("*.txt")):
             if (split := split_named(path.stem)) is not None:
-                ids = path.read_text(encoding="utf-8-sig", errors="replace").split("\n")
-                found |= {image_id.strip(): split for image_id in ids if image_id.strip()}
-    return found
+                ids = ids_of(path.read_text(encoding="utf-8-sig", errors="replace").split("\n"))
+                if twice := [i for i in ids if listed.setdefault(i, (split, path))[0] != split]:
+                    which = f"{len(twice)} of its ids, such as {twice[0]}, are in {listed[twice[0]][1]}, too"
+                    raise UserError(f"{path}: {which}; leave each id in one of the lists")
+                if gone := [image_id for image_id in ids if image_id not in masks]:
+                    found.leave_out(path, f"{len(gone)} ids without a mask in {MASKS}/, such as {gone[0]}")
+    return {image_id: split for image_id, (split, _) in listed.items()}

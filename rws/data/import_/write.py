@@ -50,6 +50,8 @@ class Written:
     splits: dict[str | None, list[str]] = field(default_factory=dict)
     empty: int = 0
     lost: list[int] = field(default_factory=list)  # pixels, an image that has some
+    unsplit: list[str] = field(default_factory=list)  # ids in train that are of no split
+    small: list[str] = field(default_factory=list)  # images with objects that cover no pixel
     turned: int = 0
     linked: bool = True
 
@@ -153,12 +155,13 @@ class _Writer:
         if isinstance(picture.content, Objects):
             size = picture.size or header.size
             _require_size(size, header.size, stored)
-            label, lost = picture.content.label(size, self.numbers)
+            label, lost, small = picture.content.label(size, self.numbers)
         else:
-            label, lost = picture.content.label(None, self.numbers)
+            label, lost, small = picture.content.label(None, self.numbers)
             _require_size(label.shape, header.size, stored)
         if header.orientation > 1 and drawn_on(label.shape, header, self.options.orientation) == "stored":
             label = turn(label, header.orientation)
+        self.written.small += [picture.place] if small else []
         return label, lost
 
     def _place(self, image: Path, header: Header, path: Path) -> None:
@@ -184,7 +187,8 @@ class _Writer:
 
     def _write_texts(self) -> None:
         _write_lines(self.root / CLASSES_FILE, self.written.names)
-        self.written.splits = lists_of(self.written.splits)
+        before, self.written.splits = self.written.splits, lists_of(self.written.splits)
+        self.written.unsplit = [] if None in self.written.splits else before.get(None, [])
         for split, ids in self.written.splits.items():
             if split is not None:
                 _write_lines(self.root / f"{split}.txt", ids)
@@ -243,5 +247,5 @@ def ids_of(pictures: Sequence[Picture]) -> list[str]:
 def _plain(name: str) -> str:
     """A name that a line of a list can hold."""
     name = "".join(c if c.isprintable() and c not in "/\\" else "_" for c in name)
-    name = re.sub(r"\s", "_", re.sub(r"\.\.+", "_", name)).lstrip(".") or "image"
+    name = re.sub(r"\s", "_", name).lstrip(".") or "image"
     return name.encode()[:_LONGEST].decode(errors="ignore")

@@ -7,6 +7,7 @@ empty file says that there is nothing; without a file the image is left out.
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import yaml
 
@@ -15,10 +16,24 @@ from rws.data.import_.found import Found, NoArea, Objects, Picture, Shape, class
 from rws.data.import_.images import Images, parts_of, source_folder
 from rws.data.import_.shapes import Patch, Size, Unread, fill, ring_of
 from rws.data.lookup import files_below
+from rws.data.opening import UNREAD
 from rws.errors import UserError, said
 
 _SPLITS = ("train", "val", "test")
+_IMAGES = (
+    *SUFFIXES,
+    *(ending for ending in UNREAD if ending != ".npy"),
+)  # in which Ultralytics caches images
 _MOST = 2.0  # of what should lie between 0 and 1; an outline may leave the image a little
+
+
+class _Texts(yaml.SafeLoader):
+    """Numbers, dates, and words as yes, no and on, which YAML takes for true and false, stay as written."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, form) for tag, form in found if tag.endswith((":null", ":merge"))]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 def read(source: Path, images: Images) -> Found:
@@ -29,15 +44,19 @@ def read(source: Path, images: Images) -> Found:
     path = _description(source)
     tree = _load(path)
     names = _names(tree, path)
-    found, without = Found(list(names.values())), 0
+    found, without, used = Found(list(names.values())), 0, set[Path]()
     for split in _SPLITS:
         for image in _images_of(found, tree, split, path.parent, images):
             if (labels := _labels_of(image, images.root, path.parent)) is None:
                 without += 1
                 continue
+            used.add(labels)
             _add(found, image, labels, names, split, images)
     if without:
         found.notes.append(f"{without} images without a .txt are left out (an empty one says: nothing there)")
+    there = {path for folder in {labels.parent for labels in used} for path in folder.glob("*.txt")}
+    if alone := sorted(path for path in there - used if path.stem not in (*_SPLITS, "classes")):
+        found.notes.append(f"{len(alone)} .txt without an image are left out, such as {alone[0]}")
     return found
 
 
@@ -53,7 +72,7 @@ def _description(source: Path) -> Path:
 
 def _load(path: Path) -> dict:
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        tree = yaml.load(path.read_text(encoding="utf-8-sig"), _Texts)
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as YAML ({said(error)}); export it again") from None
     if not isinstance(tree, dict):
@@ -66,9 +85,14 @@ def _names(tree: dict, path: Path) -> dict[int, str]:
     given = dict(enumerate(given)) if isinstance(given, list) else given
     if not isinstance(given, dict) or not given:
         raise UserError(f"{path}: has no names of classes; write `names: [kite, fish]`")
-    names = {int(n): class_name(str(name)) for n, name in given.items() if str(n).isdecimal()}
-    if len(names) < len(given) or None in names.values():
-        raise UserError(f"{path}: names must give each number of a class a name")
+    names = {int(n): class_name(name) for n, name in given.items() if str(n).isdecimal()}
+    if wrong := [n for n in given if not str(n).isdecimal() or names[int(n)] is None]:
+        one = f"{wrong[0]}: {given[wrong[0]]}"
+        raise UserError(
+            f"{path}: names must give each number of a class a name, and has {one[:80]!r}; write `0: kite`"
+        )
+    if len(names) < len(given):
+        raise UserError(f"{path}: names has one number twice; give each class its own")
     return names
 
 
@@ -82,7 +106,10 @@ def _images_of(found: Found, tree: dict, split: str, folder: Path, images: Image
         if place is None:
             found.leave_out(split, f"neither a folder nor a list {entry} in {images.root}")
         elif place.is_dir():
-            paths += files_below(place, SUFFIXES)
+            there = list(files_below(place, _IMAGES))
+            paths += there
+            if not there:
+                found.leave_out(split, f"no image in {place}")
         else:
             paths += _listed(found, place, images, split)
     images.used.update(paths)

@@ -14,7 +14,7 @@ from rws.data.leaks import same_files
 from rws.data.lists import read_list
 from rws.data.reading import Reading
 from rws.data.sets.classes_file import read_classes
-from rws.data.sets.folder_layouts import Layout, Nested, find_layout
+from rws.data.sets.folder_layouts import CLASSES_FILE, PARTS, Layout, Nested, find_layout, passed_over
 from rws.data.split import Split
 from rws.errors import UserError
 
@@ -31,7 +31,10 @@ def open_folder(root: str | Path, split: str, list_name: str | None, reading: Re
     ids = layout.ids if layout.divided and list_name is None else _ids(layout, split, list_name, reading)
     name = list_name or split
     parts = (layout.root, name, classes, ids, layout.places, reading)
-    return Split(*parts) if layout.paths is None else Nested(layout.paths, *parts)
+    opened = Split(*parts) if layout.paths is None else Nested(layout.paths, *parts)
+    if layout.divided and layout.classes_file.name == CLASSES_FILE and (split, list_name) == ("train", None):
+        opened.notes += passed_over(layout.root)
+    return opened
 
 
 def _ids(layout: Layout, split: str, list_name: str | None, reading: Reading) -> list[str]:
@@ -43,6 +46,9 @@ def _ids(layout: Layout, split: str, list_name: str | None, reading: Reading) ->
         return read_list(root / f"{list_name or split}.txt")
     if there:
         raise UserError(f"{root}: {there[0]}.txt is there without its twin; write both train.txt and val.txt")
+    alike = [f"{word}.txt" for name in lists for word in PARTS[name] if (root / f"{word}.txt").is_file()]
+    if alike:
+        raise UserError(f"{root}: {alike[0]} is there, and is not read; name the lists train.txt and val.txt")
     ids = _draw(layout, split, reading)
     if not ids:
         raise UserError(

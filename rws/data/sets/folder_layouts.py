@@ -15,7 +15,7 @@ from rws.errors import UserError
 
 IMAGES, MASKS, CLASSES_FILE = "images", "masks", "classes.txt"
 ROBOFLOW_CLASSES, ROBOFLOW_END = "_classes.csv", "_mask"
-_PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
 _ADVICE = "make the folder with images/, masks/ and classes.txt, and give it as --data.root"
 
 
@@ -59,7 +59,7 @@ def find_layout(root: str | Path, split: str) -> Layout:
     top = Path(root).expanduser()
     if _part(top, "train", ROBOFLOW_CLASSES):
         if (part := _part(top, split, ROBOFLOW_CLASSES)) is None:
-            raise UserError(f"{top}: no folder {' or '.join(_PARTS[split])} with {ROBOFLOW_CLASSES}; add it")
+            raise UserError(f"{top}: no folder {' or '.join(PARTS[split])} with {ROBOFLOW_CLASSES}; add it")
         return _roboflow(top, part)
     root = find_folders(root, (IMAGES, MASKS), (), _ADVICE)
     part = _part(root / IMAGES, split)
@@ -72,8 +72,23 @@ def find_layout(root: str | Path, split: str) -> Layout:
 
 def _part(folder: Path, split: str, holding: str = "") -> str | None:
     """The folder of a split below another, by the names that people give it."""
-    names = [name for name in _PARTS[split] if (folder / name).is_dir()]
+    names = [name for name in PARTS[split] if (folder / name).is_dir()]
     return next((name for name in names if (folder / name / holding).exists()), None)
+
+
+def passed_over(root: Path) -> list[str]:
+    """A line on the images and lists that are not read, where images/ has a folder for each split."""
+    parts = [part for split in PARTS if (part := _part(root / IMAGES, split))]
+    images = []
+    for path in sorted((root / IMAGES).iterdir()):
+        if path.is_dir() and path.name not in parts and path.name[0] != ".":
+            images += files_below(path, SUFFIXES)
+        elif path.is_file() and path.suffix.lower() in SUFFIXES and path.name[0] != ".":
+            images.append(path)
+    found = [f"{len(images)} other images, such as {images[0].relative_to(root)}"] if images else []
+    found += [f"{split}.txt" for split in PARTS if (root / f"{split}.txt").is_file()]
+    folders = ", ".join(f"{IMAGES}/{part}" for part in parts)
+    return [f"{folders} are the splits; not read: {', '.join(found)}"] if found else []
 
 
 def _roboflow(root: Path, part: str) -> Layout:
