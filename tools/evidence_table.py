@@ -2,8 +2,10 @@
 
 trained: what the arms differ from plain training. at-test-time: what other ways of prediction gain.
 again: what looking again gains, from headline.json, as the README shows it.
+ahead: three passes against the best rival of each set.
 long: the same with networks that were trained about three times as long; levels: both side by side.
 pasted: objects pasted into training images (`data.copy_paste`), in one pass and in three.
+passes: what three, four and six passes gain, beside the best rivals.
 more-passes: the gains of the networks of seed 0, up to six passes, beside rivals of as many units.
 losses, own-images: losses and class weights on CamVid; augmentation with thirty images.
 quarter: photographs without labels beside a quarter of the labels. films: ways to predict films.
@@ -152,6 +154,40 @@ def again(accounting: str = "training_free", folder: str = "fair_{}") -> str:
     return table(head, [*rows, ["mean", "", "", *means]])
 
 
+def ahead() -> str:
+    """Three passes against the best rival of at most 3.3 units, of the same networks."""
+    from rws.evaluate.intervals import bootstrap
+    from rws.evaluate.scores import miou
+
+    rows, means = [], []
+    for name, each in json.loads((FOLDER / "headline.json").read_text())["training_free"].items():
+        best, _ = _best(each, 3.3)
+        record = json.loads((FOLDER / f"fair_{name}" / "ways.json").read_text())
+        ways = _overlaps(record, record["seeds"])
+        found = bootstrap(ways["rws_3"], ways[best], miou)
+        rows.append([name, f"`{best}`", interval(found)])
+        means.append(found["mean"])
+    return table(["set", "best rival", "RWS - rival"], [*rows, ["mean", "", f"{statistics.fmean(means):+.2f}"]])
+
+
+def passes() -> str:
+    """What three, four and six passes gain, beside the best rivals of at most as many units."""
+    sets = json.loads((FOLDER / "headline.json").read_text())["more_passes"]
+    head = ["set", "images x seeds", "RWS, 3 passes", "4 passes", "6 passes", "best rival, at most 3.3"]
+    rows, gains = [], []
+    for name, each in sets.items():
+        best = [_best(each, most) for most in (3.3, 6.3)]
+        said = ["", "", "", *(f" ({way}, {of['units']:.2f}, x {len(of['seeds'])})" for way, of in best)]
+        found = [each["rws"][f"rws_{count}"] for count in (3, 4, 6)] + [of for _, of in best]
+        found = [way["against_plain"] for way in found]
+        inside = f"fair_{name}/passes" if (FOLDER / f"fair_{name}" / "passes").is_dir() else f"fair_{name}"
+        first = [f"[{name}](experiments/{inside}/ways.md)", f"{each['images']} x {len(each['seeds'])}"]
+        rows.append([*first, *(interval(way) + text for way, text in zip(found, said))])
+        gains.append([way["mean"] for way in found])
+    means = [f"{statistics.fmean(column):+.2f}" for column in zip(*gains)]
+    return table([*head, "at most 6.3"], [*rows, ["mean", "", *means]])
+
+
 def levels() -> str:
     """One plain pass and the gain of three, after the short training and after the long one, of one seed."""
     facts = json.loads((FOLDER / "headline.json").read_text())
@@ -285,6 +321,8 @@ def films() -> str:
 TABLES = {
     "again": again,
     "long": lambda: again("training_free_long", "fair_{}_long"),
+    "ahead": ahead,
+    "passes": passes,
     "levels": levels,
     "pasted": pasted,
     "more-passes": more_passes,

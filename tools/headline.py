@@ -6,6 +6,7 @@ input. An accounting that nobody has measured is not there:
 
 training_free    finished networks look again, nothing is retrained
 training_free_long  the same with networks that were trained about three times as long
+more_passes      training_free with up to six passes; of cat, dog and cow with fewer networks
 three_passes     equal training budget, three passes at test: no way to train has beaten plain, and looking
                  again takes nothing of the budget, so these are plain networks that look again
 one_pass         equal training budget, one pass at test: the published fusion
@@ -31,6 +32,7 @@ OURS = ("rws_2", "rws_3", "rws_4", "rws_6")  # as `rws predict --ways rws`, but 
 MOST_UNITS = 7  # drawn
 MOST_OF_RIVALS = 4  # units of the rivals of three passes
 FEWER = "seed_0"  # the folder of a record of more ways, and fewer networks
+PASSES = "passes"  # that of a record of four and six passes, where the networks of the set were seen in three
 TRAINED = {name: name if name == "camvid" else f"voc_{name}" for name in SETS}
 QUARTER = "teacher_3", ("teacher_1", "annealed")  # ours, and the same without slices
 # How rivals are drawn: a line through the ways whose names begin so.
@@ -136,12 +138,14 @@ def scheduled(record: dict) -> dict:
 def headline() -> dict:
     """The whole file."""
     again = {name: looked_again(name, found) for name in SETS if (found := read(f"fair_{name}"))}
+    more = {name: looked_again(name, read(f"fair_{name}/{PASSES}") or read(f"fair_{name}")) for name in again}
     long = {name: looked_again(name, found) for name in SETS if (found := read(f"fair_{name}_long"))}
     one = {name: found for name in SETS if (found := read(TRAINED[name], "results.json"))}
     schedule, quarter = read("equal_schedule", "schedule.json"), read("quarter_animals", "results.json")
     accountings = {
         "training_free": again,
         "training_free_long": long,
+        "more_passes": more,
         "three_passes": {name: in_three_passes(each) for name, each in again.items()},
         "one_pass": {name: trained(each, "rws", ("slices", "random")) for name, each in one.items()},
         "equal_schedule": {"cow": scheduled(schedule)} if schedule else {},
