@@ -167,7 +167,8 @@ def ahead() -> str:
         found = bootstrap(ways["rws_3"], ways[best], miou)
         rows.append([name, f"`{best}`", interval(found)])
         means.append(found["mean"])
-    return table(["set", "best rival", "RWS - rival"], [*rows, ["mean", "", f"{statistics.fmean(means):+.2f}"]])
+    last = ["mean", "", f"{statistics.fmean(means):+.2f}"]
+    return table(["set", "best rival", "RWS - rival"], [*rows, last])
 
 
 def passes() -> str:
