@@ -1,6 +1,7 @@
 """Print a table of experiments from their records: python -m tools.evidence_table TABLE
 
-trained: what the arms differ from plain training. at-test-time: what other ways of prediction gain.
+trained: what the arms differ from plain training. fair-arms: the same on fair ground.
+at-test-time: what other ways of prediction gain.
 again: what looking again gains, from headline.json, as the README shows it.
 ahead: three passes against the best rival of each set.
 long: the same with networks that were trained about three times as long; levels: both side by side.
@@ -114,6 +115,14 @@ def trained() -> str:
     gain = statistics.fmean(map(since_before, records))
     last = [*means(records, ARMS), *means(records, ("rws",), "slices"), f"{gain:+.2f}"]
     return table([*head, "rws - slices", "rws - before"], [*rows, ["mean", "", "", "", *last]])
+
+
+def fair_arms() -> str:
+    """What the arms differ from plain training on fair ground."""
+    arms = ("slices", "random", "rws")
+    found = read(tuple(f"fair_{name}_arms" for name in FAIR), "results.json")
+    rows = [[*plain(name, each), *differences(each, arms)] for name, each in found.items()]
+    return table(["record", "images x seeds", "plain mIoU", *(f"{arm} - plain" for arm in arms)], rows)
 
 
 def at_test_time() -> str:
@@ -333,6 +342,7 @@ TABLES = {
     "quarter": quarter,
     "films": films,
     "trained": trained,
+    "fair-arms": fair_arms,
     "at-test-time": at_test_time,
 }
 

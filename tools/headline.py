@@ -10,6 +10,7 @@ more_passes      training_free with up to six passes; of cat, dog and cow with f
 three_passes     equal training budget, three passes at test: no way to train has beaten plain, and looking
                  again takes nothing of the budget, so these are plain networks that look again
 one_pass         equal training budget, one pass at test: the published fusion
+one_pass_fair    the same with the network and the one falling learning rate of training_free
 equal_schedule   the paper's: as many epochs fused as plain, the trainings between them uncounted
 quarter_labels   a quarter of the labels, the other photographs without; one pass
 """
@@ -34,6 +35,7 @@ MOST_OF_RIVALS = 4  # units of the rivals of three passes
 FEWER = "seed_0"  # the folder of a record of more ways, and fewer networks
 PASSES = "passes"  # that of a record of four and six passes, where the networks of the set were seen in three
 TRAINED = {name: name if name == "camvid" else f"voc_{name}" for name in SETS}
+FUSED = "rws", ("slices", "random")  # ours, and controls
 QUARTER = "teacher_3", ("teacher_1", "annealed")  # ours, and the same without slices
 # How rivals are drawn: a line through the ways whose names begin so.
 FAMILIES = {
@@ -141,13 +143,15 @@ def headline() -> dict:
     more = {name: looked_again(name, read(f"fair_{name}/{PASSES}") or read(f"fair_{name}")) for name in again}
     long = {name: looked_again(name, found) for name in SETS if (found := read(f"fair_{name}_long"))}
     one = {name: found for name in SETS if (found := read(TRAINED[name], "results.json"))}
+    fair = {name: found for name in SETS if (found := read(f"fair_{name}_arms", "results.json"))}
     schedule, quarter = read("equal_schedule", "schedule.json"), read("quarter_animals", "results.json")
     accountings = {
         "training_free": again,
         "training_free_long": long,
         "more_passes": more,
         "three_passes": {name: in_three_passes(each) for name, each in again.items()},
-        "one_pass": {name: trained(each, "rws", ("slices", "random")) for name, each in one.items()},
+        "one_pass": {name: trained(each, *FUSED) for name, each in one.items()},
+        "one_pass_fair": {name: trained(each, *FUSED) for name, each in fair.items()},
         "equal_schedule": {"cow": scheduled(schedule)} if schedule else {},
         "quarter_labels": {"animals": trained(quarter, *QUARTER)} if quarter else {},
     }
