@@ -206,8 +206,8 @@ def levels() -> str:
     for name, long in facts["training_free_long"].items():
         row = [name]
         # The short one is of the same kind of machine: elsewhere a network of the same seed is another.
-        again = FOLDER / f"paste_{name}" / "plain" / "ways.json"
-        short = again if again.is_file() else FOLDER / f"fair_{name}" / "ways.json"
+        again = (f"fair_{name}_long/short", f"paste_{name}/plain", f"fair_{name}")
+        short = next(path for place in again if (path := FOLDER / place / "ways.json").is_file())
         long_path = FOLDER / f"fair_{name}_long" / "ways.json"
         for folder, path in ((f"fair_{name}", short), (f"fair_{name}_long", long_path)):
             record = json.loads(path.read_text())

@@ -18,10 +18,7 @@ def test_the_file_is_as_its_command_makes_it():
 )
 def test_each_accounting_has_plain_ours_and_rivals_that_are_no_form_of_ours(accounting):
     facts = headline.headline()[accounting]
-    if accounting == "training_free_long":  # not of all sets
-        assert {"camvid", "cow", "animals"} <= set(facts) <= set(headline.SETS)
-    else:
-        assert set(facts) == set(headline.SETS)
+    assert set(facts) == set(headline.SETS)
     for each in facts.values():
         assert not [name for name in each["rivals"] if name.startswith(("rws", "oracle", "plain"))]
         assert each["rivals"]
