@@ -177,8 +177,9 @@ def _draw(
 
 
 def figure(facts: dict) -> Figure:
-    """Gain in mIoU over one plain pass against units, a panel for each set; hollow points have one seed."""
-    sets = facts["training_free"]
+    """Gain in mIoU over one plain pass against units, a panel for each set; hollow: with fewer networks."""
+    sets, kinds = facts["training_free"], ("rivals", "rws")
+    ways = {name: {k: facts["more_passes"][name][k] | sets[name][k] for k in kinds} for name in sets}
     drawn = Figure(figsize=(2.9 * len(sets), 3.4), dpi=110, layout="constrained")
     FigureCanvasAgg(drawn)
     panels = drawn.subplots(1, len(sets), sharex=True, sharey=True, squeeze=False)[0]
@@ -187,20 +188,18 @@ def figure(facts: dict) -> Figure:
         axes.axhline(0, color="0.7", linewidth=1)
         seeds = len(each["seeds"])
         for number, (label, starts) in enumerate(FAMILIES.items()):
-            if found := _points(each["rivals"], starts):
+            if found := _points(ways[name]["rivals"], starts):
                 lines[label] = _draw(axes, found, seeds, 4, linewidth=1, color=f"C{number}")
-        points = _points(each["rws"], ("rws",))
+        points = _points(ways[name]["rws"], ("rws",))
         lines["RWS"] = _draw(axes, points, seeds, 5, marker="s", linewidth=2.4, color="black")
         axes.set_title(f"{name}: {each['images']} images, {seeds} seed{'s' if seeds > 1 else ''}", fontsize=9)
         axes.set_xlabel("forward passes", fontsize=9)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("mIoU over one pass", fontsize=9)
     panels[0].xaxis.set_major_locator(MultipleLocator(1))
-    title = None
-    if any(
-        len(way["seeds"]) < len(each["seeds"]) for each in sets.values() for way in each["rivals"].values()
-    ):
-        title = "hollow: seed 0 alone"
+    every = [(each, way) for name, each in sets.items() for k in kinds for way in ways[name][k].values()]
+    fewer = any(len(way["seeds"]) < len(each["seeds"]) for each, way in every)
+    title = "hollow: with one to three networks" if fewer else None
     place = {"loc": "outside lower center", "ncols": len(lines), "fontsize": 8, "title_fontsize": 8}
     drawn.legend(lines.values(), lines.keys(), frameon=False, title=title, **place)
     return drawn
