@@ -144,7 +144,8 @@ def headline() -> dict:
     long = {name: looked_again(name, found) for name in SETS if (found := read(f"fair_{name}_long"))}
     one = {name: found for name in SETS if (found := read(TRAINED[name], "results.json"))}
     fair = {name: found for name in SETS if (found := read(f"fair_{name}_arms", "results.json"))}
-    schedule, quarter = read("equal_schedule", "schedule.json"), read("quarter_animals", "results.json")
+    schedule = read("equal_schedule", "schedule.json")
+    quarter = {name: found for name in SETS if (found := read(f"quarter_{name}", "results.json"))}
     accountings = {
         "training_free": again,
         "training_free_long": long,
@@ -153,7 +154,7 @@ def headline() -> dict:
         "one_pass": {name: trained(each, *FUSED) for name, each in one.items()},
         "one_pass_fair": {name: trained(each, *FUSED) for name, each in fair.items()},
         "equal_schedule": {"cow": scheduled(schedule)} if schedule else {},
-        "quarter_labels": {"animals": trained(quarter, *QUARTER)} if quarter else {},
+        "quarter_labels": {name: trained(each, *QUARTER) for name, each in quarter.items()},
     }
     return {name: each for name, each in accountings.items() if each}
 
