@@ -43,10 +43,10 @@ ARM_NAMES = {
     ("camvid_losses", "median_weights"): "`cross_entropy`, `class_weights median`",
     ("camvid_losses", "with_dice"): "`cross_entropy+dice`",
     ("camvid_losses", "with_lovasz"): "`cross_entropy+lovasz`",
-    ("quarter_animals", "plain"): "`plain`: as many steps more on the labels alone",
-    ("quarter_animals", "teacher_1"): "`teacher_1`: half of each batch photographs that one pass taught",
-    ("quarter_animals", "teacher_3"): "`teacher_3`: the same, taught by three passes",
-    ("quarter_animals", "annealed"): "`annealed`: all steps on the labels in one training",
+    ("quarter", "plain"): "`plain`: as many steps more on the labels alone",
+    ("quarter", "teacher_1"): "`teacher_1`: half of each batch photographs that one pass taught",
+    ("quarter", "teacher_3"): "`teacher_3`: the same, taught by three passes",
+    ("quarter", "annealed"): "`annealed`: all steps on the labels in one training",
 }
 FILM_WAYS = {
     "plain": "one pass",
@@ -166,6 +166,7 @@ def again(accounting: str = "training_free", folder: str = "fair_{}") -> str:
 
 def ahead() -> str:
     """Three passes against the best rival of at most 3.3 units, of the same networks."""
+    # Imported late, as in pasted.
     from rws.evaluate.intervals import bootstrap
     from rws.evaluate.scores import miou
 
@@ -182,7 +183,7 @@ def ahead() -> str:
 
 
 def passes() -> str:
-    """What three, four and six passes gain, beside the best rivals of at most as many units."""
+    """What three, four and six passes gain, beside the best rivals of at most 3.3 and 6.3 units."""
     sets = json.loads((FOLDER / "headline.json").read_text())["more_passes"]
     head = ["set", "images x seeds", "RWS, 3 passes", "4 passes", "6 passes", "best rival, at most 3.3"]
     rows, gains = [], []
@@ -308,7 +309,7 @@ def quarter(name: str = "quarter_animals") -> str:
         against = found["differences"]["plain"].get(arm)
         by_seed = " ".join(f"{score:.2f}" for score in each["miou"]["each"])
         gain = interval(against["miou"]) if against else "-"
-        rows.append([ARM_NAMES["quarter_animals", arm], mean_and_deviation(each["miou"]), by_seed, gain])
+        rows.append([ARM_NAMES["quarter", arm], mean_and_deviation(each["miou"]), by_seed, gain])
     scores = [found["arms"][arm]["miou"]["each"] for arm in ("teacher_3", "teacher_1")]
     rows.append(["three passes - one pass", "", "", interval(difference(*scores))])
     return table(["one pass", "mIoU", "seed by seed", "against plain"], rows)

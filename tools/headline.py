@@ -33,7 +33,7 @@ OURS = ("rws_2", "rws_3", "rws_4", "rws_6")  # as `rws predict --ways rws`, but 
 MOST_UNITS = 7  # drawn
 MOST_OF_RIVALS = 4  # units of the rivals of three passes
 FEWER = "seed_0"  # the folder of a record of more ways, and fewer networks
-PASSES = "passes"  # that of a record of four and six passes, where the networks of the set were seen in three
+PASSES = "passes"  # that of a record of up to six passes, where the set's own ends at three
 TRAINED = {name: name if name == "camvid" else f"voc_{name}" for name in SETS}
 FUSED = "rws", ("slices", "random")  # ours, and controls
 QUARTER = "teacher_3", ("teacher_1", "annealed")  # ours, and the same without slices
