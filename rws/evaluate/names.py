@@ -8,7 +8,7 @@ AVERAGED = {
     "quarters": 5.0,
     "quarters_flip": 10.0,
 }
-SCALES = (1.25, 1.5, 2.0)
+SCALES = (1.25, 1.41, 1.5, 2.0)
 # Of those that see windows again, and by what these are chosen.
 CHOSEN = {"rws": "uncertainty", "attention": "attention", "random": "random"}
 ORACLE = "oracle"
