@@ -6,6 +6,7 @@ again: what looking again gains, from headline.json, as the README shows it.
 ahead: three passes against the best rival of each set.
 long: the same with networks that were trained about three times as long; levels: both side by side.
 pasted: objects pasted into training images (`data.copy_paste`), in one pass and in three.
+slices: weak slices as further training images on fair ground; slices-again: these networks in three passes.
 passes: what three, four and six passes gain, beside the best rivals.
 more-passes: the gains of the networks of seed 0, up to six passes, beside rivals of as many units.
 losses, own-images: losses and class weights on CamVid; augmentation with thirty images.
@@ -23,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from rws.compare.intervals import difference
+from rws.compare.intervals import difference, spread
 from rws.compare.tables import interval, mean_and_deviation, table
 
 FOLDER = Path(__file__).parents[1] / "experiments"
@@ -126,6 +127,27 @@ def fair_arms() -> str:
     return table(["record", "images x seeds", "plain mIoU", *(f"{arm} - plain" for arm in arms)], rows)
 
 
+def slices() -> str:
+    """Weak slices as further training images, without fusion, on fair ground."""
+    rows, gains = [], []
+    for name, each in json.loads((FOLDER / "headline.json").read_text())["one_pass_slices"].items():
+        gain = each["rws"]["slices"]["against_plain"]
+        by_seed = " ".join(f"{value:+.2f}" for value in gain["each"])
+        folders = (f"fair_{name}_arms", f"fair_{name}_arms/slices")
+        links = [
+            f"[{word}](experiments/{folder}/table.md)"
+            for word, folder in zip((name, "more seeds"), folders)
+            if (FOLDER / folder / "table.md").is_file()
+        ]
+        score = mean_and_deviation(spread(each["plain"]))
+        rows.append(
+            [", ".join(links), f"{each['images']} x {len(each['seeds'])}", score, by_seed, interval(gain)]
+        )
+        gains.append(gain["mean"])
+    head = ["record", "images x seeds", "plain mIoU", "slices - plain, seed by seed", "mean"]
+    return table(head, [*rows, ["mean", "", "", "", f"{statistics.fmean(gains):+.2f}"]])
+
+
 def at_test_time() -> str:
     """What other ways of prediction gain over the plain network's single pass."""
     head = ["record", "prediction", "passes", "plain", "plain - plain alone"]
@@ -222,31 +244,45 @@ def levels() -> str:
 
 
 def pasted() -> str:
-    """Training with pasted objects beside training without: each in one pass and in three, to plain's one."""
+    """Training with pasted objects beside training without."""
+    return _trained_and_again("pasted", "paste_{}", ("paste_{}/plain", "fair_{}"))
+
+
+def slices_again() -> str:
+    """Training on weak slices beside training without."""
+    return _trained_and_again("slices", "fair_{}_arms/slices", ("fair_{}_arms/slices/plain",))
+
+
+def _trained_and_again(word: str, own_folder: str, partners: tuple[str, ...]) -> str:
+    """A way to train beside plain training, the first partner that is there: each in one pass and in three.
+
+    All gains are to plain's one pass.
+    """
     # Imported late: they load torch, which no other table needs.
     from rws.evaluate.intervals import bootstrap
     from rws.evaluate.scores import miou
 
-    head = ["set", "images x seeds", "plain, one pass", "pasted, one pass", "plain, three passes"]
-    head += ["pasted, three passes", "1.5 times the size averaged in, the better of both"]
+    head = ["set", "images x seeds", "plain, one pass", f"{word}, one pass", "plain, three passes"]
+    head += [f"{word}, three passes", "1.5 times the size averaged in, the better of both"]
     rows, gains = [], []
     for name in FAIR:
-        own, partner = (FOLDER / place / "ways.json" for place in (f"paste_{name}", f"paste_{name}/plain"))
+        own = FOLDER / own_folder.format(name) / "ways.json"
         if not own.is_file():
             continue
-        partner = partner if partner.is_file() else FOLDER / f"fair_{name}" / "ways.json"
+        places = [FOLDER / partner.format(name) / "ways.json" for partner in partners]
+        partner = next(path for path in places if path.is_file())
         sides = [json.loads(path.read_text()) for path in (own, partner)]
         ours, plain = (_overlaps(side, sides[0]["seeds"]) for side in sides)
-        ways = plain | {f"pasted, {way}": each for way, each in ours.items()}
-        fair = ["with_1.5", "pasted, with_1.5"]
-        wanted = ["pasted, plain", "rws_3", "pasted, rws_3", *fair]
+        ways = plain | {f"{word}, {way}": each for way, each in ours.items()}
+        fair = ["with_1.5", f"{word}, with_1.5"]
+        wanted = [f"{word}, plain", "rws_3", f"{word}, rws_3", *fair]
         found = {way: bootstrap(ways[way], plain["plain"], miou) for way in wanted}
         best = max(fair, key=lambda way: found[way]["mean"])
-        cells = [found["pasted, plain"], found["rws_3"], found["pasted, rws_3"], found[best]]
+        cells = [found[way] for way in (*wanted[:3], best)]
         images = f"{len(sides[0]['runs'][0]['ids'])} x {len(sides[0]['seeds'])}"
         alone = statistics.fmean(miou(each.sum(0)) for each in plain["plain"])
         said = ["", "", "", f" ({best})"]
-        record = f"[{name}](experiments/paste_{name}/ways.md)"
+        record = f"[{name}](experiments/{own_folder.format(name)}/ways.md)"
         rows.append([record, images, f"{alone:.2f}", *(interval(c) + t for c, t in zip(cells, said))])
         gains.append([cell["mean"] for cell in cells])
     means = [f"{statistics.fmean(column):+.2f}" for column in zip(*gains)]
@@ -346,6 +382,8 @@ TABLES = {
     "films": films,
     "trained": trained,
     "fair-arms": fair_arms,
+    "slices": slices,
+    "slices-again": slices_again,
     "at-test-time": at_test_time,
 }
 
