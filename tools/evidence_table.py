@@ -124,6 +124,7 @@ def fair_arms() -> str:
     arms = ("slices", "random", "rws")
     found = read(tuple(f"fair_{name}_arms" for name in FAIR), "results.json")
     rows = [[*plain(name, each), *differences(each, arms)] for name, each in found.items()]
+    rows.append(["mean", "", "", *means(list(found.values()), arms)])
     return table(["record", "images x seeds", "plain mIoU", *(f"{arm} - plain" for arm in arms)], rows)
 
 
