@@ -3,7 +3,7 @@
 trained: what the arms differ from plain training. fair-arms: the same on fair ground.
 at-test-time: what other ways of prediction gain.
 again: what looking again gains, from headline.json, as the README shows it.
-ahead: three passes against the best rival of each set.
+ahead: three passes against the best rival of each set; equal-units: also against rivals of just three units.
 long: the same with networks that were trained about three times as long; levels: both side by side.
 pasted: objects pasted into training images (`data.copy_paste`), in one pass and in three.
 slices: weak slices as further training images on fair ground; slices-again: these networks in three passes.
@@ -223,6 +223,25 @@ def passes() -> str:
     return table([*head, "at most 6.3"], [*rows, ["mean", "", *means]])
 
 
+def equal_units() -> str:
+    """Three passes beside larger images that cost as much, and a little more."""
+    names = ("rws_3", "with_1.41", "weighed_1.41", "with_1.5", "weighed_1.5")
+    found = read(tuple(f"fair_{name}/equal_units" for name in FAIR), "ways.json")
+    gains = [[each["results"][name]["against_plain"] for name in names] for each in found.values()]
+    rows = [
+        [
+            f"[{place.split('/')[0].removeprefix('fair_')}](experiments/{place}/ways.md)",
+            f"{len(each['runs'][0]['ids'])} x {len(each['seeds'])}",
+            *map(interval, row),
+        ]
+        for (place, each), row in zip(found.items(), gains, strict=True)
+    ]
+    means = [f"{statistics.fmean(gain['mean'] for gain in column):+.2f}" for column in zip(*gains)]
+    units = next(iter(found.values()))["results"]
+    head = ["set", "images x seeds", *(f"`{name}`, {units[name]['units']:.2f} units" for name in names)]
+    return table(head, [*rows, ["mean", "", *means]])
+
+
 def levels() -> str:
     """One plain pass and the gain of three, after the short training and after the long one, of one seed."""
     facts = json.loads((FOLDER / "headline.json").read_text())
@@ -383,6 +402,7 @@ TABLES = {
     "films": films,
     "trained": trained,
     "fair-arms": fair_arms,
+    "equal-units": equal_units,
     "slices": slices,
     "slices-again": slices_again,
     "at-test-time": at_test_time,
