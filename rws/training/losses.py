@@ -67,7 +67,7 @@ def taught_loss(logits: Tensor, targets: Tensor, ignore_index: int) -> Tensor:
     """The cross-entropy against a teacher's two likeliest classes, summed over the pixels with a target.
 
     Each class counts by the probability that the teacher gives it, so that what it is unsure of asks for as
-    unsure an answer.
+    unsure an answer. Weights of the classes have no say: they had theirs when the teacher was trained.
 
     Shape: logits (N, C, H, W), targets (N, 4, H, W) as `rws.data.targets.planes_of` -> scalar.
     """
