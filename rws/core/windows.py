@@ -15,7 +15,7 @@ from rws.core.slices import window_boxes
 
 STEP = 0.125  # between windows, over the image's side
 DISCOUNT = 0.15  # what is left of the uncertainty inside a window that is taken
-BLUR = 1.5  # how far a window smaller than the largest may be enlarged beyond the image's own pixels
+BLUR = 1.5  # how far an image, or a window smaller than the largest, may be enlarged beyond its own pixels
 HOLD = 0.4  # of what is unsure: a window smaller than the largest must hold that much of it
 FADE = 0.2  # share of a window's side over which its weight rises from 0 at an edge inside the image
 
@@ -47,6 +47,17 @@ def sides_that_show_more(sides: Sequence[float], own: int, seen: int) -> list[fl
     own: the shorter side of the image in its own pixels. seen: that of the network's input.
     """
     return [side for side in sides if side == max(sides) or side * own * BLUR >= seen]
+
+
+def whole_enlarged(seen: tuple[int, int], own: tuple[int, int], passes: int) -> tuple[int, int] | None:
+    """Height and width at which a whole image costs so many passes; None where that is a blur.
+
+    seen: of the network's input. own: of the image in its own pixels.
+    """
+    scale = math.sqrt(passes)
+    if scale * min(seen) > BLUR * min(own):
+        return None
+    return round(scale * seen[0]), round(scale * seen[1])
 
 
 def finer_grid(size: tuple[int, int], window: tuple[int, int], most: tuple[int, int]) -> tuple[int, int]:

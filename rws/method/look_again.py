@@ -2,6 +2,8 @@
 
 A window is believed as far as the whole image is unsure: in each pixel its share is the whole's uncertainty.
 Where there is a background it says where objects are, and together with the whole image of which class.
+Where there is none, as on streets, what is unsure lies everywhere. Then the whole image itself is seen
+enlarged, for as many passes as two or more windows would take, and both views count half.
 
 The first pass sees the whole image, the windows are seen in one batch. Where the frame before has chosen the
 windows of a film's frame, whole and windows are one batch. There is no backward pass and no stage is needed,
@@ -34,14 +36,17 @@ from rws.core.windows import (
     put_in_place,
     sides_that_show_more,
     uncertainty,
+    whole_enlarged,
 )
 from rws.method.cams import CamNetwork
 from rws.method.whole_input import whole_input
+from rws.models.same_size import nearest_size
 from rws.runs.model_file import Card
 from rws.runtime.device import to_network
 from rws.runtime.seeding import derive_seed
 
 Choice = Callable[[Tensor], Tensor]
+HALF = 0.5  # the share of the whole enlarged, which lacks nothing of what lies around
 
 
 class PassBudget:
@@ -86,9 +91,10 @@ class FirstLook:
 class SeenAgain:
     """What a network saw of one image: the whole, and windows enlarged.
 
-    whole: (1, C, h, w) probabilities. slices: (K, C, h, w). places_yxhw: (K, 4), where they lie in an image
-    of the size `grid`. unsure: (h, w), what windows are worth holding. size: (H, W) of the image.
-    backward: backward passes.
+    whole: (1, C, h, w) probabilities. slices: (K, C, h, w), or (1, C, h', w') of the whole enlarged.
+    places_yxhw: (K, 4), where they lie in an image of the size `grid`. unsure: (h, w), what windows are worth
+    holding. size: (H, W) of the image. backward: backward passes. share: how far slices are believed, None
+    for as far as the whole is unsure.
     """
 
     whole: Tensor
@@ -98,6 +104,7 @@ class SeenAgain:
     unsure: Tensor
     size: tuple[int, int]
     backward: int = 0
+    share: float | None = None
 
     @property
     def boxes_yxhw(self) -> Tensor:
@@ -105,12 +112,17 @@ class SeenAgain:
         return on_grid(self.places_yxhw, self.grid, self.size)
 
     @property
-    def passes(self) -> int:
-        """Forward passes at the size of the network's input."""
-        return 1 + len(self.slices)
+    def larger(self) -> bool:
+        """Whether the whole was seen enlarged, in place of windows."""
+        return self.share is not None
 
     @property
-    def units(self) -> int:
+    def passes(self) -> float:
+        """Forward passes at the size of the network's input; the whole enlarged counts by its pixels."""
+        return 1 + self.slices[:, 0].numel() / self.whole[0, 0].numel()
+
+    @property
+    def units(self) -> float:
         """What it cost in forward passes; a backward pass counts as one.
 
         From the logits to the first stage it takes as many multiplications, for no weight gets a gradient.
@@ -141,8 +153,10 @@ class SeenAgain:
             for s, (_, _, h, w) in zip(self.slices.split(1), self.places_yxhw.tolist())
         )
         whole = resized_scores(self.whole, self.grid)
-        # Where the whole is sure a part of it, which lacks what lies around, would only add errors.
-        share = resized_scores(uncertainty(self.whole[0])[None, None], self.grid)[0, 0]
+        share = self.share
+        if share is None:
+            # Where the whole is sure a part of it, which lacks what lies around, would only add errors.
+            share = resized_scores(uncertainty(self.whole[0])[None, None], self.grid)[0, 0]
         return put_in_place(whole, parts, self.places_yxhw, share=share, overwrite=whole is not self.whole)
 
 
@@ -173,29 +187,34 @@ def look_again(
     Raises: UserError for an image that is far longer than wide.
     """
     images = whole_input(card, image)
+    # What is compared with RWS, windows by other maps or by chance, stays windows.
+    scene = card.classes.background is None and choice is None and options.choose == "uncertainty"
+    multiple = getattr(network, "size_multiple", 1) if scene else None
     options = replace(options, choose="uncertainty") if choice else options
-    windows = partial(_windows, image, options, budget or PassBudget(options))
-    size = (image.height, image.width)
-    enlarged = partial(_enlarged, card, image, images.shape[-2:])
-    if before is not None and before.shape == images.shape[-2:]:
-        found = windows(before)
-        seen = _probabilities(network, torch.cat([images, *enlarged(found.boxes(size))]))
+    windows = partial(_windows, image, options, budget or PassBudget(options), multiple)
+    size, own = (image.height, image.width), tuple(images.shape[-2:])
+    found = windows(before) if before is not None and before.shape == own else None
+    if found and found.seen == own:
+        seen = _probabilities(network, torch.cat([images, *_enlarged(card, image, found, size)]))
         first, slices = FirstLook(seen[:1], uncertainty(seen[0])), seen[1:]
     else:
         if options.choose == "attention":
             first = _attentive(network, card, images)
         else:
             first = _plain(network, images, choice or uncertainty)
-        found = windows(first.wanted)
-        parts = enlarged(found.boxes(size))
+        found = found or windows(first.wanted)
+        parts = _enlarged(card, image, found, size)
         slices = _probabilities(network, torch.cat(parts)) if parts else first.whole[:0]
     _give_the_whole_a_say(slices, first.whole, found.inside, card.classes.background)
-    return SeenAgain(first.whole, slices, found.places, found.grid, first.wanted, size, first.backward)
+    looked = first.whole, slices, found.places, found.grid, first.wanted, size, first.backward
+    return SeenAgain(*looked, found.share)
 
 
 @dataclass(frozen=True)
 class _Windows:
     """Windows that are taken: in the pixels of the network's input, and in an image of the size `grid`.
+
+    seen: height and width at which the network sees each. share: as that of `SeenAgain`.
 
     Shape: (K, 4) each.
     """
@@ -203,24 +222,32 @@ class _Windows:
     inside: Tensor
     places: Tensor
     grid: tuple[int, int]
-
-    def boxes(self, size: tuple[int, int]) -> Tensor:
-        """The same in an image of another size."""
-        return on_grid(self.places, self.grid, size)
+    seen: tuple[int, int]
+    share: float | None = None
 
 
-def _windows(image: Image.Image, options: LookAgain, budget: PassBudget, wanted: Tensor) -> _Windows:
-    """The windows that are taken of what `wanted` says, of the network's input's size."""
-    size = tuple(wanted.shape)
+def _windows(
+    image: Image.Image, options: LookAgain, budget: PassBudget, multiple: int | None, wanted: Tensor
+) -> _Windows:
+    """The windows that are taken of what `wanted` says, of the network's input's size.
+
+    With `multiple` the whole takes the place of several of them, its sides multiples of that.
+    """
+    size, most = tuple(wanted.shape), (image.height, image.width)
     sides = sides_that_show_more(options.sides, min(image.size), min(size))
     candidates = candidate_windows(*size, sides)
     chosen, worth = choose_windows(wanted, candidates, options.most_passes - 1)
     if options.choose == "random":
-        chosen, worth = _random(image, candidates[:, 2:].tolist(), chosen), [1.0] * len(chosen)
-    inside, most = candidates[chosen[: budget.take(worth)]], (image.height, image.width)
+        chosen = _random(image, candidates[:, 2:].tolist(), chosen)
+    if options.choose == "random" or multiple:
+        worth = [1.0] * len(chosen)  # every image gets as many
+    inside = candidates[chosen[: budget.take(worth)]]
+    if multiple and len(inside) > 1 and (large := whole_enlarged(size, most, len(inside))):
+        whole, grid = torch.tensor([[0, 0, *size]]), large if max(large) <= max(most) else most
+        return _Windows(whole, on_grid(whole, size, grid), grid, nearest_size(large, multiple), HALF)
     finest = (inside if len(inside) else candidates)[:, 2:].amin(0)
     grid = finer_grid(size, tuple(finest.tolist()), most)
-    return _Windows(inside, on_grid(inside, size, grid), grid)
+    return _Windows(inside, on_grid(inside, size, grid), grid, size)
 
 
 def _plain(network: nn.Module, images: Tensor, choice: Choice) -> FirstLook:
@@ -250,12 +277,13 @@ def _probabilities(network: nn.Module, images: Tensor) -> Tensor:
     return class_probabilities(logits_of(network(to_network(images, network))))
 
 
-def _enlarged(card: Card, image: Image.Image, size: tuple[int, int], boxes: Tensor) -> list[Tensor]:
-    """The parts of an image in boxes as the network sees them, each enlarged to `size`; (1, 3, h, w) each."""
-    transform = card.transform()
-    crops = (image.crop((x, y, x + w, y + h)) for y, x, h, w in boxes.tolist())
+def _enlarged(card: Card, image: Image.Image, windows: _Windows, size: tuple[int, int]) -> list[Tensor]:
+    """Windows of an image of (H, W) `size` as the network sees them; (1, 3, h, w) each."""
+    transform = card.at_own_size()
+    boxes = on_grid(windows.places, windows.grid, size).tolist()
+    crops = (image.crop((x, y, x + w, y + h)) for y, x, h, w in boxes)
     pixels = (tv_tensors.Image(TF.pil_to_tensor(crop)) for crop in crops)
-    parts = (TF.resize(each, list(size), antialias=True) for each in pixels)
+    parts = (TF.resize(each, list(windows.seen), antialias=True) for each in pixels)
     return [transform(part).as_subclass(Tensor)[None] for part in parts]
 
 

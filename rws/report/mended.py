@@ -24,17 +24,22 @@ STRIPES = 60  # across the longest side
 
 @dataclass(frozen=True)
 class Mended:
-    """layers: of one image. windows (y, x, h, w) in their order; mended, spoilt: numbers of pixels."""
+    """layers: of one image. windows (y, x, h, w) in their order; mended, spoilt: numbers of pixels.
+
+    larger: not windows, but the whole image was seen enlarged.
+    """
 
     layers: tuple[Layer, ...]
     windows: tuple[Box, ...]
     mended: int
     spoilt: int
+    larger: bool = False
 
     @property
     def sentence(self) -> str:
         """What the windows did, in words."""
-        return f"{len(self.windows)} windows mended {self.mended:,} pixels and spoilt {self.spoilt:,}."
+        seen = "A larger view" if self.larger else f"{len(self.windows)} windows"
+        return f"{seen} mended {self.mended:,} pixels and spoilt {self.spoilt:,}."
 
 
 def changes(label: np.ndarray, before: np.ndarray, after: np.ndarray, ignore_index: int) -> np.ndarray:
@@ -64,7 +69,7 @@ def mended(network: PageNetwork, image: Image.Image, label: np.ndarray, passes: 
         _prediction(f"{passes} passes", label, after, classes, network),
         _layer("Mended and spoilt", _striped(kinds), f"{counts[0]:,} and {counts[1]:,} pixels", network),
     )
-    return Mended(layers, tuple(map(tuple, seen.boxes_yxhw.tolist())), *counts)
+    return Mended(layers, tuple(map(tuple, seen.boxes_yxhw.tolist())), *counts, seen.larger)
 
 
 def _layer(short: str, uri: str, caption: str, network: PageNetwork) -> Layer:

@@ -19,6 +19,7 @@ from rws.core.windows import (
     put_in_place,
     sides_that_show_more,
     uncertainty,
+    whole_enlarged,
 )
 
 
@@ -31,6 +32,13 @@ def test_uncertainty_is_0_where_sure_and_1_where_nothing_is_known():
     p = torch.tensor([[1.0, 0.25, 0.5], [0.0, 0.25, 0.5], [0.0, 0.25, 0.0], [0.0, 0.25, 0.0]])[:, None]
     torch.testing.assert_close(uncertainty(p)[0], torch.tensor([0.0, 1.0, 0.5]))
     assert uncertainty(torch.ones(1, 2, 2)).tolist() == [[0, 0], [0, 0]], "a single class is never in doubt"
+
+
+def test_a_whole_image_is_enlarged_by_the_root_of_its_passes_where_it_has_pixels_for_it():
+    assert whole_enlarged((192, 256), (360, 480), 2) == (272, 362)
+    assert whole_enlarged((192, 256), (360, 480), 4) == (384, 512)
+    assert whole_enlarged((192, 256), (256, 342), 4) == (384, 512), "1.5 times its own pixels"
+    assert whole_enlarged((192, 256), (255, 340), 4) is None
 
 
 def test_candidates_lie_inside_have_their_sides_and_reach_every_corner():

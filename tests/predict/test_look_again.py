@@ -8,6 +8,8 @@ import torch
 from PIL import Image
 from tiny import STAGES, TinyNetwork
 from torch import nn
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as TF
 
 from rws.core.cam import seg_grad_cam
 from rws.core.labels import resized_scores
@@ -21,7 +23,7 @@ from rws.predict.ways import LookAgain, PredictOptions, Windows
 from rws.runs.model_file import Card
 
 CARD = Card("lraspp_mobilenet_v3_large", False, STAGES, DEMO, base_size=32)
-# Without a background the whole image has no say in what a window shows.
+# Without a background the whole image has no say in what a window shows, and may be seen enlarged itself.
 WITHOUT = replace(CARD, classes=replace(DEMO, background=None))
 
 
@@ -180,7 +182,7 @@ def test_random_windows_are_the_same_each_time_and_others_in_another_image(netwo
 
 def test_the_whole_image_has_a_say_in_the_class_of_objects_and_none_in_where_they_are(network):
     found = look_again(network, CARD, photo(60, 80), LookAgain(3))
-    alone = look_again(network, WITHOUT, photo(60, 80), LookAgain(3))
+    alone = look_again(network, WITHOUT, photo(60, 80), LookAgain(3), choice=uncertainty)
     assert CARD.classes.background == 0
     assert torch.equal(found.slices[:, 0], alone.slices[:, 0])
     torch.testing.assert_close(found.slices.sum(1), torch.ones_like(found.slices[:, 0]))
@@ -190,6 +192,68 @@ def test_the_whole_image_has_a_say_in_the_class_of_objects_and_none_in_where_the
         part = resized_scores(found.whole[..., y : y + h, x : x + w], size)[0]
         assert (seen[1:] - own[1:]).abs().max() > 0.01
         torch.testing.assert_close(seen[None], classes_of_both(own[None], part[None], 0))
+
+
+# Without a background.
+
+
+def test_a_scene_is_seen_enlarged_as_a_whole_for_as_many_passes_and_both_views_count_half(network):
+    image = photo(120, 160)
+    found = look_again(network, WITHOUT, image, LookAgain(3))
+    assert network.seen == [(1, 3, 32, 42), (1, 3, 45, 59)]  # 1.41 times the sides
+    assert found.passes == pytest.approx(1 + 45 * 59 / (32 * 42))
+    assert found.boxes_yxhw.tolist() == [[0, 0, 120, 160]]
+    large = TF.resize(tv_tensors.Image(TF.pil_to_tensor(image)), [45, 59], antialias=True)
+    with torch.no_grad():
+        alone = network(WITHOUT.at_own_size()(large).as_subclass(torch.Tensor)[None])["out"].softmax(1)
+    torch.testing.assert_close(found.slices, alone)
+    expected = (resized_scores(found.whole, (45, 59)) + alone) / 2
+    torch.testing.assert_close(found.probabilities(), resized_scores(expected, (120, 160))[0])
+
+
+def test_a_scene_is_enlarged_to_sides_that_the_network_takes_as_they_are(network):
+    network.size_multiple = 16
+    found = look_again(network, WITHOUT, photo(120, 160), LookAgain(3))
+    assert network.seen[1] == (1, 3, 48, 64)
+    assert found.passes == pytest.approx(1 + 48 * 64 / (32 * 42))
+
+
+def test_every_scene_gets_as_many_passes():
+    """Whatever it holds; one pass more than the whole is a window, as the whole twice would show nothing."""
+    options = LookAgain(2.5)
+    budget = PassBudget(options)
+    network = Counting().eval()
+    images = [photo(120, 160, k) for k in range(4)]
+    found = [look_again(network, WITHOUT, image, options, budget) for image in images]
+    assert [round(each.passes) for each in found] == [2, 3, 2, 3]
+    assert [each.slices.shape[-2:] == (45, 59) for each in found] == [False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("size", "options", "choice"),
+    [
+        ((30, 40), LookAgain(3), None),  # no pixels for it: 1.41 times the input's sides is a blur
+        ((120, 160), LookAgain(3, choose="random"), None),
+        ((120, 160), LookAgain(3), uncertainty),
+        ((120, 160), LookAgain(2), None),
+    ],
+)
+def test_windows_stay_where_enlarging_shows_no_more_and_where_they_are_compared(
+    network, size, options, choice
+):
+    found = look_again(network, WITHOUT, photo(*size), options, choice=choice)
+    count = int(options.passes) - 1
+    assert found.passes == 1 + count
+    assert len(found.places_yxhw) == count
+    assert found.slices.shape[-2:] == found.whole.shape[-2:]
+
+
+def test_in_a_film_a_scene_is_seen_as_a_photograph_is(network):
+    image = photo(120, 160)
+    alone = look_again(network, WITHOUT, image, LookAgain(3))
+    after = look_again(network, WITHOUT, image, LookAgain(3), before=alone.unsure)
+    assert torch.equal(after.probabilities(), alone.probabilities())
+    assert torch.equal(after.unsure, alone.unsure)
 
 
 def test_a_network_of_bare_logits_without_stages_is_taken():

@@ -18,7 +18,7 @@ from rws.predict.ways import LookAgain
 from rws.report import __main__ as command
 from rws.report import again as again_module
 from rws.report.again import FILE, Again, closing_lines
-from rws.report.mended import MENDED, SAME, SPOILT, changes
+from rws.report.mended import MENDED, SAME, SPOILT, Mended, changes
 from rws.runs.checkpoint import read_json
 from rws.runs.model_file import load_trained
 
@@ -54,6 +54,13 @@ def test_a_run_ends_with_its_networks_in_one_pass_and_looking_again(root, tmp_pa
     fused = val(folder / "last.pt", data=data)
     one_pass, enlarged, again = (scores.miou for scores in plain.networks["plain"].values())
     assert [row[2] for row in rows] == [f"{m:.2f}" for m in (one_pass, fused.miou, enlarged, again)]
+
+
+def test_what_was_seen_again_is_named():
+    windows = ((0, 0, 5, 5), (3, 4, 5, 5))
+    assert Mended((), windows, 1300, 20).sentence == "2 windows mended 1,300 pixels and spoilt 20."
+    whole = Mended((), ((0, 0, 8, 9),), 1300, 20, larger=True)
+    assert whole.sentence == "A larger view mended 1,300 pixels and spoilt 20."
 
 
 def test_what_was_measured_is_not_measured_again(finished, monkeypatch, capsys):

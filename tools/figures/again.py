@@ -48,7 +48,7 @@ def again_figure(image: Image.Image, seen: SeenAgain, card: Card) -> Figure:
     for number, box in enumerate(seen.boxes_yxhw.tolist(), 1):
         _window(axes[0], number, box)
     panel(axes[1], overlay(image, before, card.classes), "one pass")
-    panel(axes[2], overlay(image, after, card.classes), f"{seen.passes} passes")
+    panel(axes[2], overlay(image, after, card.classes), f"{seen.passes:g} passes")
     panel(axes[3], _changes(image, changed), f"changed: {100 * changed.mean():.1f} % of the pixels")
     return figure
 
