@@ -14,6 +14,8 @@ MOST_PASSES = 26  # of one image
 class LookAgain:
     """RWS at test time: the whole image, and enlarged windows over what the network is unsure of.
 
+    Where there is no background the whole, enlarged, takes the place of two or more windows.
+
     passes: forward passes an image, the first one included; over a folder or a film their mean. most: passes
     of one image at most. sides: of the windows over the image's; a smaller one is taken where it holds much
     of what is unsure. choose: by what else the windows are chosen, for a comparison: what the last stage's
