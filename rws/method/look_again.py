@@ -40,7 +40,7 @@ from rws.core.windows import (
 )
 from rws.method.cams import CamNetwork
 from rws.method.whole_input import whole_input
-from rws.models.same_size import nearest_size
+from rws.models.same_size import nearest_size, size_multiple
 from rws.runs.model_file import Card
 from rws.runtime.device import to_network
 from rws.runtime.seeding import derive_seed
@@ -189,7 +189,7 @@ def look_again(
     images = whole_input(card, image)
     # What is compared with RWS, windows by other maps or by chance, stays windows.
     scene = card.classes.background is None and choice is None and options.choose == "uncertainty"
-    multiple = getattr(network, "size_multiple", 1) if scene else None
+    multiple = size_multiple(network) if scene else None
     options = replace(options, choose="uncertainty") if choice else options
     windows = partial(_windows, image, options, budget or PassBudget(options), multiple)
     size, own = (image.height, image.width), tuple(images.shape[-2:])

@@ -36,6 +36,11 @@ class SameSize:
         }
 
 
+def size_multiple(network: nn.Module) -> int:
+    """What the sides of a network's images should be multiples of, so that they are not resized once more."""
+    return getattr(network, "size_multiple", SameSize.size_multiple)
+
+
 def nearest_size(size: tuple[int, int], multiple: int) -> tuple[int, int]:
     """The nearest sides that are multiples, one multiple at least."""
     # round(side / multiple), a half to the even one, in whole numbers: an exported network computes it too.

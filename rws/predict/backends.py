@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from rws.core.stages import logits_of
 from rws.errors import UserError
+from rws.models.same_size import size_multiple
 from rws.predict.export.formats import FORMATS, Run, require_packages
 from rws.predict.export.kept import keep, make_content, network_digest, places, read_kept
 from rws.predict.export.plain import INPUT, OUTPUT
@@ -75,11 +76,14 @@ RUNTIMES: dict[str, tuple[Callable[[bytes], Run], str, str]] = {
 class Exported(nn.Module):
     """A network that a backend runs from its exported file.
 
+    size_multiple: what the sides of images should be multiples of, as `same_size` says of the network.
+
     Shape: normalised images (N, 3, h, w) -> {"out": logits (N, C, h, w)}, all on the CPU.
     """
 
-    def __init__(self, backend: str, content: bytes, card: Card) -> None:
+    def __init__(self, backend: str, content: bytes, card: Card, size_multiple: int) -> None:
         super().__init__()
+        self.size_multiple = size_multiple
         read, _, _ = RUNTIMES[backend]
         self.backend, self._run = backend, read(content)
         for name in ("mean", "std"):
@@ -149,7 +153,7 @@ def _checked(network: nn.Module, card: Card, backend: str, content: bytes) -> Ex
     with torch.inference_mode():
         want = logits_of(network(to_network(images, network)))
         try:
-            found = Exported(backend, content, card)
+            found = Exported(backend, content, card, size_multiple(network))
             got = logits_of(found(images))
         except UserError:
             raise

@@ -4,6 +4,7 @@ import hashlib
 import importlib.util
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ import rws
 from rws.data.classes import DEMO
 from rws.errors import UserError
 from rws.evaluate import command as val_command
+from rws.method.look_again import look_again
 from rws.models.same_size import same_size
 from rws.predict import backends
 from rws.predict.export import kept
@@ -296,6 +298,20 @@ def test_convolutions_that_pad_by_the_size_are_exported_with_free_sizes(tmp_path
     images = torch.rand(2, 3, 61, 90)
     with torch.no_grad():
         torch.testing.assert_close(run(images), network((images - 0.5) / 0.5)["out"], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("backend", EXACT)
+def test_a_scene_is_enlarged_as_torch_enlarges_it(backend):
+    """To the sides that the network's own class asks for, which its exported file does not say."""
+    torch.manual_seed(0)
+    network = same_size(nn.Sequential(nn.Conv2d(3, 4, 5, 2, 2), nn.Upsample(scale_factor=2)), 16).eval()
+    scenes = replace(
+        card(), classes=replace(DEMO, background=None, names=DEMO.names[:4], palette=DEMO.palette[:4])
+    )
+    exported = backends.in_backend(network, scenes, backend, "a scene")
+    found = [look_again(each, scenes, photo((132, 96)), LookAgain(3)) for each in (network, exported)]
+    assert found[1].slices.shape == found[0].slices.shape == (1, 4, 64, 96)
+    torch.testing.assert_close(found[1].slices, found[0].slices, atol=1e-4, rtol=0)
 
 
 def test_a_network_of_one_size_is_refused_with_the_way_out():

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rws.core.stages import logits_of
+from rws.models.same_size import size_multiple
 from rws.runs.model_file import Card
 
 INPUT, OUTPUT = "images", "logits"
@@ -48,7 +49,7 @@ def constant_padding(plain: PlainNetwork) -> Iterator[None]:
     this torch carries its formula through all layers after it, and does not end within many minutes.
     """
     kind = getattr(sys.modules.get("timm.layers"), "Conv2dSame", None)
-    resized = getattr(plain.network, "size_multiple", 1) > 1
+    resized = size_multiple(plain.network) > 1
     found = [m for m in plain.modules() if isinstance(m, kind)] if kind and resized else []
     for module in found:
         module.forward = partial(_padded, module)
