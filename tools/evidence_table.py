@@ -19,6 +19,8 @@ schedule: the paper's own accounting, epoch by epoch, beside the released row.
 import json
 import statistics
 import sys
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -223,6 +225,11 @@ def passes() -> str:
     return table([*head, "at most 6.3"], [*rows, ["mean", "", *means]])
 
 
+def _mean_units(results: Iterable[dict], way: str) -> float:
+    """Of a way in the results of records of `rws compare ways`."""
+    return statistics.fmean(each[way]["units"] for each in results)
+
+
 def equal_units() -> str:
     """Three passes beside larger images that cost as much, and a little more."""
     names = ("rws_3", "with_1.41", "weighed_1.41", "with_1.5", "weighed_1.5")
@@ -237,8 +244,8 @@ def equal_units() -> str:
         for (place, each), row in zip(found.items(), gains, strict=True)
     ]
     means = [f"{statistics.fmean(gain['mean'] for gain in column):+.2f}" for column in zip(*gains)]
-    units = next(iter(found.values()))["results"]
-    head = ["set", "images x seeds", *(f"`{name}`, {units[name]['units']:.2f} units" for name in names)]
+    units = [_mean_units((each["results"] for each in found.values()), name) for name in names]
+    head = ["set", "images x seeds", *(f"`{name}`, {of:.2f} units" for name, of in zip(names, units))]
     return table(head, [*rows, ["mean", "", *means]])
 
 
@@ -321,10 +328,10 @@ def more_passes() -> str:
     results = [each["results"] for each in found.values()]
     shared = [name for name in results[0] if all(name in each for each in results) and name != "plain"]
     rows = []
-    for name in sorted(shared, key=lambda name: results[0][name]["units"]):
+    for name in sorted(shared, key=partial(_mean_units, results)):
         gains = [each[name]["against_plain"] for each in results]
         mean = f"{statistics.fmean(gain['mean'] for gain in gains):+.2f}"
-        rows.append([f"`{name}`", f"{results[0][name]['units']:.2f}", *map(interval, gains), mean])
+        rows.append([f"`{name}`", f"{_mean_units(results, name):.2f}", *map(interval, gains), mean])
     heads = (f"[{path.split('/')[0].removeprefix('fair_')}](experiments/{path}/ways.md)" for path in found)
     return table(["", "units", *heads, "mean"], rows)
 
