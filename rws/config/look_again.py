@@ -46,6 +46,11 @@ class LookAgain:
             )
 
     @property
+    def whole_in_scenes(self) -> bool:
+        """Whether the whole takes the place of windows without a background: not of such as are asked for."""
+        return self.choose == "uncertainty" and self.sides == type(self).sides
+
+    @property
     def most_passes(self) -> int:
         """Of one image: `most`, or twice the mean."""
         return self.most if self.most is not None else math.ceil(2 * self.passes)

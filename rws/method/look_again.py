@@ -187,8 +187,7 @@ def look_again(
     Raises: UserError for an image that is far longer than wide.
     """
     images = whole_input(card, image)
-    # What is compared with RWS, windows by other maps or by chance, stays windows.
-    scene = card.classes.background is None and choice is None and options.choose == "uncertainty"
+    scene = card.classes.background is None and choice is None and options.whole_in_scenes
     multiple = size_multiple(network) if scene else None
     options = replace(options, choose="uncertainty") if choice else options
     windows = partial(_windows, image, options, budget or PassBudget(options), multiple)

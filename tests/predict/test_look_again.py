@@ -234,6 +234,7 @@ def test_every_scene_gets_as_many_passes():
     [
         ((30, 40), LookAgain(3), None),  # no pixels for it: 1.41 times the input's sides is a blur
         ((120, 160), LookAgain(3, choose="random"), None),
+        ((120, 160), LookAgain(3, sides=(0.7,)), None),
         ((120, 160), LookAgain(3), uncertainty),
         ((120, 160), LookAgain(2), None),
     ],
