@@ -2,8 +2,8 @@
 
 A window is believed as far as the whole image is unsure: in each pixel its share is the whole's uncertainty.
 Where there is a background it says where objects are, and together with the whole image of which class.
-Where there is none, as on streets, what is unsure lies everywhere. Then the whole image itself is seen
-enlarged, for as many passes as two or more windows would take, and both views count half.
+Where there is none, as on streets, the whole image itself is seen enlarged, for as many passes as two or more
+windows would take, and both views count half: on CamVid that gains more.
 
 The first pass sees the whole image, the windows are seen in one batch. Where the frame before has chosen the
 windows of a film's frame, whole and windows are one batch. There is no backward pass and no stage is needed,
