@@ -349,6 +349,24 @@ def test_voc_a_mask_with_a_colour_or_a_number_of_no_class_is_left_out(tmp_path, 
     assert all(reason in line for reason, line in zip(reasons, lines))
 
 
+def test_voc_masks_of_black_and_white_need_a_white_class(tmp_path, capsys):
+    root = voc(tmp_path / "export", "L")
+    for path in (root / "SegmentationClass").iterdir():
+        Image.fromarray(np.where(np.array(Image.open(path)) > 0, 255, 0).astype(np.uint8)).save(path)
+    (root / "labelmap.txt").write_text("background:0,0,0::\nkite:128,0,0::\n")
+    arguments = ["voc", str(root), "--output", str(tmp_path / "mine")]
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert "no image has a pixel of a class" in said
+    assert "SegmentationClass" in said
+    assert "labelmap.txt, as in cat:255,255,255::" in said
+    assert not (tmp_path / "mine").exists()
+    (root / "labelmap.txt").write_text("background:0,0,0::\nkite:255,255,255::\n")
+    assert main(arguments) == 0
+    found = open_split("folder", tmp_path / "mine", "val")
+    assert {int(n) for i in found.ids for n in np.unique(found.label(i))} == {0, 1}
+
+
 def test_voc_greys_are_numbers_or_the_colours_of_classes(tmp_path, capsys):
     root = voc(tmp_path / "export", "RGB")
     (root / "labelmap.txt").write_text("background:0,0,0::\nkite:128,128,128::\nfish:255,255,255::\n")

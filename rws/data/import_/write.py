@@ -86,11 +86,13 @@ class _Writer:
         names = tuple(by_number[number] for number in range(len(by_number)))
         self.classes = ClassSet(names, tuple(map(voc_colour, range(len(names)))), background=0)
         self.written = Written(list(names))
+        self.classed = False  # whether some pixel is of a class but background
+        self.ignored: str | None = None  # where something is annotated that counts nowhere
 
     def write(self, found: Found) -> Written:
         """Write all pictures, the classes and the lists.
 
-        Raises: UserError where no picture can be read.
+        Raises: UserError where no picture can be read, and where nothing that is annotated counts.
         """
         for folder in (IMAGES, MASKS):
             (self.root / folder).mkdir()
@@ -110,6 +112,12 @@ class _Writer:
         if not self.written.splits:
             why = f", such as {found.left_out[0]}" if found.left_out else ""
             raise UserError(f"no image of the export can be read{why}")
+        if self.ignored and not self.classed:
+            raise UserError(
+                f"no image has a pixel of a class: what is annotated counts nowhere, as in {self.ignored} "
+                "(255 in a mask, __ignore__ in labelme); give objects the number of their class, or name "
+                "their colour in labelmap.txt, as in cat:255,255,255::"
+            )
         self._write_texts()
         return self.written
 
@@ -123,6 +131,8 @@ class _Writer:
         label, lost = self._label(picture, header)
         empty = not label.any()
         self.written.empty += empty
+        self.classed = self.classed or bool(((label != 0) & (label != IGNORED)).any())
+        self.ignored = self.ignored or (picture.place if (label == IGNORED).any() else None)
         if empty and self.options.skip_empty:
             return False
         self._place(image, header, self.root / IMAGES / f"{image_id}{image.suffix}")
