@@ -130,7 +130,17 @@ def test_folders_of_folders(tmp_path):
     assert_whole(root, numbers, numbers)
 
 
-@pytest.mark.parametrize(("train", "val"), [("train", "val"), ("training", "validation"), ("train", "valid")])
+SPLIT_FOLDERS = [
+    ("train", "val"),
+    ("training", "validation"),
+    ("train", "valid"),
+    ("Train", "Val"),
+    ("train2017", "val2017"),
+    ("train", "dev"),
+]
+
+
+@pytest.mark.parametrize(("train", "val"), SPLIT_FOLDERS)
 def test_a_folder_for_each_split(tmp_path, train, val):
     root = own_set(tmp_path / "set", lists=False)
     for k, image_id in enumerate(IDS):
@@ -151,6 +161,34 @@ def test_lists_of_other_names_are_not_passed_over(tmp_path):
         UserError, match=r"training\.txt is there, and is not read; name the lists train\.txt"
     ):
         open_split("folder", root, "train")
+
+
+@pytest.mark.parametrize("other", ["Train.txt", "test.txt", "ImageSets/Segmentation/train.txt"])
+def test_lists_that_are_not_read_are_told(tmp_path, other):
+    root = own_set(tmp_path / "set", lists=False)
+    (root / other).parent.mkdir(parents=True, exist_ok=True)
+    (root / other).write_text("p0\n")
+    with pytest.raises(UserError, match=rf"{other} is there, and is not read"):
+        open_split("folder", root, "val")
+
+
+@pytest.mark.parametrize(("folders", "masks"), [(("train", "test"), True), (("train", "val"), False)])
+def test_folders_of_splits_that_are_not_read_as_such_are_no_images_of_one_set(tmp_path, folders, masks):
+    root = own_set(tmp_path / "set", lists=False)
+    for k, image_id in enumerate(IDS):
+        for part in ("images", "masks") if masks else ("images",):
+            (root / part / folders[k % 2]).mkdir(exist_ok=True)
+            (root / part / f"{image_id}.png").rename(root / part / folders[k % 2] / f"{image_id}.png")
+    there = f"images/ has {', '.join(folders)}; masks/ has {', '.join(folders) if masks else 'none'}"
+    with pytest.raises(UserError, match=rf"{there}; name one train and one val in both, or write train\.txt"):
+        open_split("folder", root, "train")
+
+
+def test_a_split_that_is_drawn_is_told(tmp_path):
+    root = own_set(tmp_path / "set", lists=False)
+    note = "2 of 8 images are drawn for it (--data.val-share); train.txt and val.txt would say which"
+    assert open_split("folder", root, "val").notes == [note]
+    assert open_split("folder", root, "train").notes == []
 
 
 def test_what_lies_beside_the_folders_of_the_splits_is_told(tmp_path):

@@ -10,12 +10,12 @@ import numpy as np
 
 from rws.data.import_.shapes import Patch, Size, Unread
 from rws.data.sets.classes_file import is_background
+from rws.data.sets.folder_layouts import PARTS
 from rws.errors import UserError, said
 
 IGNORED = 255
 _IGNORED_NAME = "__ignore__"  # labelme's
-_SPLITS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
-_SPLITS |= {"dev": "val", "test": "test", "testing": "test"}
+_SPLITS = {word: split for split, words in PARTS.items() for word in words}
 
 
 class NoArea(Exception):

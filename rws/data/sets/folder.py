@@ -14,7 +14,15 @@ from rws.data.leaks import same_files
 from rws.data.lists import read_list
 from rws.data.reading import Reading
 from rws.data.sets.classes_file import read_classes
-from rws.data.sets.folder_layouts import CLASSES_FILE, PARTS, Layout, Nested, find_layout, passed_over
+from rws.data.sets.folder_layouts import (
+    CLASSES_FILE,
+    Layout,
+    Nested,
+    find_layout,
+    other_lists,
+    passed_over,
+    refuse_parts,
+)
 from rws.data.split import Split
 from rws.errors import UserError
 
@@ -28,12 +36,16 @@ def open_folder(root: str | Path, split: str, list_name: str | None, reading: Re
     """
     layout = find_layout(root, split)
     classes = read_classes(layout.classes_file)
+    given = layout.divided or list_name is not None or (layout.root / "val.txt").is_file()
     ids = layout.ids if layout.divided and list_name is None else _ids(layout, split, list_name, reading)
     name = list_name or split
     parts = (layout.root, name, classes, ids, layout.places, reading)
     opened = Split(*parts) if layout.paths is None else Nested(layout.paths, *parts)
     if layout.divided and layout.classes_file.name == CLASSES_FILE and (split, list_name) == ("train", None):
         opened.notes += passed_over(layout.root)
+    if not given and split == "val":
+        share = f"{len(ids)} of {len(layout.ids)} images are drawn for it (--data.val-share)"
+        opened.notes.append(f"{share}; train.txt and val.txt would say which")
     return opened
 
 
@@ -46,13 +58,17 @@ def _ids(layout: Layout, split: str, list_name: str | None, reading: Reading) ->
         return read_list(root / f"{list_name or split}.txt")
     if there:
         raise UserError(f"{root}: {there[0]}.txt is there without its twin; write both train.txt and val.txt")
-    alike = [f"{word}.txt" for name in lists for word in PARTS[name] if (root / f"{word}.txt").is_file()]
-    if alike:
-        raise UserError(f"{root}: {alike[0]} is there, and is not read; name the lists train.txt and val.txt")
+    if alike := other_lists(root):
+        raise UserError(
+            f"{root}: {alike[0]} is there, and is not read; name the lists train.txt and val.txt, and lay "
+            "them beside images/"
+        )
+    refuse_parts(root)
     ids = _draw(layout, split, reading)
     if not ids:
         raise UserError(
-            f"{root}: {len(layout.ids)} images, none is left for {split}; add some, or train.txt and val.txt"
+            f"{root}: {len(layout.ids)} images, none is left for {split} (those of the same bytes stay "
+            "together); add some, or train.txt and val.txt"
         )
     return ids
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rws.data.files import SUFFIXES
 from rws.data.label_files import LABEL_SUFFIXES
+from rws.data.lists import LIST_FOLDERS
 from rws.data.lookup import files_below, find_file, joined
 from rws.data.reading import Places
 from rws.data.sets.paired_folders import ids_in, no_image
@@ -15,7 +16,12 @@ from rws.errors import UserError
 
 IMAGES, MASKS, CLASSES_FILE = "images", "masks", "classes.txt"
 ROBOFLOW_CLASSES, ROBOFLOW_END = "_classes.csv", "_mask"
-PARTS = {"train": ("train", "training"), "val": ("val", "valid", "validation"), "test": ("test", "testing")}
+# The words for each split, the usual one first; a number may follow, as in train2017.
+PARTS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev", "eval"),
+    "test": ("test", "testing"),
+}
 _ADVICE = "make the folder with images/, masks/ and classes.txt, and give it as --data.root"
 
 
@@ -59,7 +65,9 @@ def find_layout(root: str | Path, split: str) -> Layout:
     top = Path(root).expanduser()
     if _part(top, "train", ROBOFLOW_CLASSES):
         if (part := _part(top, split, ROBOFLOW_CLASSES)) is None:
-            raise UserError(f"{top}: no folder {' or '.join(PARTS[split])} with {ROBOFLOW_CLASSES}; add it")
+            raise UserError(
+                f"{top}: no folder {' or '.join(PARTS[split][:3])} with {ROBOFLOW_CLASSES}; add it"
+            )
         return _roboflow(top, part)
     root = find_folders(root, (IMAGES, MASKS), (), _ADVICE)
     part = _part(root / IMAGES, split)
@@ -71,9 +79,29 @@ def find_layout(root: str | Path, split: str) -> Layout:
 
 
 def _part(folder: Path, split: str, holding: str = "") -> str | None:
-    """The folder of a split below another, by the names that people give it."""
-    names = [name for name in PARTS[split] if (folder / name).is_dir()]
+    """The folder of a split below another, by the names that people give it; the usual one first."""
+    there = sorted(folder.iterdir()) if folder.is_dir() else []
+    names = [path.name for path in there if part_of(path.name) == split and path.is_dir()]
+    names.sort(key=lambda name: PARTS[split].index(name) if name in PARTS[split] else len(PARTS[split]))
     return next((name for name in names if (folder / name / holding).exists()), None)
+
+
+def part_of(name: str) -> str | None:
+    """The split that a folder or a list is named after, as train for Train and train2017."""
+    word = name.casefold().rstrip("0123456789")
+    return next((split for split, words in PARTS.items() if word in words), None)
+
+
+def refuse_parts(root: Path) -> None:
+    """Raises: UserError where folders in images/ are named after splits and are not read as such."""
+    parts = {f: [part for split in PARTS if (part := _part(root / f, split))] for f in (IMAGES, MASKS)}
+    if {part_of(name) for name in parts[IMAGES]} <= {"train"}:
+        return
+    there = "; ".join(f"{folder}/ has {', '.join(names) or 'none'}" for folder, names in parts.items())
+    raise UserError(
+        f"{root}: of folders named after splits {there}; name one train and one val in both, or write "
+        "train.txt and val.txt"
+    )
 
 
 def passed_over(root: Path) -> list[str]:
@@ -86,9 +114,15 @@ def passed_over(root: Path) -> list[str]:
         elif path.is_file() and path.suffix.lower() in SUFFIXES and path.name[0] != ".":
             images.append(path)
     found = [f"{len(images)} other images, such as {images[0].relative_to(root)}"] if images else []
-    found += [f"{split}.txt" for split in PARTS if (root / f"{split}.txt").is_file()]
+    found += other_lists(root)
     folders = ", ".join(f"{IMAGES}/{part}" for part in parts)
     return [f"{folders} are the splits; not read: {', '.join(found)}"] if found else []
+
+
+def other_lists(root: Path) -> list[str]:
+    """The lists below a root that are named after a split, by their paths."""
+    paths = (path for folder in (".", *LIST_FOLDERS) for path in sorted((root / folder).glob("*.txt")))
+    return [path.relative_to(root).as_posix() for path in paths if part_of(path.stem)]
 
 
 def _roboflow(root: Path, part: str) -> Layout:
