@@ -57,7 +57,8 @@ def regions(label: np.ndarray, classes: ClassSet) -> Iterator[tuple[int, np.ndar
     Shape: label (H, W) -> (h, w) uint8, 1 inside the region, at most LOOKED_AT pixels long.
     """
     scale = min(1.0, LOOKED_AT / max(label.shape))
-    small = cv2.resize(label, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+    across, down = (max(scale, 1 / side) for side in label.shape[::-1])  # of a strip a pixel is left
+    small = cv2.resize(label, None, fx=across, fy=down, interpolation=cv2.INTER_NEAREST)
     counts = np.bincount(small.ravel(), minlength=256)
     for index in sorted(i for i in classes.foreground if counts[i] >= SMALLEST_NAMED * small.size):
         count, numbers, facts, _ = cv2.connectedComponentsWithStats((small == index).astype(np.uint8))

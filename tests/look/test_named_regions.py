@@ -93,6 +93,13 @@ def test_a_name_that_has_no_room_at_all_is_left_out():
     assert named_overlay(image, label, long, "strip").width == 60
 
 
+@pytest.mark.parametrize("size", [(1, 6000), (2, 4000), (6000, 4)])
+def test_a_strip_of_few_pixels_is_drawn(size):
+    image, label = Image.new("RGB", size[::-1]), np.ones(size, np.uint8)
+    assert [(index, min(region.shape)) for index, region in regions(label, VOC2012)] == [(1, 1)]
+    assert named_overlay(image, label, VOC2012).size == image.size
+
+
 def test_a_strip_of_very_many_classes_says_how_many_it_leaves_out():
     label = np.repeat(np.arange(171, dtype=np.uint8)[None], 40, 0).repeat(2, 1)
     picture = named_overlay(Image.new("RGB", (342, 40)), label, STUFF)
