@@ -22,9 +22,17 @@ class Wait:
 
 
 WAITS = (
-    Wait("predict-one", "`rws predict` of one photograph, imports included", "`import torch, torchvision`"),
-    Wait("ways-rws-light", "`--ways rws`: three passes over a photograph", "three plain predictions"),
-    Wait("film", "24 frames of a film, two networks, `--backend openvino`", "the same with torch"),
+    Wait(
+        "predict-one",
+        "`rws predict` of one photograph, light network, imports included, seconds of the processor",
+        "`import torch, torchvision`",
+    ),
+    Wait(
+        "ways-rws-light",
+        "`--ways rws`: three passes over each of 12 photographs, light network",
+        "three plain predictions of each",
+    ),
+    Wait("film", "24 frames of a film, two light networks, `--backend openvino`", "the same with torch"),
     Wait("predict-backend-resnet50-openvino-bf16", "16 photographs, ResNet-50, `openvino-bf16`", "torch"),
     Wait("cam-8", "heat maps of four stages, ResNet-50, 8 images", "pytorch-grad-cam", FIRST),
     Wait("train-light", "30 training steps of a light network", "torchvision's reference loop", OTHER),
