@@ -1,5 +1,6 @@
 """What a person holds as an image, made an image in RGB as a network was trained to see it."""
 
+import os
 from pathlib import Path
 from typing import TypeAlias
 
@@ -9,6 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as TF
 
+from rws.data.files import is_deep
 from rws.errors import UserError
 from rws.predict.images import open_image
 from rws.predict.inference import shown_to
@@ -22,6 +24,9 @@ OUTSIDE = 1e-3  # by which values of a tensor may miss [0, 1], after a resizing 
 def as_image(source: Source, card: Card) -> Image.Image:
     """A photograph's path, a PIL image, an array or a tensor as an image in RGB of 8 bits.
 
+    Of colours of 16 bits Pillow keeps the upper 8 alone, so an opened image of such is read from its file.
+    That it is one is known before its pixels are decoded alone: what is decoded already has 8 bits.
+
     Shape: an array (H, W, 3) uint8 in RGB; a tensor (3, H, W), uint8, or floating in [0, 1], which is rounded
         to 8 bits.
     Raises: UserError for a file that cannot be read, and for what is none of these, with what is needed.
@@ -29,7 +34,7 @@ def as_image(source: Source, card: Card) -> Image.Image:
     if isinstance(source, str | Path):
         return open_image(Path(source), card.levels)
     if isinstance(source, Image.Image):
-        return shown_to(card, source)
+        return _of_opened(source, card)
     if isinstance(source, np.ndarray):
         return _of_array(source)
     if isinstance(source, Tensor):
@@ -38,6 +43,14 @@ def as_image(source: Source, card: Card) -> Image.Image:
         f"a {type(source).__name__} is no image: give a path, a PIL image, an RGB array (H, W, 3) uint8, a "
         "tensor (3, H, W), or a list of them"
     )
+
+
+def _of_opened(image: Image.Image, card: Card) -> Image.Image:
+    if not is_deep(image) or len(image.getbands()) == 1:
+        return shown_to(card, image)
+    if not (name := getattr(image, "filename", "")):
+        raise UserError("an image in colours of 16 bits, which Pillow cuts to 8: give the path of its file")
+    return open_image(Path(os.fsdecode(name)), card.levels)
 
 
 def _of_array(array: np.ndarray) -> Image.Image:

@@ -1,7 +1,8 @@
 """`rws.load`: a checkpoint, a published network, code of one's own, or a module at hand, ready to be used."""
 
 import copy
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -39,6 +40,21 @@ class ModuleCard(Card):
         return Normalisation(*self.mean_and_std)
 
 
+@contextmanager
+def _told_in_python() -> Iterator[None]:
+    """Errors name arguments, where commands name flags."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(_plain(str(error))) from error
+
+
+def _plain(message: str) -> str:
+    """A message without the flag with which it begins."""
+    return message.removeprefix("--model.name ").removeprefix("--")
+
+
+@_told_in_python()
 def load(
     what: str | Path | nn.Module,
     *,
@@ -79,7 +95,7 @@ def load(
     else:
         network, card = open_network(what, trusted)
         (title,) = titles_of([what])
-    say(*(f"note: {note}" for note in getattr(network, "notes", ())))
+    say(*(f"note: {_plain(note)}" for note in getattr(network, "notes", ())))
     shown = _with(card, title, classes, stages, base_size)
     name = title if isinstance(what, nn.Module) else what
     network = in_backend(prepare_for_prediction(network, on), card, backend, name)
@@ -102,10 +118,7 @@ def _of_module(module: nn.Module, normalisation: tuple[Levels3, Levels3]) -> tup
         raise UserError(
             f"{name}: cannot be copied ({type(error).__name__}: {error}); load it anew"
         ) from error
-    try:
-        network, count = made_fit(name, network)
-    except UserError as error:
-        raise UserError(str(error).removeprefix("--model.name ")) from error
+    network, count = made_fit(name, network)
     classes = named_classes(range(count))
     return network, ModuleCard(name, False, found_stages(network), classes, BASE_SIZE, None, normalisation)
 

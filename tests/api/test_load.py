@@ -1,9 +1,11 @@
 """`rws.load` and what comes back of a photograph: every kind of source, every way, and what is refused."""
 
 import copy
+import io
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -76,6 +78,20 @@ def test_frames_of_more_bits_are_read_in_the_range_of_the_network(checkpoint, tm
     (frame,) = deep.film(tmp_path / "film")
     assert np.array_equal(np.asarray(frame.image), np.asarray(deep(tmp_path / "film/0.png").image))
     assert np.asarray(frame.image).max() == 64
+
+
+def test_an_opened_image_in_colours_of_16_bits_is_read_as_its_file_is(checkpoint, net, tmp_path):
+    network, card = load_trained(checkpoint)
+    save_trained(tmp_path / "deep.pt", network, replace(card, levels=(0.0, 4095.0)))
+    values = np.linspace(0, 4095, HEIGHT * WIDTH * 3).astype(np.uint16).reshape(HEIGHT, WIDTH, 3)
+    path = tmp_path / "deep.png"
+    cv2.imwrite(str(path), values)
+    deep = rws.load(tmp_path / "deep.pt", device="cpu")
+    seen = np.asarray(deep(Image.open(path)).image)
+    assert np.array_equal(seen, np.asarray(deep(path).image))
+    assert seen.max() == 255
+    with pytest.raises(rws.UserError, match="colours of 16 bits, which Pillow cuts to 8: give the path"):
+        net(Image.open(io.BytesIO(path.read_bytes())))
 
 
 def test_a_checkpoint_sees_a_photograph_as_predict_does(net, checkpoint, tmp_path):
@@ -244,6 +260,12 @@ def test_any_module_is_copied_and_left_as_it_is():
     assert rws.load(module, device="cpu").classes == ("0", "1", "2")
 
 
+def test_a_module_that_was_loaded_is_loaded_again():
+    once = rws.load(Bare(3), base_size=48, device="cpu")
+    twice = rws.load(once.module, base_size=48, device="cpu")
+    assert np.array_equal(twice(picture()).label, once(picture()).label)
+
+
 def test_normalisation_and_size_of_a_module_are_those_given():
     class Mean(nn.Module):
         """Logits: the image's own channels and a parameter."""
@@ -271,6 +293,15 @@ def test_normalisation_and_size_of_a_module_are_those_given():
         [0.229, 0.224, 0.225]
     )
     assert np.allclose(plain.probabilities[:, 3, 3], normal.softmax(0), atol=1e-5)
+
+
+def test_python_is_told_of_arguments_and_not_of_flags(checkpoint, capsys):
+    with pytest.raises(rws.UserError, match="^backend foo: must be one of torch"):
+        rws.load(checkpoint, backend="foo")
+    with pytest.raises(rws.UserError, match="^device cuda: needs torch"):
+        rws.load(checkpoint, backend="openvino", device="cuda")
+    rws.load(nn.DataParallel(Bare(3)), device="cpu")
+    assert "note: DataParallel: taken out of DataParallel" in capsys.readouterr().out
 
 
 def test_what_cannot_be_loaded_is_told(checkpoint, tmp_path):
