@@ -129,13 +129,14 @@ def _finished(
 def made_fit(name: str, network: object, num_classes: int | None = None) -> tuple[nn.Module, int]:
     """A network of one's own, made to return {"out": logits} at its input's size; and its number of classes.
 
-    Without `num_classes` it may have any number of them. The network itself is changed, as by `same_size`.
+    Without `num_classes` it may have any number of them. The network itself is changed, as by `same_size`, and
+    brought to the CPU in float32.
 
     Raises: UserError for what is no network as it is needed.
     """
     network, notes = _plain(name, network)
     try:
-        multiple, output = needed_multiple(network)
+        multiple, output = needed_multiple(network.cpu().float())
     except Exception as error:
         raise UserError(
             f"--model.name {name}: the network takes no image (1, 3, H, W); tried sides that are multiples "

@@ -63,11 +63,16 @@ def same_size(network: nn.Module, multiple: int = 1, notes: tuple[str, ...] = ()
     names and its state_dict its keys, so that the same class loads the weights elsewhere. Where its sides
     must be multiples of a number, other images are resized to the nearest such size and the logits back.
     They are not padded: heat maps, slices and fusion rely on the cells of every stage to tile the image.
+    One that was given before is given again, with the larger multiple and the notes of both times.
 
     Shape: (N, 3, H, W) -> {"out": (N, C, H, W)}, and "aux" where the network returns it.
     """
     own = type(network)
-    network.__class__ = type(own.__name__, (SameSize, own), {"size_multiple": multiple, "notes": notes})
+    bases = (SameSize, own)
+    if isinstance(network, SameSize):
+        bases, multiple = (own,), max(multiple, network.size_multiple)
+        notes = tuple(dict.fromkeys((*network.notes, *notes)))
+    network.__class__ = type(own.__name__, bases, {"size_multiple": multiple, "notes": notes})
     return network
 
 

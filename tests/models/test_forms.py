@@ -36,6 +36,9 @@ class Halves(Net):
         up = nn.functional.interpolate(super().forward(x), scale_factor=4.0)
         return {"out": up + x[:, :1], "aux": up}
 
+def halved(num_classes):
+    return Net(num_classes).half()
+
 def tuned(num_classes):
     return Net(num_classes)
 
@@ -259,6 +262,11 @@ def test_a_wrapped_network_is_taken_out(own, factory, wrappers):
     assert not is_compiled(network)
 
 
+def test_a_network_of_half_precision_is_taken_in_whole(own):
+    network, _ = build_network(own("halved"), 5)
+    assert network(torch.zeros(1, 3, 8, 8))["out"].dtype == torch.float32
+
+
 def test_own_module_that_cannot_be_imported(own):
     assert "No module named 'nowhere'" in refusal("nowhere.at_all:Net")
     assert "importable from the working directory" in refusal("nets.lost:Net")
@@ -278,6 +286,13 @@ def test_a_network_of_any_size_is_not_resized():
     with torch.no_grad():
         expected = conv(images)
         assert torch.equal(same_size(conv)(images)["out"], expected)
+
+
+def test_a_network_is_made_fit_twice():
+    network = same_size(same_size(nn.Conv2d(3, 2, 3, 1, 1), 4, ("a", "b")), 2, ("b", "c"))
+    assert (network.size_multiple, network.notes) == (4, ("a", "b", "c"))
+    assert isinstance(network, nn.Conv2d)
+    assert network(torch.zeros(1, 3, 9, 6))["out"].shape == (1, 2, 9, 6)
 
 
 @pytest.mark.parametrize(
