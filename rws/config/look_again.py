@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 
 from rws.errors import UserError
 
 CHOICES = ("uncertainty", "attention", "random")
-MOST_PASSES = 26  # of one image
+MOST_PASSES = 26  # of an image, on the average
+SMALLEST_SIDE = 0.125  # of a window over the image's, as rws.core.windows.STEP
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,13 @@ class LookAgain:
             raise UserError(
                 f"command line: --passes {self.passes:g}: must be 1 to {MOST_PASSES}, the whole included"
             )
-        if self.most is not None and self.most < self.passes:
+        if self.most is not None and not (isinstance(self.most, Integral) and self.most >= self.passes):
             raise UserError(
-                f"command line: --passes-most {self.most}: must be at least --passes {self.passes:g}"
+                f"command line: --passes-most {self.most}: must be at least --passes {self.passes:g}, and a "
+                "whole number"
             )
+        if not self.sides or not all(SMALLEST_SIDE <= side < 1 for side in self.sides):
+            raise UserError(f"sides {self.sides}: must be one or several, from {SMALLEST_SIDE} to below 1")
 
     @property
     def whole_in_scenes(self) -> bool:

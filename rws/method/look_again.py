@@ -11,6 +11,8 @@ so any network will do; windows chosen by attention alone need both.
 """
 
 import zlib
+from bisect import bisect_left, insort
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -46,6 +48,7 @@ from rws.runtime.device import to_network
 from rws.runtime.seeding import derive_seed
 
 Choice = Callable[[Tensor], Tensor]
+REMEMBERED = 10_000  # images whose windows a budget compares, so that a camera may never end
 HALF = 0.5  # the share of the whole enlarged, which lacks nothing of what lies around
 
 
@@ -53,25 +56,36 @@ class PassBudget:
     """Shares forward passes out among the images of a folder or a film: `passes` an image on the average.
 
     A window is taken only while it is worth more than those of other images so far: of n images the windows
-    of the n (passes - 1) largest worths. At no time have more been taken than the average allows.
+    of the n (passes - 1) largest worths. At no time have more been taken than the average allows. Of more
+    images than REMEMBERED the last ones are compared.
     """
 
     def __init__(self, options: LookAgain):
         self.windows, self.most = options.passes - 1, options.most_passes - 1
         self.images = self.taken = 0
-        self._worths: list[float] = []
+        self._last: deque[list[float]] = deque()
+        self._rising: list[float] = []  # all of `_last`
 
     def take(self, worths: list[float]) -> int:
         """How many of an image's windows, of falling worth, are taken."""
         self.images += 1
-        self._worths = sorted([*self._worths, *worths], reverse=True)
+        self._remember(worths)
         allowed = int(self.windows * self.images + 1e-9)
         if not allowed:
             return 0
-        least = self._worths[min(allowed, len(self._worths)) - 1]
+        rank = max(1, int(self.windows * len(self._last) + 1e-9))
+        least = self._rising[-min(rank, len(self._rising))]
         count = min(sum(worth >= least for worth in worths), self.most, allowed - self.taken)
         self.taken += count
         return count
+
+    def _remember(self, worths: list[float]) -> None:
+        self._last.append(worths)
+        for worth in worths:
+            insort(self._rising, worth)
+        if len(self._last) > REMEMBERED:
+            for worth in self._last.popleft():
+                del self._rising[bisect_left(self._rising, worth)]
 
 
 @dataclass(frozen=True)
@@ -160,7 +174,7 @@ class SeenAgain:
         return put_in_place(whole, parts, self.places_yxhw, share=share, overwrite=whole is not self.whole)
 
 
-Look = Callable[[nn.Module, Card, Image.Image], SeenAgain]
+Look = Callable[..., SeenAgain]  # of a network, its card, an image, and `images` as `look_again`
 
 
 def look_at_images(options: LookAgain) -> Look:
@@ -177,16 +191,18 @@ def look_again(
     budget: PassBudget | None = None,
     choice: Choice | None = None,
     before: Tensor | None = None,
+    images: Tensor | None = None,
 ) -> SeenAgain:
     """See an image in RGB as a whole and, enlarged, the windows that are worth it most.
 
     `budget` says how many; without one it is one of this image alone. `choice`, in place of that of the
     options, makes the map (h, w) by which they are chosen of the whole image's probabilities (C, h, w).
     `before` is such a map already, of the frame before: whole and windows are then seen in one batch.
+    `images` is the `whole_input`, where that is made already.
 
     Raises: UserError for an image that is far longer than wide.
     """
-    images = whole_input(card, image)
+    images = whole_input(card, image) if images is None else images
     scene = card.classes.background is None and choice is None and options.whole_in_scenes
     multiple = size_multiple(network) if scene else None
     options = replace(options, choose="uncertainty") if choice else options

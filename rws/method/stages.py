@@ -39,7 +39,7 @@ def check_stages(network: nn.Module, stages: tuple[str, ...], size: tuple[int, i
     if not stages:
         raise UserError(
             "it has no stages to look at (transformers have none), so there are no heat maps; rws predict "
-            "and rws val take it, in every way but --choose attention"
+            "and rws val take it, in every way but by attention (--choose attention, --ways attention)"
         )
     if len(set(stages)) < len(stages):
         raise UserError(f"model.stages: {list(stages)} names a stage twice; name each once")

@@ -25,8 +25,10 @@ class FilmLook:
         self._unsure: Tensor | None = None
         self._small: np.ndarray | None = None
 
-    def __call__(self, network: nn.Module, card: Card, image: Image.Image) -> SeenAgain:
-        """See the next frame, in RGB.
+    def __call__(
+        self, network: nn.Module, card: Card, image: Image.Image, images: Tensor | None = None
+    ) -> SeenAgain:
+        """See the next frame, in RGB; `images` as `look_again`.
 
         Raises: UserError as `look_again`.
         """
@@ -34,6 +36,6 @@ class FilmLook:
         cut = self._small is None or np.abs(small - self._small).mean() > CUT
         alone = cut or self._options.choose != "uncertainty"
         before = None if alone else self._unsure
-        found = look_again(network, card, image, self._options, self._budget, before=before)
+        found = look_again(network, card, image, self._options, self._budget, before=before, images=images)
         self._unsure, self._small = found.unsure, small
         return found

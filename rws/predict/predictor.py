@@ -61,7 +61,7 @@ class Predictor:
         options = self.options
         try:
             if self.again:
-                return self.again(self.network, self.card, image).label()
+                return self.again(self.network, self.card, image, images=seen).label()
             if options.windows:
                 return sliding_label(self.network, self.card, image, options.windows, options.tta, name)
             return label_of_input(self.network, seen, (image.height, image.width), options.tta)

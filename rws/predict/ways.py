@@ -111,6 +111,10 @@ class PredictOptions:
             require_torch("--choose attention", self.backend)
         if self.look_again and self.windows:
             raise UserError("command line: --ways rws and --slide are two ways to look at parts; choose one")
+        if self.look_again and self.tta != "none":
+            raise UserError(
+                f"command line: --ways rws and --ways {self.tta} are two ways to look; choose one"
+            )
         if has_quarters(self.tta) and self.windows:
             raise UserError(
                 f"command line: --ways {self.tta} enlarges parts of the whole image, --slide sees parts at "

@@ -11,14 +11,17 @@ from torch import nn
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as TF
 
+from rws.config.look_again import SMALLEST_SIDE
 from rws.core.cam import seg_grad_cam
 from rws.core.labels import resized_scores
-from rws.core.windows import classes_of_both, on_grid, uncertainty
+from rws.core.windows import STEP, classes_of_both, on_grid, uncertainty
 from rws.data.classes import DEMO
 from rws.errors import UserError
-from rws.method.look_again import PassBudget, SeenAgain, look_again
+from rws.method import look_again as look_again_module
+from rws.method.look_again import PassBudget, SeenAgain, look_again, look_at_images
 from rws.predict.inference import network_input, predict_label
 from rws.predict.options import parse
+from rws.predict.predictor import Predictor
 from rws.predict.ways import LookAgain, PredictOptions, Windows
 from rws.runs.model_file import Card
 
@@ -295,6 +298,27 @@ def test_a_fraction_of_a_pass_comes_out_over_the_images():
     assert sum(budget.take([0.2, 0.1]) for _ in range(20)) == 10
 
 
+def test_of_very_many_images_the_last_ones_are_compared(monkeypatch):
+    monkeypatch.setattr(look_again_module, "REMEMBERED", 4)
+    budget = PassBudget(LookAgain(2))
+    for _ in range(10):
+        budget.take([0.9, 0.8])
+    counts = [budget.take([worth, 0.01]) for worth in (0.1, 0.2, 0.1, 0.2, 0.1, 0.2, 0.1)]
+    assert sum(counts[:4]) < 4, "beside those that were worth more"
+    assert counts[4:] == [1, 1, 1], "which are forgotten"
+    assert len(budget._last) == 4
+    assert budget._rising == sorted(worth for worths in budget._last for worth in worths)
+
+
+def test_what_the_network_sees_is_not_made_twice(network, monkeypatch):
+    image, look = photo(60, 80), look_at_images(LookAgain(3))
+    expected = look(network, CARD, image).label()
+    images = network_input(CARD, image)
+    monkeypatch.setattr(look_again_module, "whole_input", None)
+    predictor = Predictor("a", network, CARD, PredictOptions(look_again=LookAgain(3)), look)
+    assert np.array_equal(predictor.label(image, images), expected)
+
+
 # The command line.
 
 
@@ -327,11 +351,24 @@ def test_wrong_flags(flags, said):
         parse(["--checkpoint", "c.pt", "--input", "i", "--output", "o", *flags])
 
 
-def test_an_unknown_choice_is_told():
-    with pytest.raises(UserError, match="must be one of uncertainty, attention, random"):
-        LookAgain(choose="chance")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"choose": "chance"}, "must be one of uncertainty, attention, random"),
+        ({"most": 4.5}, "most 4.5: must be at least --passes 3, and a whole number"),
+        ({"most": float("nan")}, "most nan: must be at least"),
+        ({"sides": ()}, r"sides \(\): must be one or several"),
+        ({"sides": (0.7, 1.2)}, r"sides \(0.7, 1.2\): must be one or several, from 0.125 to below 1"),
+        ({"sides": (0.1,)}, "sides"),
+    ],
+)
+def test_what_cannot_be_is_told(options, said):
+    with pytest.raises(UserError, match=said):
+        LookAgain(**options)
+    assert SMALLEST_SIDE == STEP
 
 
-def test_windows_are_not_looked_at_again():
-    with pytest.raises(UserError, match="--ways rws and --slide"):
-        PredictOptions(windows=Windows(64, 32), look_again=LookAgain())
+@pytest.mark.parametrize("other", [{"windows": Windows(64, 32)}, {"tta": "quarters"}])
+def test_windows_and_augmentations_are_not_looked_at_again(other):
+    with pytest.raises(UserError, match="--ways rws and --"):
+        PredictOptions(**other, look_again=LookAgain())
