@@ -84,25 +84,26 @@ def choose_windows(unsure: Tensor, boxes_yxhw: Tensor, most: int) -> tuple[list[
     window of the smallest size is taken where one holds HOLD of what is unsure, and of the largest elsewhere.
     Of that size it is the one that holds most. What lies in a window that is taken counts for little in those
     after it. A window is worth the uncertainty that it holds, a mean over the image, times the doublings by
-    which it is enlarged, and never more than the one before it.
+    which it is enlarged, and never more than the one before it. What is no finite number counts as sure.
 
     Shape: unsure (H, W), boxes (K, 4) -> at most `most` indices and values.
     """
-    unsure, boxes = unsure.double().clone(), boxes_yxhw.tolist()
-    areas = boxes_yxhw[:, 2:].prod(1)
+    # On the CPU, for on CUDA sums differ from call to call, and MPS has no float64.
+    unsure = unsure.detach().cpu().double().nan_to_num(0.0, 0.0, 0.0)
+    boxes, areas = boxes_yxhw.tolist(), boxes_yxhw[:, 2:].prod(1)
+    y, x, h, w = boxes_yxhw.unbind(1)
     taken: list[int] = []
     worth: list[float] = []
     for _ in range(min(most, len(boxes))):
         table = F.pad(unsure.cumsum(0).cumsum(1), (1, 0, 1, 0))
-        y, x, h, w = boxes_yxhw.to(table.device).unbind(1)
-        held = (table[y + h, x + w] - table[y, x + w] - table[y + h, x] + table[y, x]).cpu()
+        held = table[y + h, x + w] - table[y, x + w] - table[y + h, x] + table[y, x]
         held[taken] = -1
         best = _best_of_a_size(held, areas, HOLD * float(table[-1, -1]))
         taken.append(best)
         doublings = math.log2(math.sqrt(unsure.numel() / int(areas[best])))
         worth.append(min([*worth[-1:], float(held[best]) / unsure.numel() * doublings]))
-        top, left, h, w = boxes[best]
-        unsure[top : top + h, left : left + w] *= DISCOUNT
+        top, left, height, width = boxes[best]
+        unsure[top : top + height, left : left + width] *= DISCOUNT
     return taken, worth
 
 

@@ -115,6 +115,17 @@ def test_the_first_window_lies_over_what_is_unsure_and_the_next_elsewhere():
     assert unsure[y2 : y2 + h2, x2 : x2 + w2].sum() == pytest.approx(32.4)
 
 
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+def test_what_is_no_finite_number_counts_as_sure_and_the_map_stays_as_it_is(broken):
+    unsure = torch.zeros(40, 40, dtype=torch.float64)
+    unsure[2:12, 25:38] = 1.0
+    damaged = unsure.clone()
+    damaged[30:] = broken
+    before, boxes = damaged.clone(), candidate_windows(40, 40, (0.5,))
+    assert choose_windows(damaged, boxes, 2) == choose_windows(unsure, boxes, 2)
+    torch.testing.assert_close(damaged, before, rtol=0, atol=0, equal_nan=True)
+
+
 def test_no_more_windows_than_there_are():
     taken, worth = choose_windows(torch.ones(8, 8), candidate_windows(8, 8, (0.5,))[:3], 9)
     assert sorted(taken) == [0, 1, 2]
