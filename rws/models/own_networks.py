@@ -129,8 +129,8 @@ def _finished(
 def made_fit(name: str, network: object, num_classes: int | None = None) -> tuple[nn.Module, int]:
     """A network of one's own, made to return {"out": logits} at its input's size; and its number of classes.
 
-    Without `num_classes` it may have any number of them. The network itself is changed, as by `same_size`, and
-    brought to the CPU in float32.
+    Without `num_classes` it may have any number of them. The network itself is changed, as by `same_size`,
+    and brought to the CPU in float32.
 
     Raises: UserError for what is no network as it is needed.
     """

@@ -296,9 +296,9 @@ def test_normalisation_and_size_of_a_module_are_those_given():
 
 
 def test_python_is_told_of_arguments_and_not_of_flags(checkpoint, capsys):
-    with pytest.raises(rws.UserError, match="^backend foo: must be one of torch"):
+    with pytest.raises(rws.UserError, match=r"^backend foo: must be one of torch"):
         rws.load(checkpoint, backend="foo")
-    with pytest.raises(rws.UserError, match="^device cuda: needs torch"):
+    with pytest.raises(rws.UserError, match=r"^device cuda: needs torch"):
         rws.load(checkpoint, backend="openvino", device="cuda")
     rws.load(nn.DataParallel(Bare(3)), device="cpu")
     assert "note: DataParallel: taken out of DataParallel" in capsys.readouterr().out
