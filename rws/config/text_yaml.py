@@ -41,7 +41,7 @@ def read_tree(path: Path) -> dict[Any, Any]:
         node = loader.get_single_node()
         if node is None:
             return {}
-        _Walk(path).look(node)
+        refuse_twice(path, node)
         tree = loader.construct_document(node)
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # no UTF-8 is a ValueError, too
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
@@ -50,6 +50,12 @@ def read_tree(path: Path) -> dict[Any, Any]:
     if not isinstance(tree, dict):
         raise UserError(f"{path}: holds a {KINDS.get(type(tree), 'value')}, needed are keys and values")
     return tree
+
+
+def refuse_twice(path: Path, node: yaml.Node | None) -> None:
+    """Raises: UserError for a file that holds a key twice, itself, or more than MOST_VALUES."""
+    if node is not None:
+        _Walk(path).look(node)
 
 
 KINDS = {list: "list", str: "text"}

@@ -74,7 +74,7 @@ def scan_split(split: Split, pool: Executor, *, progress: bool = True) -> Scan:
     report.notes += [*two_valued.notes(), *palettes.notes()]
     faults = [_message(split, fault, found) for fault, found in sorted(wrong.items())]
     return Scan(
-        report, palettes, faults or [*two_valued.faults(), *palettes.faults(), *report.ignored_alone(split)]
+        report, palettes, faults or [*two_valued.faults(), *palettes.faults(), *report.without_object(split)]
     )
 
 

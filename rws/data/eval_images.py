@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
-from rws.data.split import Split
+from rws.data.split import Split, sample
 from rws.data.transforms import to_tensors
 from rws.runtime.distributed import own
 from rws.runtime.loading import Loader
@@ -35,7 +35,7 @@ class EvalImages(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, str]:
         image_id = self.split.ids[index]
-        image, label = to_tensors(self.split.image(image_id), self.split.label(image_id))
+        image, label = to_tensors(*sample(self.split, image_id))
         return self.transform(image).as_subclass(Tensor), label.as_subclass(Tensor).long(), image_id
 
 

@@ -12,7 +12,7 @@ from rws.errors import UserError, said
 
 LABEL_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".gif", ".jpg", ".jpeg")
 DRAWN_ON = ("shown", "stored")
-_LOSSY = ("JPEG", "MPO", "JPEG2000")
+_LOSSY = {"JPEG": "JPEG", "MPO": "JPEG", "JPEG2000": "JPEG 2000", "WEBP": "WebP", "AVIF": "AVIF"}
 # Pillow spreads 2- and 4-bit grey values over 0..255; indices want them back.
 _GREY_SCALE = {"L;2": 85, "L;4": 17}
 _VOID = 255
@@ -44,9 +44,10 @@ def read_label(
         mode, raw, form = label.mode, raw_mode(label), label.format
         pixels, shown = np.array(label), label.getpalette("RGB") if mode == "P" else None
         orientation = orientation_of(label)  # of TIFF, which decoding turns, it is gone by now
-    if form in _LOSSY:
-        way_out = "JPEG changes the numbers: make these labels again as PNG"
-        raise FileError.of(path, "a label in JPEG", form, way_out)
+        form = "JPEG" if label.info.get("compression") == "jpeg" else form  # within TIFF
+    if lossy := _LOSSY.get(form):
+        way_out = f"{lossy} changes the numbers: make these labels again as PNG"
+        raise FileError.of(path, f"a label in {lossy}", form, way_out)
     if ";16" in raw and pixels.ndim == 3:
         raise FileError.of(path, "a label of 16 bits a channel", mode, f"{_INDICES} (8 bits)")
     numbers = _Reading(path, mode, by_colour, palette, classes).numbers(pixels, raw, shown)

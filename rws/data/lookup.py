@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from rws.errors import UserError
+
 
 def key(name: str) -> str:
     """What names have in common that a person takes for one: letter case and Unicode's forms do not count."""
@@ -71,13 +73,20 @@ def joined(names: Iterable[str], others: Iterable[str]) -> set[str]:
     return names | {other for other in others if key(other) not in keys}
 
 
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # a folder that is not there holds nothing
+        raise UserError(f"{error.filename}: {error.strerror}; make it readable, or take it out") from None
+
+
 def files_below(root: Path, endings: tuple[str, ...]) -> Iterator[Path]:
     """The files with one of the endings in a folder and the folders in it, in order; hidden ones left out.
 
     Folders that are links are entered, each once.
+
+    Raises: UserError for a folder that may not be read.
     """
     seen = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=_refuse):
         real = os.path.realpath(folder)
         folders[:] = [] if real in seen else sorted(n for n in folders if n[0] != "." and n != "__MACOSX")
         if real in seen:

@@ -1,7 +1,8 @@
 """One split of a data set, read image by image; what all data sets have in common."""
 
 import copy
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from rws.data.files import SUFFIXES, Header, read_header, read_image
 from rws.data.label_files import as_shown, read_label
 from rws.data.levels import NO_LEVELS
 from rws.data.lists import refuse_paths
-from rws.data.lookup import find_file
+from rws.data.lookup import find_file, key
 from rws.data.reading import READING, Official, Places, Reading
 from rws.errors import UserError
 from rws.runtime.bars import tracked
@@ -46,7 +47,7 @@ class Split:
         self.official: Official | None = None
         self.notes: list[str] = []
         refuse_paths(ids, f"ids of {split}")
-        self.ids = list(dict.fromkeys(self._without_ending(image_id) for image_id in ids))
+        self.ids = self._each_once(self._without_ending(image_id) for image_id in ids)
         self._table = classes.file_table()
         self._by_colour = classes.by_colour() if reading.convert_rgb_labels else None
         self._colours = frozenset(classes.palette + classes.colours_in_files)
@@ -112,6 +113,17 @@ class Split:
     def stem(self, image_id: str) -> str:
         """The files of an image without folder and ending; some sets have folders within."""
         return image_id
+
+    def _each_once(self, ids: Iterable[str]) -> list[str]:
+        """Ids without those whose file an earlier one has: P0 is p0 where there is no other."""
+        ids, alike = list(dict.fromkeys(ids)), defaultdict(list)
+        for image_id in ids:
+            alike[key(image_id)].append(image_id)
+        twice = set()
+        for several in (each for each in alike.values() if len(each) > 1):
+            files = [self.find_image(image_id) for image_id in several]
+            twice |= {i for k, i in enumerate(several) if files[k] is not None and files[k] in files[:k]}
+        return [image_id for image_id in ids if image_id not in twice]
 
     def _without_ending(self, image_id: str) -> str:
         """An id that a list gives with the ending of its image, as a.jpg, without it."""
@@ -224,6 +236,20 @@ class Split:
     def __repr__(self) -> str:
         task = f", category={self.category!r}" if self.category else ""
         return f"{type(self).__name__}({str(self.root)!r}, {self.split!r}, {len(self)} images{task})"
+
+
+def sample(split: Split, image_id: str) -> tuple[Image.Image, np.ndarray]:
+    """An image and its label, as `image` and `label` of the split give them.
+
+    Raises: UserError as they do, and for a label of another size than its image.
+    """
+    image, label = split.image(image_id), split.label(image_id)
+    if label.shape != (image.height, image.width):
+        raise UserError(
+            f"{split.label_path(image_id)}: the label is {label.shape[1]} x {label.shape[0]} pixels, its "
+            f"image {image.width} x {image.height}; make the sizes agree"
+        )
+    return image, label
 
 
 def describe_values(classes: ClassSet) -> str:

@@ -9,6 +9,8 @@ from rws.data.classes import ClassSet
 from rws.data.files import Header
 from rws.data.split import Split
 
+_NAMED = 5  # classes that a note names before it only counts
+
 
 @dataclass(frozen=True)
 class Good:
@@ -87,11 +89,17 @@ class SplitReport:
                 f"({'given' if levels.given else 'found'}; --data.range)"
             )
 
-    def ignored_alone(self, split: Split) -> list[str]:
-        """The fault of labels in which nothing counts."""
-        if self.pixels.any():
-            return []
-        return [f"{split.root}: the labels of {split.split} hold ignored pixels only; label them"]
+        if missing := [split.classes.names[n] for n in split.classes.foreground if not self.holding[n]]:
+            more = f" and {len(missing) - _NAMED} more classes" if len(missing) > _NAMED else ""
+            self.notes.append(f"no image holds {', '.join(missing[:_NAMED])}{more}")
+
+    def without_object(self, split: Split) -> list[str]:
+        """The fault of labels of which nothing can be learnt: no pixel counts, or none is of an object."""
+        if not self.pixels.any():
+            return [f"{split.root}: the labels of {split.split} hold ignored pixels only; label them"]
+        if not self.pixels[list(split.classes.foreground)].any():
+            return [f"{split.root}: the labels of {split.split} hold background only; label the objects"]
+        return []
 
 
 def describe(split: Split, report: SplitReport) -> str:

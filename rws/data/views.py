@@ -11,7 +11,7 @@ from torchvision.transforms import v2
 from rws.data.batches import OwnShare
 from rws.data.boxes import Box
 from rws.data.copy_paste import pasted
-from rws.data.split import Split
+from rws.data.split import Split, sample
 from rws.data.transforms import CoordinateMap, to_tensors
 from rws.runtime.loading import Loader
 from rws.runtime.seeding import drawn_from
@@ -103,8 +103,7 @@ class TrainViews(Dataset):
         return view.image_id, plain, self.attach(owner) if self.attach else None
 
     def _read(self, view: View) -> tuple[Tensor, Tensor]:
-        image, label = self.split.image(view.image_id), self.split.label(view.image_id)
-        return _cut(*to_tensors(image, label), view)
+        return _cut(*to_tensors(*sample(self.split, view.image_id)), view)
 
     def _augmented(self, *tensors: Tensor) -> list[Tensor]:
         return [each.as_subclass(Tensor) for each in self.transform(*tensors)]

@@ -47,6 +47,8 @@ def read_weights(path: str | Path, sha256_prefix: str | None = None) -> dict[str
         UserError: the file is missing, has another SHA-256 than expected, or is not a file of weights.
     """
     path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder; give the file of weights in it")
     if not path.is_file():
         raise UserError(
             f"{path}: no such weights file; check the path (--model.weights none trains from scratch)"
@@ -57,7 +59,7 @@ def read_weights(path: str | Path, sha256_prefix: str | None = None) -> dict[str
         content = _content(path)
     except UserError:
         raise
-    except OSError as error:
+    except PermissionError as error:
         raise UserError(
             f"{path}: cannot be read ({error.strerror or error}); check the permissions of the file"
         ) from error

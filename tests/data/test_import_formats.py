@@ -1,5 +1,7 @@
 """What each format has of its own: shapes, orders, layouts, and what is refused in one line."""
 
+import base64
+import io
 import json
 import shutil
 
@@ -97,6 +99,25 @@ def test_labelme_ignores_what_is_called_so(tmp_path, label):
         {"label": "__ignore__", "points": POINTS, "shape_type": "polygon"},
     )
     assert np.array_equal(label("labelme")[0], np.where(of_box() == 1, 255, 1))
+
+
+def test_labelme_labels_txt_that_is_no_utf_8_is_told(tmp_path, capsys):
+    picture(tmp_path / "export/a.png")
+    labelme(tmp_path / "export", {"label": "kite", "points": POINTS})
+    (tmp_path / "export/labels.txt").write_text("kite", encoding="utf-16")
+    assert main(["labelme", str(tmp_path / "export"), "--output", str(tmp_path / "mine")]) == 2
+    assert "labels.txt: cannot be read" in capsys.readouterr().err
+
+
+def test_labelme_masks_fill_their_box(tmp_path, label):
+    content = io.BytesIO()
+    Image.new("L", (5, 5), 255).save(content, "PNG")
+    mask = {"shape_type": "mask", "mask": base64.b64encode(content.getvalue()).decode()}
+    labelme(tmp_path / "export", {"label": "kite", "points": POINTS})
+    picture(tmp_path / "export/c.png")
+    shape = {"label": "kite", "points": [[0, 0], [7, 4]], **mask}
+    (tmp_path / "export/c.json").write_text(json.dumps({"shapes": [shape], "imagePath": "c.png"}))
+    assert "a mask of 5 x 5 pixels in a box of 8 x 5" in label("labelme")[1]
 
 
 def test_labelme_files_that_cannot_be_read_are_left_out(tmp_path, label):
@@ -248,6 +269,13 @@ def test_yolo_names_are_taken_as_they_are_written(tmp_path, label):
     assert np.array_equal(label("yolo")[0], of_box())
     written = (tmp_path / "mine/classes.txt").read_text().splitlines()
     assert written == ["background", *names[1:-1].split(", ")]
+
+
+def test_yolo_labels_are_of_one_image(tmp_path, label):
+    folder = tmp_path / "export"
+    yolo(folder, KITE)
+    picture(folder / "images/train/a.jpg")
+    assert f"a.png: {folder}/labels/train/a.txt is of another image, too; rename one" in label("yolo")[1]
 
 
 def test_yolo_images_with_an_empty_file_are_background_and_without_one_left_out(tmp_path, label):
@@ -495,6 +523,9 @@ REFUSED = {
     "no name": (["yolo", "nameless.yaml"], "and has '1: None'; write `0: kite`"),
     "no number": (["yolo", "numberless.yaml"], "and has 'x: kite'; write `0: kite`"),
     "number twice": (["yolo", "twice.yaml"], "names has one number twice"),
+    "name twice": (["yolo", "keys.yaml"], "the key 'names.0' is there twice, in lines 2 and 3"),
+    "tag": (["yolo", "tag.yaml"], "cannot be read as YAML"),
+    "key twice": (["coco", "keys.json"], "'images' is there twice in one object; put both into one"),
     "no names": (["yolo", "data.yaml"], "has no names of classes"),
     "no masks": (["voc", "arrays"], "SegmentationClass: holds no mask (.png, "),
     "boxes": (["voc", "boxes"], "boxes alone (Annotations/) are no masks"),
@@ -536,6 +567,9 @@ def test_what_cannot_be_read_at_all_is_one_line_and_leaves_nothing(tmp_path, mon
         "nameless.yaml": "names: [kite, ~]",
         "numberless.yaml": "names: {0: fish, x: kite}",
         "twice.yaml": "names: {0: fish, 00: kite}",
+        "keys.yaml": "names:\n  0: fish\n  0: kite\n",
+        "tag.yaml": 'names: !!float ""',
+        "keys.json": '{"images": [], "images": []}',
         "none.json": json.dumps(named),
         "nameless.json": json.dumps(INSTANCES),
     }

@@ -157,6 +157,22 @@ def test_an_annotated_image_without_object_is_background_and_one_that_is_not_lis
     assert "1 images without an object are background (--skip-empty leaves them out)" in said
 
 
+def test_an_export_without_any_object_is_refused(coco, capsys):
+    coco.annotations = []
+    assert coco.run() == 2
+    assert "no image has an object: annotate some" in capsys.readouterr().err
+    assert not (coco.root.parent / "mine").exists()
+
+
+@pytest.mark.parametrize(("count", "code"), [(253, 0), (254, 2), (255, 2), (256, 2), (300, 2)])
+def test_as_many_classes_as_labels_hold(coco, capsys, count, code):
+    coco.categories = [{"id": n, "name": f"class {n}"} for n in range(count)]
+    assert coco.run() == code
+    if code:
+        said = f"the export names {count} classes beside background; labels of 8 bits hold 253: export fewer"
+        assert said in capsys.readouterr().err
+
+
 def test_images_without_object_are_left_out_on_demand(coco, capsys):
     coco.annotations.pop()
     assert coco.run("--skip-empty") == 0

@@ -113,6 +113,16 @@ def test_jpeg_is_refused_under_any_name(tmp_path, ending):
         check_split(open_split("folder", root, "train"), progress=False)
 
 
+def test_other_formats_that_change_numbers_are_refused_under_any_name(tmp_path):
+    label = Image.fromarray(LABEL).convert("RGB")
+    label.save(tmp_path / "a.png", "WEBP", quality=60)
+    with pytest.raises(UserError, match=r"a\.png: a label in WebP .*make these labels again as PNG"):
+        read_label(tmp_path / "a.png")
+    label.save(tmp_path / "b.tif", compression="jpeg")
+    with pytest.raises(UserError, match=r"b\.tif: a label in JPEG .*make these labels again as PNG"):
+        read_label(tmp_path / "b.tif")
+
+
 def test_numbers_in_the_low_byte_of_colours_of_16_bits_are_not_lost(tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), np.dstack([LABEL] * 3).astype(np.uint16))
     with pytest.raises(UserError, match=r"a\.png: a label of 16 bits a channel"):

@@ -1,7 +1,9 @@
 """Files as people lay them out and name them: found, or the line says what is there instead."""
 
+import os
 import shutil
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from PIL import Image
 from rws.data import open_split
 from rws.data.check import check_split
 from rws.data.sets.classes_file import read_classes
+from rws.data.split import sample
 from rws.errors import UserError
 
 
@@ -65,6 +68,50 @@ def test_letter_case_of_names_where_it_is_clear(tmp_path):
     assert np.array_equal(open_split("folder", root, "train").label("p0"), label_of(7)), (
         "the exact name first"
     )
+
+
+def test_images_that_differ_in_letter_case_alone_do_not_share_a_mask(tmp_path):
+    root = own_set(tmp_path / "set", lists=False)
+    shutil.copy(root / "images/p1.png", root / "images/P0.png")
+    with pytest.raises(UserError, match=r"the images P0 and p0 differ in letter case alone and share a mask"):
+        open_split("folder", root, "train")
+
+
+def test_ids_of_one_file_count_once(tmp_path):
+    root = own_set(tmp_path / "set")
+    (root / "train.txt").write_text("p0\nP0\nP0.png\np1\n")
+    assert open_split("folder", root, "train").ids == ["p0", "p1"]
+
+
+def test_a_folder_that_may_not_be_read_is_told(tmp_path, monkeypatch):
+    root = own_set(tmp_path / "set", lists=False)
+    scan = os.scandir
+
+    def refused(path):
+        if Path(path).name == "masks":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refused)
+    with pytest.raises(UserError, match=r"masks: Permission denied; make it readable, or take it out"):
+        open_split("folder", root, "train")
+
+
+@pytest.mark.parametrize(
+    "first", ["# classes\nbackground", "names:\n- background", "background 0 0 0", "background\n, 1, 2, 3"]
+)
+def test_lines_of_classes_txt_that_are_no_class(tmp_path, first):
+    root = own_set(tmp_path / "set")
+    (root / "classes.txt").write_text(f"{first}\nbox\ndisc\n")
+    with pytest.raises(UserError, match=r"classes\.txt: '.*' is no name of a class; write `name` or"):
+        open_split("folder", root, "train")
+
+
+def test_a_label_of_another_size_is_refused_without_the_check(tmp_path):
+    root = own_set(tmp_path / "set")
+    Image.fromarray(np.zeros((5, 6), np.uint8)).save(root / "masks/p0.png")
+    with pytest.raises(UserError, match=r"masks/p0\.png: the label is 6 x 5 pixels, its image"):
+        sample(open_split("folder", root, "train"), "p0")
 
 
 @pytest.mark.parametrize("where", ["images", "masks", "lists"])

@@ -231,6 +231,17 @@ def test_dictionaries_that_hold_themselves_end(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9])
+def test_file_cut_anywhere_is_one_clear_error(legacy, kept, tmp_path) -> None:
+    path = tmp_path / "w.pth"
+    torch.save({"a": torch.zeros(20_000)}, path, _use_new_zipfile_serialization=not legacy)
+    path.write_bytes(path.read_bytes()[: int(kept * path.stat().st_size)])
+    with pytest.raises(UserError, match="truncated") as error:
+        read_weights(path)
+    assert_one_line(error, path)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
 def test_truncated_file_is_one_clear_error(legacy, tmp_path, state) -> None:
     path = tmp_path / "w.pth"
     torch.save(state, path, _use_new_zipfile_serialization=not legacy)

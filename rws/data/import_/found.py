@@ -2,12 +2,14 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from rws.data.classes import MOST_CLASSES
 from rws.data.import_.shapes import Patch, Size, Unread
 from rws.data.sets.classes_file import is_background
 from rws.data.sets.folder_layouts import PARTS
@@ -128,13 +130,13 @@ def class_name(name: object) -> str | None:
     if not isinstance(name, str):
         return None
     plain = "".join(c if c.isprintable() and c != "," else " " for c in name)
-    return " ".join(plain.split()) or None
+    return re.sub(r"^[#-] |:$", "", " ".join(plain.split())).strip() or None
 
 
 def number_classes(names: Iterable[str]) -> dict[str, int]:
     """The number of each class: background 0, the others in their order; 255 for what labelme ignores.
 
-    Raises: UserError where there is no class but background.
+    Raises: UserError where there is no class but background, and for more than labels of 8 bits hold.
     """
     numbers, following = {"background": 0}, 1
     for name in dict.fromkeys(names):
@@ -146,6 +148,11 @@ def number_classes(names: Iterable[str]) -> dict[str, int]:
             numbers[name], following = following, following + 1
     if following == 1:
         raise UserError("the export names no class; annotate something, or export the classes, too")
+    if following > MOST_CLASSES:
+        raise UserError(
+            f"the export names {following - 1} classes beside background; labels of 8 bits hold "
+            f"{MOST_CLASSES - 1}: export fewer"
+        )
     return numbers
 
 
@@ -163,8 +170,15 @@ def split_named(*words: str) -> str | None:
 
 def load_json(path: Path) -> dict:
     """Raises: UserError for a file that is no JSON, or holds something else than names with values."""
+
+    def once(pairs: list[tuple[str, object]]) -> dict:
+        if len(tree := dict(pairs)) < len(pairs):
+            twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+            raise UserError(f"{path}: {twice!r} is there twice in one object; put both into one")
+        return tree
+
     try:
-        tree = json.loads(path.read_bytes())
+        tree = json.loads(path.read_bytes(), object_pairs_hook=once)
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({said(error)}); export it again") from None
     if not isinstance(tree, dict):

@@ -68,8 +68,10 @@ def read(source: Path, images: Images) -> Found:
 def _listed(source: Path) -> list[str]:
     try:
         lines = (source / "labels.txt").read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
+    except FileNotFoundError:
         return []
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{source / 'labels.txt'}: cannot be read ({error}); save it as UTF-8 text") from None
     return [name for line in lines if (name := class_name(line))]
 
 
@@ -150,4 +152,8 @@ def _draw_mask(data: object, points: np.ndarray, size: Size) -> Patch:
     except DECODE_ERRORS:
         raise Unread("a mask that cannot be decoded") from None
     left, top = (int(value) for value in np.floor(points.min(0)))
+    right, bottom = (int(value) for value in np.floor(points.max(0)))
+    if mask.shape != (bottom - top + 1, right - left + 1):
+        box = f"{right - left + 1} x {bottom - top + 1}"
+        raise Unread(f"a mask of {mask.shape[1]} x {mask.shape[0]} pixels in a box of {box}")
     return Patch(top, left, mask)

@@ -92,7 +92,7 @@ class _Writer:
     def write(self, found: Found) -> Written:
         """Write all pictures, the classes and the lists.
 
-        Raises: UserError where no picture can be read, and where nothing that is annotated counts.
+        Raises: UserError where no picture can be read, and where no pixel is of a class.
         """
         for folder in (IMAGES, MASKS):
             (self.root / folder).mkdir()
@@ -112,7 +112,9 @@ class _Writer:
         if not self.written.splits:
             why = f", such as {found.left_out[0]}" if found.left_out else ""
             raise UserError(f"no image of the export can be read{why}")
-        if self.ignored and not self.classed:
+        if not self.classed and self.ignored is None:
+            raise UserError("no image has an object: annotate some, or export the annotations, too")
+        if not self.classed:
             raise UserError(
                 f"no image has a pixel of a class: what is annotated counts nowhere, as in {self.ignored} "
                 "(255 in a mask, __ignore__ in labelme); give objects the number of their class, or name "

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import yaml
 
+from rws.config.text_yaml import TextLoader, refuse_twice
 from rws.data.files import SUFFIXES
 from rws.data.import_.found import Found, NoArea, Objects, Picture, Shape, class_name, split_named
 from rws.data.import_.images import Images, parts_of, source_folder
@@ -34,6 +35,7 @@ class _Texts(yaml.SafeLoader):
         first: [(tag, form) for tag, form in found if tag.endswith((":null", ":merge"))]
         for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
+    yaml_constructors = TextLoader.yaml_constructors
 
 
 def read(source: Path, images: Images) -> Found:
@@ -49,6 +51,9 @@ def read(source: Path, images: Images) -> Found:
         for image in _images_of(found, tree, split, path.parent, images):
             if (labels := _labels_of(image, images.root, path.parent)) is None:
                 without += 1
+                continue
+            if labels in used:
+                found.leave_out(image, f"{labels} is of another image, too; rename one")
                 continue
             used.add(labels)
             _add(found, image, labels, names, split, images)
@@ -72,7 +77,9 @@ def _description(source: Path) -> Path:
 
 def _load(path: Path) -> dict:
     try:
-        tree = yaml.load(path.read_text(encoding="utf-8-sig"), _Texts)
+        text = path.read_text(encoding="utf-8-sig")
+        refuse_twice(path, yaml.compose(text, _Texts))
+        tree = yaml.load(text, _Texts)
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as YAML ({said(error)}); export it again") from None
     if not isinstance(tree, dict):

@@ -9,6 +9,8 @@ from rws.data.palette import Colour, distinct_colours
 from rws.errors import UserError
 
 _NUMBER = re.compile(r"^(\d+)\s*[:;=.)\t -]\s*(?=\D)(.+)$")
+# A comment, a key and an item of YAML, and colours behind a blank.
+_NO_NAME = re.compile(r"^[#-]\s|:$|\s\d+\s+\d+\s+\d+$")
 _HEADER = ["pixel value", "class"]  # of Roboflow
 _IGNORED = "__ignore__"  # labelme's name for 255
 MOST_NUMBER = 253
@@ -20,12 +22,19 @@ def read_classes(path: Path) -> ClassSet:
 
     background, _background_ (as label tools write it) and bg are background.
 
-    Raises: UserError for a missing file, fewer than two classes, one twice, a wrong colour and wrong numbers.
+    Raises: UserError for a missing file, fewer than two classes, one twice, what is no
+        name, a wrong colour and wrong numbers.
     """
     rows = [[part.strip() for part in line.split(",")] for line in _lines(path)]
     rows = [row for row in rows if [part.lower() for part in row] != _HEADER and row[0] != _IGNORED]
     numbers, rows = _numbered(rows)
     names = [row[0] for row in rows]
+    for name in names:
+        if not name or _NO_NAME.search(name):
+            raise UserError(
+                f"{path}: {name!r} is no name of a class; write `name` or `name, r, g, b` a line, and "
+                "nothing else"
+            )
     if len(names) < 2:
         raise UserError(f"{path}: {len(names)} classes; a network needs two at least, such as background")
     if len(names) > MOST_CLASSES:

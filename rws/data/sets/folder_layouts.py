@@ -8,7 +8,7 @@ from pathlib import Path
 from rws.data.files import SUFFIXES
 from rws.data.label_files import LABEL_SUFFIXES
 from rws.data.lists import LIST_FOLDERS
-from rws.data.lookup import files_below, find_file, joined
+from rws.data.lookup import files_below, find_file, joined, key
 from rws.data.reading import Places
 from rws.data.sets.paired_folders import ids_in, no_image
 from rws.data.split import Split, find_folders
@@ -143,7 +143,9 @@ def _paired(root: Path, images: str, masks: str, divided: bool) -> Layout:
     if not found and not labels:
         raise UserError(no_image(root / images, "add yours"))
     image_end, label_end = common_end(labels, found), common_end(found, labels)
-    ids = joined(_without(found, image_end), _without(labels, label_end))
+    found, labels = _without(found, image_end), _without(labels, label_end)
+    _refuse_alike(root, found, labels)
+    ids = joined(found, labels)
     nested = {path.replace("/", "-"): path for path in sorted(ids)}
     if len(nested) < len(ids):
         twice = next(path for path in ids if nested[path.replace("/", "-")] != path)
@@ -168,6 +170,20 @@ def _below(folder: Path, suffixes: tuple[str, ...]) -> set[str]:
             f"{folder}: two files are named {Path(names[0]).stem}, {' and '.join(names)}; rename one"
         )
     return set(stems)
+
+
+def _refuse_alike(root: Path, images: set[str], masks: set[str]) -> None:
+    """Raises: UserError for images whose names differ in letter case alone and that would share a mask."""
+    alike: dict[str, list[set[str]]] = {}
+    for k, names in enumerate((images, masks)):
+        for name in names:
+            alike.setdefault(key(name), [set(), set()])[k].add(name)
+    for own, others in alike.values():
+        if len(own) > 1 and not own <= others:
+            names = " and ".join(sorted(own))
+            raise UserError(
+                f"{root}: the images {names} differ in letter case alone and share a mask; rename one"
+            )
 
 
 def common_end(names: Iterable[str], longer: Iterable[str]) -> str:
