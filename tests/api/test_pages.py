@@ -12,7 +12,7 @@ from PIL import Image
 from tiny import REPOSITORY, STAGES, TINY, demo_set
 
 import rws
-from rws.data.classes import VOC2012
+from rws.data.classes import DEMO, VOC2012
 from rws.models import FAMILIES
 from rws.runs.card import Card
 from rws.runs.model_file import save_trained
@@ -84,13 +84,13 @@ def test_the_page_runs_from_top_to_bottom(here, monkeypatch, capsys):
 def test_the_lines_of_the_readme_run(here):
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"^```python\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
-    network = FAMILIES[NAME].build(VOC2012.num_classes, False)
+    network = FAMILIES[NAME].build(DEMO.num_classes, False)
     (here / "runs/demo").mkdir(parents=True)
-    save_trained(here / "runs/demo/best.pt", network, Card(NAME, False, STAGES, VOC2012, 32))
+    save_trained(here / "runs/demo/best.pt", network, Card(NAME, False, STAGES, DEMO, 32))
     space: dict = {"__name__": "readme"}
     exec(compile(block, "README.md", "exec"), space)
-    assert Image.open("seen.jpg").size == (96, 64)
-    assert {each.shape for each in space["where"].values()} == {(64, 96)}
+    assert Image.open("seen.jpg").size == (160, 120)
+    assert {each.shape for each in space["where"].values()} == {(120, 160)}
     assert len(space["where"]) == len(STAGES)
 
 
