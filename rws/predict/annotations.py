@@ -211,11 +211,11 @@ class Annotations:
             self.gathered.add((folder / image.name).as_posix(), label)
 
     def close(self) -> None:
-        """Write what has been gathered.
+        """Write what has been gathered, if anything: an empty file would be in the way of the next call.
 
         Raises: UserError for a file that cannot be written.
         """
-        if self.gathered is not None:
+        if self.gathered is not None and self.gathered.images:
             write_json(self.gathered.tree(), self.output / ALL_IMAGES)
 
 

@@ -18,6 +18,8 @@ from rws.runtime.files import save_picture
 __all__ = ["SUFFIXES", "find_images", "make_output", "open_image", "refuse_overwriting", "result_stems"]
 __all__ += ["write_pictures"]
 
+MOST_OF_JPEG = 65_500  # pixels of a side
+
 
 def open_image(
     path: Path, levels: tuple[float, float] | None = None, *, windows: bool = False
@@ -108,12 +110,24 @@ def refuse_overwriting(images: Sequence[Path], results: Sequence[Path]) -> None:
 
 
 def write_pictures(pictures: Sequence[Image.Image], paths: Sequence[Path]) -> None:
-    """Raises: UserError naming the file that could not be written."""
+    """Write pictures in the formats of their endings; what is larger than a JPEG can be is made smaller.
+
+    Raises: UserError naming the file that could not be written.
+    """
     for picture, path in zip(pictures, paths):
         try:
-            save_picture(picture, path)
+            save_picture(_that_fits(picture, path), path)
         except OSError as error:
             raise UserError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+def _that_fits(picture: Image.Image, path: Path) -> Image.Image:
+    if path.suffix.lower() not in (".jpg", ".jpeg") or max(picture.size) <= MOST_OF_JPEG:
+        return picture
+    small = picture.copy()
+    small.thumbnail((MOST_OF_JPEG, MOST_OF_JPEG))
+    say(f"note: {path}: is {small.width} x {small.height} pixels; a JPEG has {MOST_OF_JPEG} a side at most")
+    return small
 
 
 def _common_folder(sources: Sequence[Path]) -> Path:

@@ -83,13 +83,13 @@ class ImageJob:
         return figure
 
     def finish(self, photograph: Photograph, label: np.ndarray, figures: dict[str, Image.Image]) -> None:
-        """Draw the label and the overlay, and write everything.
+        """Draw the label and the overlay, and write everything, the annotations first.
 
         Raises: UserError naming the result that could not be written.
         """
+        if self.annotations is not None:
+            self.annotations.add(photograph.path, label)
         classes, stem = self.predictor.card.classes, self.stems[photograph.path]
         drawn = named_overlay(photograph.image, label, classes, self.legend)
         pictures = {LABEL: file_label(label, classes), OVERLAY: drawn, **figures}
         write_pictures(list(pictures.values()), [stem.with_name(stem.name + ending) for ending in pictures])
-        if self.annotations is not None:
-            self.annotations.add(photograph.path, label)

@@ -14,12 +14,13 @@ from PIL import Image
 
 from rws.data.classes import DEMO
 from rws.data.import_.__main__ import main as import_main
+from rws.errors import UserError
 from rws.look.named_regions import named_overlay
 from rws.models import FAMILIES, build_network
 from rws.predict import command as predict_command
-from rws.predict import predictor
+from rws.predict import photographs, predictor
 from rws.predict.cam_figure import draw_cam_figure
-from rws.predict.images import open_image
+from rws.predict.images import open_image, write_pictures
 from rws.predict.inference import predict_logits, prepare_for_prediction
 from rws.predict.sliding import sliding_label
 from rws.predict.ways import HeatMaps, PredictOptions, Windows
@@ -374,6 +375,32 @@ def test_annotations_that_may_have_been_corrected_are_not_overwritten(checkpoint
     assert predict.main(argv) == 2
     assert f"{tmp_path / 'out/a.json'}: is there, and may have been corrected" in capsys.readouterr().err
     assert (tmp_path / "out/a.json").read_text() == "corrected"
+
+
+def test_where_every_photograph_fails_no_annotations_are_in_the_way(checkpoint, tmp_path):
+    photo(tmp_path / "in/a.png", 8, 400)
+    assert predict.main(command(checkpoint, tmp_path / "in", tmp_path / "out", "--format", "coco")) == 2
+    assert files(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("side", [65_500, 65_501])
+def test_a_picture_that_is_too_large_for_jpeg_is_made_smaller_and_told(tmp_path, capsys, side):
+    path = tmp_path / "a_overlay.jpg"
+    write_pictures([Image.new("RGB", (9, side))], [path])
+    with Image.open(path) as written:
+        assert written.size == (9, 65_500)
+    told = f"note: {path}: is 9 x 65500 pixels; a JPEG has 65500 a side at most\n"
+    assert capsys.readouterr().out == (told if side > 65_500 else "")
+
+
+def test_annotations_are_written_though_the_pictures_cannot_be(checkpoint, photos, tmp_path, monkeypatch):
+    def full(*_):
+        raise UserError("the disk is full")
+
+    monkeypatch.setattr(photographs, "write_pictures", full)
+    argv = command(checkpoint, photos / "a.jpg", tmp_path / "out", "--format", "labelme")
+    assert predict.main(argv) == 2
+    assert files(tmp_path / "out") == ["a.json"]
 
 
 def test_annotations_are_of_photographs_and_of_one_network(checkpoint, photos, tmp_path, capsys):
