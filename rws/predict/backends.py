@@ -17,7 +17,7 @@ from rws.models.same_size import size_multiple
 from rws.predict.export.formats import FORMATS, Run, require_packages
 from rws.predict.export.kept import keep, make_content, network_digest, places, read_kept
 from rws.predict.export.plain import INPUT, OUTPUT
-from rws.predict.export.write import MOST_DIFFERENCE, reason
+from rws.predict.export.write import allowed_difference, reason
 from rws.predict.ways import TORCH
 from rws.runs.card import Card
 from rws.runs.open_network import as_file
@@ -159,7 +159,7 @@ def _checked(network: nn.Module, card: Card, backend: str, content: bytes) -> Ex
             raise
         except Exception as error:  # of a runtime
             raise _Unfit(reason(error)) from None
-    allowed = MOST_DIFFERENCE
+    allowed = allowed_difference(want)
     if backend.endswith("bf16"):
         allowed = MOST_DIFFERENCE_BF16 * float(want.abs().max())
     difference = float((got - want).abs().max()) if got.shape == want.shape else torch.inf

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import os
 import shutil
 import sys
 from dataclasses import replace
@@ -282,6 +283,20 @@ def test_a_module_at_hand_is_kept_in_the_users_cache(cache, capsys):
     )
     (path,) = exports(cache)
     assert path.name.startswith("Sequential.")
+
+
+def test_the_users_cache_keeps_the_newest_files_of_a_name(checkpoint, cache):
+    cache.mkdir(parents=True)
+    for age in range(12):
+        old = cache / f"Net.{age:012x}.onnx"
+        old.touch()
+        os.utime(old, (1000 - age, 1000 - age))
+    (cache / "Other.000000000000.onnx").touch()
+    (export,) = exports(checkpoint.parent)
+    path = cache / "Net.ffffffffffff.onnx"
+    assert kept.keep(content_of(export), [path]) == path
+    newest = [cache / f"Net.{age:012x}.onnx" for age in range(7)]
+    assert exports(cache) == sorted([*newest, path, cache / "Other.000000000000.onnx"])
 
 
 # What cannot be.

@@ -124,6 +124,12 @@ def test_a_file_that_differs_is_not_written(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+def test_logits_may_differ_by_their_last_digits():
+    assert write.allowed_difference(torch.tensor([0.1, -0.5])) == pytest.approx(1e-4)
+    assert write.allowed_difference(torch.tensor([20.0, -5000.0])) == pytest.approx(0.5)
+    assert write.allowed_difference(torch.tensor([float("nan")])) == pytest.approx(1e-4)
+
+
 @pytest.mark.parametrize("how", ["ctrl-c", "sigterm"])
 def test_interrupted_it_leaves_no_file(checkpoint, tmp_path, monkeypatch, capsys, how):
     def interrupted(program, file, **_):

@@ -23,6 +23,7 @@ from rws.runtime.files import written
 FORM = 1  # another number has all files made again
 OF_NETWORK, OF_FILE = "rws_network", "rws_sha256"  # keys in the file's metadata
 _LETTERS = 12  # of the digest, in a file's name
+_MOST_IN_CACHE = 8  # files of one name in the user's cache: networks that differ may share it
 
 
 def network_digest(network: nn.Module, card: Card) -> str:
@@ -79,7 +80,8 @@ def make_content(network: nn.Module, card: Card, digest: str) -> bytes:
 def keep(content: bytes, where: Sequence[Path]) -> Path | None:
     """Write an exported network to the first place that can be written; None where none can be.
 
-    Files of earlier weights under the same name are removed from beside the checkpoint.
+    Files of earlier weights under the same name are removed from beside the checkpoint; in the user's cache
+    the newest ones stay.
     """
     import onnx
 
@@ -89,15 +91,15 @@ def keep(content: bytes, where: Sequence[Path]) -> Path | None:
         with suppress(OSError):
             with written(path) as file:
                 file.write(model.SerializeToString())
-            if path != where[-1]:
-                _remove_others(path)
+            _remove_others(path, _MOST_IN_CACHE - 1 if path == where[-1] else 0)
             return path
     return None
 
 
-def _remove_others(path: Path) -> None:
+def _remove_others(path: Path, kept: int) -> None:
+    """Remove the files of other digests beside one, but for the newest."""
     stem = path.name.split(".")[:-2]
     form = re.compile(rf"{re.escape('.'.join(stem))}\.[0-9a-f]{{{_LETTERS}}}\.onnx")
-    for other in path.parent.iterdir():
-        if other.name != path.name and form.fullmatch(other.name):
-            other.unlink(missing_ok=True)
+    others = [each for each in path.parent.iterdir() if each != path and form.fullmatch(each.name)]
+    for other in sorted(others, key=lambda each: -each.stat().st_mtime)[kept:]:
+        other.unlink(missing_ok=True)

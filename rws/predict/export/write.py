@@ -14,7 +14,7 @@ from rws.predict.export.formats import AXES, FORMATS, Run, quiet
 from rws.predict.export.plain import PlainNetwork, constant_padding, metadata
 from rws.runs.model_file import Card
 
-MOST_DIFFERENCE = 1e-4
+MOST_DIFFERENCE = 1e-4  # of the largest logit, or of 1
 # Not 1: torch.export would take a batch of one for a constant.
 EXAMPLE_BATCH = 2
 # Odd, so that what depends on a size's being a multiple of something is not taken for granted.
@@ -111,7 +111,7 @@ def _image(shape: tuple[int, ...]) -> Tensor:
 
 
 def _difference(plain: PlainNetwork, run: Run, shape: tuple[int, ...]) -> float:
-    """Raises: _Unfit where the file fails, or differs by more than MOST_DIFFERENCE."""
+    """Raises: _Unfit where the file fails, or differs by more than is allowed."""
     images = _image(shape)
     with torch.no_grad():
         want = plain(images)
@@ -123,9 +123,14 @@ def _difference(plain: PlainNetwork, run: Run, shape: tuple[int, ...]) -> float:
     if got.shape != want.shape:
         raise _Unfit(f"on {shape} it gives {tuple(got.shape)}")
     difference = float((got - want).abs().max())
-    if not difference <= MOST_DIFFERENCE:
+    if not difference <= allowed_difference(want):
         raise _Unfit(f"on {shape} its logits differ by {difference:.1e}")
     return difference
+
+
+def allowed_difference(logits: Tensor) -> float:
+    """By how much others may differ from these logits: float32 has so many digits and no more."""
+    return MOST_DIFFERENCE * max(1.0, float(logits.abs().max()))
 
 
 def reason(error: Exception) -> str:
