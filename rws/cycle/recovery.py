@@ -21,6 +21,8 @@ def recover(artifacts: Artifacts) -> tuple[RunState, list[str]]:
     found, wrong = latest_sound_state(artifacts)
     state = found or RunState()
     said += [f"{what.partition(';')[0]}; going back to {shown(state.step, state.cycle)}" for what in wrong]
+    if any(path == artifacts.state and isinstance(was, DamagedFile) for path, was in _states(artifacts)):
+        checkpoint.write_json(artifacts.state, state.to_dict())  # a run that has ended writes it no more
     state, of_best = mend_best(artifacts, state)
     return state, said + of_best + _of_old_run(artifacts)
 

@@ -249,6 +249,16 @@ def test_json_of_another_shape_sends_it_back(undisturbed, tmp_path, shape):
         assert (state.step, state.cycle) == (expected, 2 if expected == "whole" else 1)
 
 
+def test_a_finished_run_whose_state_is_damaged_is_mended_by_resuming(undisturbed, tmp_path):
+    config, place, want = undisturbed
+    state = tmp_path / config.name / "state.json"
+    found = resumed(
+        config, place / "finished", tmp_path, lambda folder: (folder / "state.json").write_text("{")
+    )
+    assert not differing(found, want)
+    assert Artifacts(state.parent).read_state().stopped
+
+
 def test_a_run_of_an_older_version_goes_on_with_a_word(undisturbed, tmp_path, capsys):
     """Without checksums in its JSON, and without begun.json."""
     config, place, want = undisturbed
