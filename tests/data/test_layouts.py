@@ -107,6 +107,19 @@ def test_lines_of_classes_txt_that_are_no_class(tmp_path, first):
         open_split("folder", root, "train")
 
 
+def test_labels_without_object_are_refused_and_a_class_that_none_holds_is_told(tmp_path):
+    root = own_set(tmp_path / "set")
+    for path in (root / "masks").iterdir():
+        label = np.array(Image.open(path))
+        Image.fromarray(np.where(label == 2, 0, label)).save(path)
+    split = open_split("folder", root, "train")
+    assert check_split(split, progress=False).notes == ["no image holds disc"]
+    for path in (root / "masks").iterdir():
+        Image.fromarray(np.zeros_like(np.array(Image.open(path)))).save(path)
+    with pytest.raises(UserError, match="the labels of train hold background only; label the objects"):
+        check_split(split, progress=False)
+
+
 def test_a_label_of_another_size_is_refused_without_the_check(tmp_path):
     root = own_set(tmp_path / "set")
     Image.fromarray(np.zeros((5, 6), np.uint8)).save(root / "masks/p0.png")
