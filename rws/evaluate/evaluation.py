@@ -105,7 +105,8 @@ def interval(found: dict | None) -> str:
     """A paired difference in a cell."""
     if found is None:
         return "-"
-    return f"{found['mean']:+.2f} [{found['low']:+.2f}, {found['high']:+.2f}]"
+    ends = "" if found["low"] is None else f" [{found['low']:+.2f}, {found['high']:+.2f}]"
+    return f"{found['mean']:+.2f}{ends}"
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,5 +1,6 @@
 """Differences between scores, with the interval in which they lie over a bootstrap of the images."""
 
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -12,7 +13,7 @@ DRAWS = 1000  # of a bootstrap
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean paired difference and its 95 % interval; no interval with one seed."""
+    """A mean paired difference and its 95 % interval; no interval with one seed, or where no draw scores."""
 
     mean: float
     low: float | None
@@ -23,7 +24,8 @@ class Difference:
 def bootstrap(ours: np.ndarray, theirs: np.ndarray, score: Callable[[np.ndarray], float]) -> dict:
     """Mean difference of a score over seeds, and its 95 % interval over a bootstrap of the images.
 
-    Every draw takes as many images with replacement, the same ones for all seeds and for both sides.
+    Every draw takes as many images with replacement, the same ones for all seeds and for both sides. One of
+    images without a score, as where no pixel counts, is left out.
 
     Shape: (seeds, images, ...) each; `score` takes the sum over the images, (...).
     """
@@ -34,5 +36,7 @@ def bootstrap(ours: np.ndarray, theirs: np.ndarray, score: Callable[[np.ndarray]
         times = np.bincount(generator.integers(count, size=count), minlength=count)
         sums = ((np.tensordot(times, side, 1) for side in pair) for pair in zip(ours, theirs))
         drawn.append(np.mean([score(a) - score(b) for a, b in sums]))
-    low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return asdict(Difference(statistics.fmean(each), float(low), float(high), each))
+    scored = [each for each in drawn if not math.isnan(each)]
+    ends = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
+    low, high = np.quantile(scored, ends).tolist() if scored else (None, None)
+    return asdict(Difference(statistics.fmean(each), low, high, each))

@@ -1,5 +1,6 @@
 """What looking again gives at test time: mIoU over a list, against the forward passes that an image takes."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -59,7 +60,7 @@ def against_passes(trained: Trained, split: Split, ids: Sequence[str]) -> list[P
 
     Raises: UserError for an image or a label that cannot be used.
     """
-    return measured(trained, split, ids, looking_again() | make_ways([RIVAL], 1))
+    return measured(trained, split, ids, looking_again() | make_ways([RIVAL]))
 
 
 def measured(trained: Trained, split: Split, ids: Sequence[str], ways: dict[str, Way]) -> list[Point]:
@@ -77,4 +78,5 @@ def measured(trained: Trained, split: Split, ids: Sequence[str], ways: dict[str,
 
 def _gain(ours: Counted, theirs: Counted) -> Gain:
     found = bootstrap(ours.overlaps[None], theirs.overlaps[None], miou)
-    return Gain(found["mean"], found["low"], found["high"])
+    low, high = (math.nan if found[end] is None else found[end] for end in ("low", "high"))
+    return Gain(found["mean"], low, high)

@@ -52,7 +52,11 @@ def _check_size(photo: Photo, split: Split) -> None:
 
 
 def _predicted(way: Way, trained: Trained, photo: Photo) -> Prediction:
+    """Raises: UserError naming the image."""
     began = time.perf_counter()
-    with torch.inference_mode():
-        label, units = way(trained, photo)
+    try:
+        with torch.inference_mode():
+            label, units = way(trained, photo)
+    except UserError as error:
+        raise UserError(f"{photo.image_id}: {error}") from error
     return Prediction(label, units, time.perf_counter() - began)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rws.evaluate.evaluation import interval
 from rws.evaluate.intervals import bootstrap
 from rws.evaluate.scores import miou
 
@@ -36,3 +37,14 @@ def test_a_draw_scores_the_sum_of_the_images_that_it_takes():
         images = draws.integers(12, size=12)
         drawn.append(miou(ours[0, images].sum(0)) - miou(theirs[0, images].sum(0)))
     assert [found["low"], found["high"]] == pytest.approx(np.quantile(drawn, [0.025, 0.975]))
+
+
+def test_draws_without_a_score_are_left_out_and_none_alone_has_no_interval():
+    """Of three images one counts: of the draws eight of 27 lack it."""
+    overlaps = np.zeros((1, 3, 2, 2), int)
+    overlaps[0, 0] = [[3, 1], [4, 2]]
+    found = bootstrap(overlaps, overlaps, miou)
+    assert (found["mean"], found["low"], found["high"]) == (0, 0, 0)
+    nothing = bootstrap(np.zeros_like(overlaps), np.zeros_like(overlaps), miou)
+    assert (nothing["low"], nothing["high"]) == (None, None)
+    assert interval({"mean": 1.0, "low": None, "high": None}) == "+1.00"
