@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rws.config.flags import option_flags
 from rws.errors import Parser, UserError, add_trust, exit_code, trusted_of
-from rws.evaluate.names import CHOSEN, NAMES, ORACLE
+from rws.evaluate.names import NAMES, check_passes
 from rws.predict.flags import add_backend
 from rws.runtime.bars import say
 from rws.runtime.signals import handled
@@ -78,11 +78,7 @@ def score(arguments: list[str]) -> None:
         parser.error("give --checkpoint or --model")
     if chosen.worst < 0:
         raise UserError(f"command line: --worst {chosen.worst}: must be 0 or more")
-    again = (*CHOSEN, ORACLE)
-    if chosen.passes is not None and not {*again} & {*chosen.ways}:
-        raise UserError(
-            f"command line: --passes {chosen.passes:g} is of --ways {', '.join(again)}; give that as well"
-        )
+    check_passes(chosen.passes, chosen.ways)
     # Late, so that a wrong flag is answered without loading torch.
     from rws.evaluate.validation import ValCommand, validate
 
@@ -92,7 +88,7 @@ def score(arguments: list[str]) -> None:
         tuple(flags),
         chosen.list,
         tuple(chosen.ways),
-        3.0 if chosen.passes is None else chosen.passes,
+        chosen.passes,
         output,
         chosen.worst,
         trusted_of(chosen),

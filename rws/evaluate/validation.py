@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,22 +12,24 @@ import yaml
 
 from rws.config import Config
 from rws.data import SPLITS, Split
+from rws.data.levels import Levels
 from rws.errors import UserError
 from rws.evaluate.evaluation import Evaluation
 from rws.evaluate.groups import size_masks
 from rws.evaluate.intervals import bootstrap
-from rws.evaluate.names import NAMES
+from rws.evaluate.names import NAMES, check_passes
 from rws.evaluate.pictures import Worst, draw_confusion
 from rws.evaluate.predictions import predictions
 from rws.evaluate.scores import miou
 from rws.evaluate.tally import Scores, Tally
 from rws.evaluate.ways import Trained, make_ways
-from rws.look.beside import check_classes, configuration_of, named_network
+from rws.look.beside import check_classes, configuration_of, flag_names, named_network
 from rws.predict.backends import in_backend
 from rws.predict.images import make_output
 from rws.predict.inference import prepare_for_prediction
-from rws.predict.predictor import titles_of
+from rws.predict.predictor import levels_for, titles_of
 from rws.predict.ways import TORCH, backend_device, require_torch
+from rws.runs.card import Card
 from rws.runs.checkpoint import read_json, write_result, write_text
 from rws.runs.log import environment
 from rws.runs.open_network import as_file, open_network
@@ -44,15 +46,16 @@ class ValCommand:
 
     networks: what `open_network` takes. flags: those of train.py, which name the data. list_name: of the
     data, else its list of validation. passes: forward passes an image on the average, of the ways that see
-    windows again. output: a folder, or None to write nothing. worst: images on a sheet. trusted: networks of
-    one's own that a checkpoint may ask for. backend: the program that runs them, one of BACKENDS.
+    windows again; 3 unless told. output: a folder, or None to write nothing. worst: images on a sheet.
+    trusted: networks of one's own that a checkpoint may ask for. backend: the program that runs them, one of
+    BACKENDS.
     """
 
     networks: tuple[str | Path, ...]
     flags: tuple[str, ...] = ()
     list_name: str | None = None
     ways: tuple[str, ...] = ("plain",)
-    passes: float = 3.0
+    passes: float | None = None
     output: Path | None = None
     worst: int = WORST
     trusted: tuple[str, ...] = ()
@@ -65,7 +68,7 @@ def val(
     data: Mapping[str, object] | None = None,
     list: str | None = None,
     ways: str | Sequence[str] = ("plain",),
-    passes: float = 3.0,
+    passes: float | None = None,
     output: str | Path | None = None,
     trusted: Sequence[str] = (),
     backend: str = TORCH,
@@ -76,9 +79,9 @@ def val(
     the data by name, as {"name": "camvid", "root": "data/camvid"}; what is not there is as in the
     configuration beside the first checkpoint. list: its list of validation unless another is named. ways: one
     way to predict or several, by name. passes: forward passes an image on the average, of the ways that see
-    windows again. output: a folder for val.json and pictures; nothing is written without it. trusted:
-    networks of your own, `module:factory`, that a checkpoint may ask for. backend: the program that runs the
-    networks, "torch", "onnxruntime", "openvino" or "openvino-bf16"; the others are faster on a CPU.
+    windows again; 3 unless told. output: a folder for val.json and pictures; nothing is written without it.
+    trusted: networks of your own, `module:factory`, that a checkpoint may ask for. backend: the program that
+    runs the networks, "torch", "onnxruntime", "openvino" or "openvino-bf16"; the others are faster on a CPU.
 
     Raises: UserError for a network, data, a list or a way that cannot be used.
     """
@@ -113,6 +116,7 @@ def validate(command: ValCommand) -> Evaluation:
     if not command.networks:
         raise UserError("nothing to score: give a network")
     make_ways(command.ways, command.passes)  # a wrong way is told before anything is loaded
+    check_passes(command.passes, command.ways)
     if "attention" in command.ways:
         require_torch("--ways attention", command.backend)
     files = [file for file in map(as_file, command.networks) if file]
@@ -124,6 +128,8 @@ def validate(command: ValCommand) -> Evaluation:
     split = open_list(config.data, list_name if own else "val", list_name)
     for name, trained in zip(command.networks, networks.values()):
         check_classes(name, trained.card, split)
+    if "--data.range" not in flag_names([*command.flags]):
+        read_as_trained(split, [trained.card for trained in networks.values()])
     if command.output is not None:
         make_output(command.output)
     tallies, sheets = {}, {}
@@ -141,6 +147,16 @@ def validate(command: ValCommand) -> Evaluation:
     if command.output is not None:
         write(found, sheets, command.output)
     return found
+
+
+def read_as_trained(split: Split, cards: Sequence[Card]) -> None:
+    """Have images of more than 8 bits read in the range that networks were trained with, as in prediction.
+
+    Raises: UserError for such images where the networks were trained with different ones.
+    """
+    known, own = levels_for(cards, split.find_image(split.ids[0])), split.reading.levels
+    if known and (own is None or own.ends != known):
+        split.reading = replace(split.reading, levels=Levels(*known))
 
 
 def load_networks(command: ValCommand, config: Config) -> dict[str, Trained]:
@@ -164,7 +180,9 @@ def load_networks(command: ValCommand, config: Config) -> dict[str, Trained]:
 
 
 def _device(command: ValCommand, config: Config) -> torch.device:
-    return choose_device(backend_device(command.backend, config.device))
+    """The device that is asked for; another backend than torch does not mind where a run was trained."""
+    own = command.backend == TORCH or "--device" in flag_names([*command.flags])
+    return choose_device(backend_device(command.backend, config.device if own else "auto"))
 
 
 def _counted(

@@ -4,7 +4,7 @@ An image at s times that size costs s^2, a window 1, and so does a backward pass
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -120,16 +120,16 @@ def uniform_ways() -> dict[str, Way]:
     return ways
 
 
-def make_ways(names: Sequence[str], passes: float) -> dict[str, Way]:
-    """Some ways by name, good for one network and one list: `passes` is a mean over its images.
+def make_ways(names: Sequence[str], passes: float | None = None) -> dict[str, Way]:
+    """Some ways by name, good for one network and one list: `passes` is a mean over its images, else 3.
 
     Raises: UserError for an unknown name, and for passes that cannot be.
     """
     if unknown := [name for name in names if name not in NAMES]:
         raise UserError(f"--ways {unknown[0]}: must be some of {', '.join(NAMES)}")
-    found = uniform_ways()
+    found, plain = uniform_ways(), LookAgain() if passes is None else LookAgain(passes)
     for name, choose in CHOSEN.items():
-        look = LookAgain(passes, choose=choose)
+        look = replace(plain, choose=choose)
         found[name] = partial(again, look, PassBudget(look))
-    found[ORACLE] = partial(by_error, LookAgain(passes), PassBudget(LookAgain(passes)))
+    found[ORACLE] = partial(by_error, plain, PassBudget(plain))
     return {name: found[name] for name in dict.fromkeys(names)}

@@ -94,16 +94,16 @@ def load_predictors(
     return predictors
 
 
-def levels_for(predictors: Sequence[Predictor], path: Path | None) -> tuple[float, float] | None:
-    """The values that the networks take for black and white in images of more than 8 bits, as `path` may be.
+def levels_for(cards: Sequence[Card], path: Path | None) -> tuple[float, float] | None:
+    """The values that networks take for black and white in images of more than 8 bits, as `path` may be.
 
     Raises: UserError for such an image where the networks were trained with different ones.
     """
-    known = list(dict.fromkeys(p.card.levels for p in predictors if p.card.levels))
+    known = list(dict.fromkeys(card.levels for card in cards if card.levels))
     if len(known) > 1 and path and path.suffix.lower() in SUFFIXES and read_header(path, WINDOWED).deep:
         raise UserError(
             f"{path}: more than 8 bits, and the networks take different values for black and white, "
-            f"{' and '.join(map(str, known))}; predict by one at a time"
+            f"{' and '.join(map(str, known))}; take one at a time"
         )
     return known[0] if known else None
 

@@ -33,9 +33,8 @@ class SideBySide:
 
     def read(self, path: Path) -> tuple[Path, Image.Image, list[Tensor | None]]:
         """Raises: UserError naming an image that cannot be read or used."""
-        image = open_image(
-            path, levels_for(self.predictors, path), windows=all(p.options.windows for p in self.predictors)
-        )
+        levels = levels_for([predictor.card for predictor in self.predictors], path)
+        image = open_image(path, levels, windows=all(p.options.windows for p in self.predictors))
         try:
             return path, image, network_inputs(self.predictors, image)
         except UserError as error:

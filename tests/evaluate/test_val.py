@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -24,6 +26,7 @@ from torchmetrics.classification import (
     MulticlassJaccardIndex,
 )
 
+from rws.config import Config
 from rws.data import open_split
 from rws.data.classes import VOC2012, ClassSet
 from rws.errors import UserError
@@ -365,6 +368,8 @@ def test_what_is_no_file_and_no_name_is_told_in_python(given):
 
 
 def test_python_is_told_of_arguments_and_not_of_flags(wild, root):
+    with pytest.raises(UserError, match=r"^passes 3 is of --ways rws, attention, random, oracle"):
+        val(wild[0], data=data(root), passes=3)
     with pytest.raises(UserError, match=r"^passes 30: must be 1 to 26"):
         val(wild[0], data=data(root), ways="rws", passes=30)
     with pytest.raises(UserError, match=r"^unknown key 'data\.rot'"):
@@ -407,6 +412,43 @@ def test_labels_that_count_nowhere_and_labels_of_another_size(wild, tmp_path):
     Image.fromarray(nothing[:20]).save(root / "masks" / f"{LABELLED[1]}.png")
     with pytest.raises(UserError, match=r"the label is 64 x 20 pixels, its image 64 x 48"):
         val(wild[0], data=data(root))
+
+
+def test_an_image_that_cannot_be_looked_at_is_named(wild, tmp_path):
+    root = folder_set(tmp_path / "set")
+    for folder in ("images", "masks"):
+        path = root / folder / f"{LABELLED[1]}.png"
+        Image.fromarray(np.zeros((4, 90), np.uint8)).save(path)
+    with pytest.raises(UserError, match=f"^{LABELLED[1]}: 90 x 4 pixels: longer than"):
+        val(wild[0], data=data(root))
+
+
+def test_images_of_more_bits_are_read_in_the_range_of_the_network(wild, tmp_path):
+    root, (network, card) = folder_set(tmp_path / "set"), load_trained(wild[0])
+    for image_id in IDS:
+        path = root / "images" / f"{image_id}.png"
+        cv2.imwrite(str(path), cv2.imread(str(path)).astype(np.uint16) * 4)  # of 0..1023
+    names = []
+    for most in (1023.0, 4095.0, 65535.0):
+        names.append(tmp_path / f"{most:g}.pt")
+        save_trained(names[-1], network, replace(card, levels=(0.0, most)))
+    scores = [val(name, data=data(root)).first for name in (wild[0], *names)]
+    assert scores[0].confusion == scores[1].confusion
+    given = val(wild[0], data=data(root) | {"range": [0, 4095]}).first
+    assert scores[2].confusion == given.confusion != scores[1].confusion
+    assert val(names[2], data=data(root) | {"range": [0, 4095]}).first.confusion == given.confusion
+    with pytest.raises(UserError, match="the networks take different values for black and white"):
+        val(names, data=data(root))
+
+
+def test_another_backend_does_not_mind_on_what_a_run_was_trained():
+    def device(*flags: str) -> torch.device:
+        command = validation.ValCommand(("a.pt",), flags, backend="openvino")
+        return validation._device(command, replace(Config(), device="cuda"))
+
+    assert device() == torch.device("cpu")
+    with pytest.raises(UserError, match="--device cuda: needs torch"):
+        device("--device", "cuda")
 
 
 def test_a_wrong_flag_is_answered_without_loading_torch():

@@ -59,12 +59,13 @@ def make_films(sources: list[Source], command: PredictCommand) -> int:
     titled = command.side_by_side or titles is not None or truth
     shown = Shown(films.form, command.width, titled, truth)
     measured, code = {}, 0
+    cards = [predictor.card for predictor in predictors]
     for source, path in zip(films.sources, films.paths):
         looking = [predictor.of_film() for predictor in predictors]
         scores = Scores(looking, foreground)
         projection = Projection(source, looking, scores, path, shown)
         try:
-            source.levels = levels_for(predictors, source.paths[0] if source.paths else None)
+            source.levels = levels_for(cards, source.paths[0] if source.paths else None)
             outcome = projection.run()
         except UserError as error:
             if len(films.sources) == 1:
