@@ -189,10 +189,10 @@ def _message(split: Split, fault: Fault, found: Sequence[tuple[str, str]]) -> st
         "values": describe_values(split.source_classes),
     }
     named = [said or _missing(split, fault, image_id) for image_id, said in found[:_NAMED]]
-    unread = fault in (NO_IMAGE, NO_LABEL) and any(
-        ending in said.lower() for said in named for ending in UNREAD
-    )
-    way_out = "convert these files to PNG or JPEG, which are read" if unread else fault.way_out
+    unread = {NO_IMAGE: UNREAD, NO_LABEL: (*UNREAD, ".webp")}.get(fault, ())
+    read = "PNG or JPEG, which are" if fault == NO_IMAGE else "PNG, which is"
+    there = any(ending in said.lower() for said in named for ending in unread)
+    way_out = f"convert these files to {read} read" if there else fault.way_out
     more = ", ..." if len(found) > _NAMED else ""
     what = fault.what.format(**words) if fault in (NO_IMAGE, NO_LABEL, VALUE) else fault.what
     ids = f"{len(found)} of {len(split)} ids of {split.split}"

@@ -120,6 +120,15 @@ def test_labels_without_object_are_refused_and_a_class_that_none_holds_is_told(t
         check_split(split, progress=False)
 
 
+def test_masks_in_a_format_that_is_not_read_are_to_be_converted(tmp_path):
+    root = own_set(tmp_path / "set")
+    renamed(root, "masks", lambda name: name.replace(".png", ".webp"))
+    with pytest.raises(
+        UserError, match=r"p0 \(p0\.webp is there\).*convert these files to PNG, which is read"
+    ):
+        check_split(open_split("folder", root, "train"), progress=False)
+
+
 def test_a_label_of_another_size_is_refused_without_the_check(tmp_path):
     root = own_set(tmp_path / "set")
     Image.fromarray(np.zeros((5, 6), np.uint8)).save(root / "masks/p0.png")
