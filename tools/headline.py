@@ -39,6 +39,7 @@ PASSES = "passes"  # that of a record of up to six passes, where the set's own e
 TRAINED = {name: name if name == "camvid" else f"voc_{name}" for name in SETS}
 FUSED = "rws", ("slices", "random")  # ours, and controls
 QUARTER = "teacher_3", ("teacher_1", "annealed")  # ours, and the same without slices
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 # How rivals are drawn: a line through the ways whose names begin so.
 FAMILIES = {
     "mirrored": ("flip", "ms_flip"),
@@ -93,10 +94,14 @@ def looked_again(name: str, record: dict) -> dict:
 
 
 def in_three_passes(facts: dict) -> dict:
-    """What the accounting three_passes says of a set: of training_free, what costs at most four units."""
+    """What the accounting three_passes says of a set: of training_free, what costs at most four units.
+
+    Without rws_3 nothing of ours is there.
+    """
     cheap = {name: each for name, each in facts["rivals"].items() if each["units"] <= MOST_OF_RIVALS}
     rest = {key: facts[key] for key in ("list", "images", "seeds", "plain")}
-    return rest | {"rws": {"rws_3": facts["rws"]["rws_3"]}, "rivals": cheap}
+    ours = {name: each for name, each in facts["rws"].items() if name == "rws_3"}
+    return rest | {"rws": ours, "rivals": cheap}
 
 
 def trained(record: dict, ours: str, rivals: tuple[str, ...]) -> dict:
@@ -200,6 +205,23 @@ def _draw(
     return drawn
 
 
+def said_of_hollow(facts: dict, ways: dict) -> str | None:
+    """What the legend says of points of fewer networks than their panel's; None where there are none."""
+    numbers = {
+        len(way["seeds"])
+        for name, each in facts.items()
+        for kind in ways[name].values()
+        for way in kind.values()
+        if len(way["seeds"]) < len(each["seeds"])
+    }
+    if not numbers:
+        return None
+    span = " to ".join(
+        NUMBERS[n] if n < len(NUMBERS) else str(n) for n in sorted({min(numbers), max(numbers)})
+    )
+    return f"hollow: with {span} network{'s' if max(numbers) > 1 else ''}"
+
+
 def figure(facts: dict) -> Figure:
     """Gain in mIoU over one plain pass against units, a panel for each set; hollow: with fewer networks."""
     sets, kinds = facts["training_free"], ("rivals", "rws")
@@ -221,20 +243,18 @@ def figure(facts: dict) -> Figure:
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("mIoU over one pass", fontsize=9)
     panels[0].xaxis.set_major_locator(MultipleLocator(1))
-    every = [(each, way) for name, each in sets.items() for k in kinds for way in ways[name][k].values()]
-    fewer = any(len(way["seeds"]) < len(each["seeds"]) for each, way in every)
-    title = "hollow: with one to three networks" if fewer else None
+    title = said_of_hollow(sets, ways)
     place = {"loc": "outside lower center", "ncols": len(lines), "fontsize": 8, "title_fontsize": 8}
     drawn.legend(lines.values(), lines.keys(), frameon=False, title=title, **place)
     return drawn
 
 
 def main() -> int:
-    """Write both files."""
+    """Write both files; no figure where training_free is not there."""
     facts = headline()
     write_result(ROOT / "experiments" / "headline.json", facts)
-    drawn = figure(facts)
-    drawn.savefig(ROOT / "Figs" / "units.png", metadata={"Software": None})
+    if "training_free" in facts:
+        figure(facts).savefig(ROOT / "Figs" / "units.png", metadata={"Software": None})
     return 0
 
 

@@ -45,3 +45,29 @@ def test_a_difference_is_that_of_the_scores():
                 paired = each["plain"] if same else [of_seed[seed] for seed in way["seeds"]]
                 mean = sum(a - b for a, b in zip(way["miou"], paired, strict=True)) / len(paired)
                 assert way["against_plain"]["mean"] == pytest.approx(mean, abs=1e-9)
+
+
+def test_a_record_without_what_others_have_is_told_of_without_it(tmp_path, monkeypatch):
+    facts = headline.headline()["training_free"]["cow"]
+    facts["rws"].pop("rws_3")
+    assert headline.in_three_passes(facts)["rws"] == {}
+    for folder in ("experiments", "Figs"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.setattr(headline, "ROOT", tmp_path)
+    assert headline.main() == 0
+    assert json.loads((tmp_path / "experiments/headline.json").read_text()) == {}
+    assert not list((tmp_path / "Figs").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("fewer", "said"),
+    [((4,), None), ((1,), "hollow: with one network"), ((3, 1, 4), "hollow: with one to three networks")],
+)
+def test_the_legend_says_how_many_networks_hollow_points_have(fewer, said):
+    ways = {"cow": {"rivals": {str(n): {"seeds": [*range(n)]} for n in fewer}, "rws": {}}}
+    assert headline.said_of_hollow({"cow": {"seeds": [0, 1, 2, 3]}}, ways) == said
+
+
+def test_the_legend_of_the_records():
+    drawn = headline.figure(headline.headline())
+    assert drawn.legends[0].get_title().get_text() == "hollow: with one to three networks"
