@@ -19,8 +19,8 @@ from rws.config import OPTIONS, PARTS, Config
 from rws.config.forms import shown, takes, wrong
 from rws.config.recipes import MEANING, RECIPE, expanded
 from rws.config.retired import RETIRED, is_retired, refusal, without_retired
-from rws.config.text_yaml import read_tree, read_value
 from rws.errors import UserError
+from rws.runtime.text_yaml import read_tree, read_value
 from rws.share import find_config
 
 DEFAULT_CONFIG = "demo"

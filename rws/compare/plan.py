@@ -10,8 +10,8 @@ from rws.cli import SWITCHES, flatten, parse
 from rws.config import OPTIONS, Config
 from rws.config.forms import shown
 from rws.config.recipes import RECIPE
-from rws.config.text_yaml import read_tree
 from rws.errors import UserError
+from rws.runtime.text_yaml import read_tree
 from rws.share import known_configs, shipped
 
 # What a comparison itself sets for each of its runs, and what makes the arm `plain` plain.

@@ -11,7 +11,6 @@ from typing import ClassVar
 
 import yaml
 
-from rws.config.text_yaml import TextLoader, refuse_twice
 from rws.data.files import SUFFIXES
 from rws.data.import_.found import Found, NoArea, Objects, Picture, Shape, class_name, split_named
 from rws.data.import_.images import Images, parts_of, source_folder
@@ -19,6 +18,7 @@ from rws.data.import_.shapes import Patch, Size, Unread, fill, ring_of
 from rws.data.lookup import files_below
 from rws.data.opening import UNREAD
 from rws.errors import UserError, said
+from rws.runtime.text_yaml import TextLoader, refuse_twice
 
 _SPLITS = ("train", "val", "test")
 _IMAGES = (
