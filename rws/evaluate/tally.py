@@ -60,6 +60,7 @@ class Tally:
         self.boundaries = np.zeros((2, count), np.int64)
         self.overlaps: dict[str, np.ndarray] = {}
         self.units = self.seconds = 0.0
+        self.ignored = False  # whether some pixel counts nowhere
 
     def add(self, photo: Photo, predicted: Prediction, sizes: Mapping[str, np.ndarray]) -> float:
         """Count one image; its mIoU, NaN where no pixel counts.
@@ -72,6 +73,7 @@ class Tally:
         for size, mask in sizes.items():
             self.by_size[size] += confusion_of(predicted.label, label, mask, count)
         self.boundaries += boundary_overlaps(predicted.label, label, self.classes)
+        self.ignored |= bool((label == self.classes.ignore_index).any())
         self.units += predicted.units
         self.seconds += predicted.seconds
         self.overlaps[photo.image_id] = overlaps_of(confusion)
@@ -80,11 +82,16 @@ class Tally:
     def scores(self, **differences: dict | None) -> Scores:
         """The scores of all images so far.
 
-        Raises: UserError where no pixel of theirs counts.
+        Raises: UserError where no pixel of theirs counts, or of those that count none is of an object.
         """
         labelled, right = self.confusion.sum(1), self.confusion.diagonal()
         if not labelled.any():
             raise UserError("no label of the list holds a pixel that counts; name another by --list")
+        if self.ignored and not labelled[list(self.classes.foreground)].any():
+            raise UserError(
+                "no label of the list holds an object, but 255, which counts nowhere: write the number of "
+                "its class, or name another list by --list"
+            )
         accuracy, boundary = _shares(right, labelled), _shares(*self.boundaries)
         each = zip(class_ious(self.confusion.tolist()), accuracy, boundary, labelled.tolist())
         images = {image_id: miou(own) for image_id, own in self.overlaps.items()}

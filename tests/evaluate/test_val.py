@@ -407,6 +407,13 @@ def test_labels_that_count_nowhere_and_labels_of_another_size(wild, tmp_path):
     assert set(val(wild[0], data=data(root)).first.images) == set(LABELLED[1:])
     for image_id in LABELLED:
         Image.fromarray(nothing).save(root / "masks" / f"{image_id}.png")
+    half = nothing * (np.arange(64) < 32).astype(np.uint8)
+    Image.fromarray(half).save(root / "masks" / f"{LABELLED[0]}.png")
+    with pytest.raises(
+        UserError, match="no label of the list holds an object, but 255, which counts nowhere"
+    ):
+        val(wild[0], data=data(root))
+    Image.fromarray(nothing).save(root / "masks" / f"{LABELLED[0]}.png")
     with pytest.raises(UserError, match="no label of the list holds a pixel that counts"):
         val(wild[0], data=data(root))
     Image.fromarray(nothing[:20]).save(root / "masks" / f"{LABELLED[1]}.png")
