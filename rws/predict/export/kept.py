@@ -91,7 +91,8 @@ def keep(content: bytes, where: Sequence[Path]) -> Path | None:
         with suppress(OSError):
             with written(path) as file:
                 file.write(model.SerializeToString())
-            _remove_others(path, _MOST_IN_CACHE - 1 if path == where[-1] else 0)
+            with suppress(OSError):
+                _remove_others(path, _MOST_IN_CACHE - 1 if path == where[-1] else 0)
             return path
     return None
 
