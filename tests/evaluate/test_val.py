@@ -381,13 +381,13 @@ def test_labels_without_a_boundary_have_no_boundary_iou(tmp_path):
     root = folder_set(tmp_path / "set")
     for image_id in LABELLED:
         label = np.full((48, 64), 255, np.uint8)
-        label[20:24, 20:24] = 0
+        label[20:24, 20:24] = 1
         Image.fromarray(label).save(root / "masks" / f"{image_id}.png")
     classes = open_split("folder", root, "val").classes
     network = network_of(classes.num_classes)
     with torch.no_grad():
         network.classifier[1].weight.zero_()
-        network.classifier[1].bias.copy_(torch.tensor([9.0] + [0.0] * (classes.num_classes - 1)))
+        network.classifier[1].bias.copy_(9.0 * torch.eye(classes.num_classes)[1])
     save_trained(tmp_path / "all.pt", network, Card("tiny", False, STAGES, classes, base_size=32))
     found = val(tmp_path / "all.pt", data=data(root), output=tmp_path / "out").first
     assert (found.miou, found.boundary_iou) == (100.0, None)
