@@ -50,6 +50,7 @@ ARM_NAMES = {
     ("quarter", "teacher_1"): "`teacher_1`: half of each batch photographs that one pass taught",
     ("quarter", "teacher_3"): "`teacher_3`: the same, taught by three passes",
     ("quarter", "annealed"): "`annealed`: all steps on the labels in one training",
+    ("quarter", "strong"): "`strong`: as `plain`, the photographs with labels changed as strongly",
 }
 FILM_WAYS = {
     "plain": "one pass",
@@ -365,14 +366,21 @@ def arms(name: str, classes: tuple[str, ...]) -> str:
 
 
 def quarter(name: str = "quarter_animals") -> str:
-    """Each arm with its mIoU by seed, and what its teacher's windows pass on."""
+    """Each arm with its mIoU by seed, and what its teacher's windows pass on.
+
+    The control in the record `strong` was trained on another machine: it is paired with plain by seed alone.
+    """
     found = json.loads((FOLDER / name / "results.json").read_text())
+    plain = dict(zip(found["seeds"], found["arms"]["plain"]["miou"]["each"]))
+    control = FOLDER / name / "strong" / "results.json"
+    records = [found, *([json.loads(control.read_text())] if control.is_file() else [])]
     rows = []
-    for arm, each in found["arms"].items():
-        against = found["differences"]["plain"].get(arm)
-        by_seed = " ".join(f"{score:.2f}" for score in each["miou"]["each"])
-        gain = interval(against["miou"]) if against else "-"
-        rows.append([ARM_NAMES["quarter", arm], mean_and_deviation(each["miou"]), by_seed, gain])
+    for record in records:
+        for arm, each in record["arms"].items():
+            own = each["miou"]["each"]
+            by_seed = " ".join(f"{score:.2f}" for score in own)
+            gain = "-" if arm == "plain" else interval(difference(own, [plain[s] for s in record["seeds"]]))
+            rows.append([ARM_NAMES["quarter", arm], mean_and_deviation(each["miou"]), by_seed, gain])
     scores = [found["arms"][arm]["miou"]["each"] for arm in ("teacher_3", "teacher_1")]
     rows.append(["three passes - one pass", "", "", interval(difference(*scores))])
     return table(["one pass", "mIoU", "seed by seed", "against plain"], rows)
