@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from rws.data import Split
+from rws.data.split import Split, sample
 from rws.errors import UserError
 from rws.evaluate.ways import Photo, Trained, Way
 from rws.runtime.bars import tracked
@@ -32,23 +32,12 @@ def predictions(
     """
 
     def read(image_id: str) -> Photo:
-        return Photo(image_id, split.image(image_id), split.label(image_id))
+        return Photo(image_id, *sample(split, image_id))
 
     with one_thread() as reader:
         photos = tracked(ahead(reader, read, ids), desc, len(ids), unit="image", leave=False)
         for photo in (future.result() for future in photos):
-            _check_size(photo, split)
             yield photo, {name: _predicted(way, trained, photo) for name, way in ways.items()}
-
-
-def _check_size(photo: Photo, split: Split) -> None:
-    """Raises: UserError for a label of another size than its image."""
-    (height, width), image = photo.label.shape, photo.image
-    if (width, height) != image.size:
-        raise UserError(
-            f"{split.label_path(photo.image_id)}: the label is {width} x {height} pixels, its image "
-            f"{image.width} x {image.height}; check the set with --check-data"
-        )
 
 
 def _predicted(way: Way, trained: Trained, photo: Photo) -> Prediction:
